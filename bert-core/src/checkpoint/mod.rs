@@ -1,0 +1,1 @@
+//! Model files on disk, read as named tensors.

@@ -1,0 +1,1 @@
+//! The classic BERT tasks: fill-mask, next sentence, question answering, entities, sentiment, embeddings.

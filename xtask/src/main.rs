@@ -1,0 +1,3 @@
+//! Conformance across backends, benches, models and data for tests.
+
+fn main() {}
