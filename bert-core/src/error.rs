@@ -1,5 +1,9 @@
 //! The one error type of this crate: what was asked, what was found, what to do.
 
+use std::path::PathBuf;
+
+use crate::graph::Head;
+use crate::ops::Precision;
 use crate::tensor::DType;
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -29,5 +33,98 @@ pub enum Error {
         expected: &'static str,
         /// What was given.
         found: DType,
+    },
+
+    /// A word, such as a precision or a device, that is not one of the known ones.
+    #[error("unknown {what} {found:?}; known are {known}")]
+    UnknownWord {
+        /// What the word should have named.
+        what: &'static str,
+        /// The word.
+        found: String,
+        /// The words that would have been right.
+        known: &'static str,
+    },
+
+    /// A configuration file that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A configuration that is not valid JSON, or whose fields have the wrong type.
+    #[error("config.json is not a model configuration: {0}")]
+    ConfigJson(#[from] serde_json::Error),
+
+    /// A configuration asks for something that this model graph does not have, or contradicts itself.
+    #[error("config.json: {field} is {found}; {expected}")]
+    Config {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What would have been right.
+        expected: String,
+    },
+
+    /// A task was asked of a checkpoint that was fine-tuned for another one.
+    #[error("this checkpoint is a {found}, made for {}; it has no head for {asked}", made_for.map_or("another task".to_owned(), |head| head.to_string()))]
+    WrongHead {
+        /// The head that the caller needs.
+        asked: Head,
+        /// The class that `config.json` names under `architectures`.
+        found: String,
+        /// The head that this class has.
+        made_for: Option<Head>,
+    },
+
+    /// An output was asked for that needs a head the model was loaded without.
+    #[error("the model was loaded for {loaded}, which gives no {asked}")]
+    MissingOutput {
+        /// The output.
+        asked: &'static str,
+        /// The head that the model was loaded with.
+        loaded: Head,
+    },
+
+    /// A batch that the model cannot take.
+    #[error("sequence {sequence}: {what} {found} is out of range; the model takes {limit}")]
+    Batch {
+        /// The index of the sequence in the batch.
+        sequence: usize,
+        /// Which property of the sequence.
+        what: &'static str,
+        /// Its value.
+        found: usize,
+        /// The values that would have been right.
+        limit: String,
+    },
+
+    /// A forward pass was asked for with nothing to compute.
+    #[error("the {what} is empty; there is nothing to compute")]
+    Empty {
+        /// What should have held something.
+        what: &'static str,
+    },
+
+    /// A backend cannot compute in the precision that was asked for.
+    #[error("backend {backend} has no {precision} kernels; choose another --precision")]
+    Precision {
+        /// The backend's name.
+        backend: String,
+        /// The precision.
+        precision: Precision,
+    },
+
+    /// The device failed: it was lost, ran out of memory, or refused a command.
+    #[error("backend {backend}: {source}")]
+    Device {
+        /// The backend's name.
+        backend: &'static str,
+        /// What the driver said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

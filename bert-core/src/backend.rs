@@ -1,0 +1,385 @@
+//! What a backend must do.
+//!
+//! A backend implements **eight methods** and is complete: every coarse operation that the model graph
+//! uses has a default body in terms of those eight. It becomes **fast** by overriding coarse operations,
+//! one at a time; the default body stays the oracle of the override, and
+//! [`Reference`](crate::reference::Reference), the eight methods in plain `f64`, is the oracle of the default.
+//!
+//! | required | what it does |
+//! | --- | --- |
+//! | [`info`](Backend::info) | says what it runs on |
+//! | [`upload`](Backend::upload), [`download`](Backend::download) | move tensors between host and device |
+//! | [`gather_rows`](Backend::gather_rows) | `[n]` rows of a table |
+//! | [`matmul`](Backend::matmul) | batched product of strided matrices |
+//! | [`map`](Backend::map), [`zip`](Backend::zip), [`reduce`](Backend::reduce) | element-wise functions; sums and maxima of rows |
+//!
+//! What every backend can rely on, because this crate checks it before:
+//! * views lie inside their buffers and have rank 4 at most; strides may be 0 (a broadcast);
+//! * shapes and dtypes fit the operation as its doc says; ids lie inside their tables;
+//! * no extent is 0, but for a batch without sequences, which never reaches a backend.
+//!
+//! What every backend owes in return: results are row-major; sums are accumulated in `f32` or wider; the
+//! order of summation inside a row does not depend on how many other rows there are, so that a text alone
+//! and the same text in a batch give the same bits; it is safe to call from several threads.
+
+use std::future::Future;
+
+use crate::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
+use crate::packed::DeviceBatch;
+use crate::tensor::{DType, HostTensor, Shape, View};
+use crate::weights::{EmbeddingTables, LayerNorm, Linear, upload_f32};
+use crate::{Error, Result};
+
+/// `Send` on native targets; nothing in a browser, whose device handles stay on one thread.
+#[cfg(not(target_family = "wasm"))]
+pub trait MaybeSend: Send {}
+#[cfg(not(target_family = "wasm"))]
+impl<T: Send> MaybeSend for T {}
+/// `Send` on native targets; nothing in a browser, whose device handles stay on one thread.
+#[cfg(target_family = "wasm")]
+pub trait MaybeSend {}
+#[cfg(target_family = "wasm")]
+impl<T> MaybeSend for T {}
+
+/// `Sync` on native targets; nothing in a browser.
+#[cfg(not(target_family = "wasm"))]
+pub trait MaybeSync: Sync {}
+#[cfg(not(target_family = "wasm"))]
+impl<T: Sync> MaybeSync for T {}
+/// `Sync` on native targets; nothing in a browser.
+#[cfg(target_family = "wasm")]
+pub trait MaybeSync {}
+#[cfg(target_family = "wasm")]
+impl<T> MaybeSync for T {}
+
+/// A view of a backend's buffer: what operations take and give.
+pub type Tensor<B> = View<<B as Backend>::Buffer>;
+
+/// The value that stands for "never look here" in attention scores and maxima. It is finite, so that a row
+/// of nothing else gives numbers and not NaN.
+pub const MASKED: f32 = -1e30;
+
+/// What a backend runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendInfo {
+    /// The backend's own short name, as in `--device`: `cpu`, `wgpu`, `cuda`.
+    pub name: &'static str,
+    /// The device, in its maker's words.
+    pub device: String,
+    /// What the kernels make use of: instruction sets, driver, features.
+    pub features: Vec<String>,
+    /// How many threads compute, where the host does it.
+    pub threads: Option<usize>,
+    /// What [`Backend::prepare_weight`] can prepare for.
+    pub precisions: Vec<Precision>,
+}
+
+/// The tensor operations of one kind of hardware. See the [module](self) for the contract.
+pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
+    /// A block of device memory. Cloning shares it; the last clone frees it.
+    type Buffer: Clone + MaybeSend + MaybeSync + 'static;
+
+    // ---- required -------------------------------------------------------------------------------------
+
+    /// What this backend runs on.
+    fn info(&self) -> BackendInfo;
+
+    /// Brings a tensor to the device, in its own dtype (`F32` and `U32` are enough).
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device has no room.
+    fn upload(&self, tensor: &HostTensor) -> Result<Tensor<Self>>;
+
+    /// Brings tensors back, in order. The only place where a caller waits for the device, hence the only
+    /// asynchronous method; it takes many tensors so that one wait is enough.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed in this or an earlier operation.
+    fn download(&self, tensors: &[Tensor<Self>])
+    -> impl Future<Output = Result<Vec<HostTensor>>> + MaybeSend;
+
+    /// Rows of a table: `table [rows, n]` of `F32`, `indices [k]` of `U32` -> `[k, n]`.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn gather_rows(&self, table: &Tensor<Self>, indices: &Tensor<Self>) -> Result<Tensor<Self>>;
+
+    /// Product of the last two axes, in `F32`: `a [.., m, k]`, `b [.., k, n]` -> `[.., m, n]`. The leading
+    /// axes, two at most, are equal (broadcast a view first). Views may have any strides.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn matmul(&self, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>>;
+
+    /// A function of each element. All functions take and give `F32`, but `Copy`, which takes anything, and
+    /// `Cast`.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn map(&self, op: UnaryOp, x: &Tensor<Self>) -> Result<Tensor<Self>>;
+
+    /// A function of pairs of elements, in `F32`: two views of one shape (broadcast a view first).
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>>;
+
+    /// The sum or the maximum over the last axis, in `F32`: `[.., n]` -> `[.., 1]`.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn reduce(&self, op: ReduceOp, x: &Tensor<Self>) -> Result<Tensor<Self>>;
+
+    // ---- provided: parameters -------------------------------------------------------------------------
+
+    /// Makes a weight `[out_features, in_features]` ready for [`linear`](Self::linear), once, when a model
+    /// is loaded: packed, rounded or quantised as the kernels like it.
+    ///
+    /// The default uploads it as `F32`. Override it together with `linear` to keep weights in another layout
+    /// or precision.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] for a precision that the backend has no kernels for.
+    fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<Self::Buffer> {
+        if precision != Precision::F32 {
+            return Err(Error::Precision { backend: self.info().name.to_owned(), precision });
+        }
+        Ok(upload_f32(self, weight)?.buffer().clone())
+    }
+
+    // ---- provided: the words of the model graph -------------------------------------------------------
+
+    /// A linear layer and what follows it: `x [rows, in_features]` -> `[rows, out_features]`.
+    ///
+    /// The default is a `matmul`, a `zip` for the bias and a `map` for the activation: three passes over
+    /// the output. Override it first: nine tenths of a model's arithmetic happen here.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn linear(
+        &self,
+        x: &Tensor<Self>,
+        layer: &Linear<Self::Buffer>,
+        activation: Activation,
+    ) -> Result<Tensor<Self>> {
+        let weight = [layer.out_features, layer.in_features];
+        let weight = View::contiguous(layer.weight.clone(), DType::F32, weight).permute(&[1, 0])?;
+        let mut y = self.matmul(x, &weight)?;
+        if let Some(bias) = &layer.bias {
+            y = self.zip(BinaryOp::Add, &y, &bias.broadcast_to(y.shape())?)?;
+        }
+        match activation.as_unary() {
+            Some(op) => self.map(op, &y),
+            None => Ok(y),
+        }
+    }
+
+    /// The first hidden state: a row of each table added up, then normalised. -> `[tokens, hidden]`.
+    ///
+    /// The default makes a pass for each table. Override it to make one for all.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn embed(
+        &self,
+        tables: &EmbeddingTables<Self::Buffer>,
+        batch: &DeviceBatch<Self::Buffer>,
+    ) -> Result<Tensor<Self>> {
+        let mut sum = self.gather_rows(&tables.word, &batch.ids)?;
+        if let Some(token_type) = &tables.token_type {
+            sum = self.zip(BinaryOp::Add, &sum, &self.gather_rows(token_type, &batch.segments)?)?;
+        }
+        let position = self.gather_rows(&tables.position, &batch.positions)?;
+        self.add_layer_norm(&sum, &position, &tables.norm)
+    }
+
+    /// `x [rows, hidden]` normalised row by row, by the mean and then the variance around it (two passes:
+    /// the difference of two large sums would lose the digits that matter).
+    ///
+    /// The default takes eight passes. Override it to keep the row in registers or shared memory.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn layer_norm(&self, x: &Tensor<Self>, norm: &LayerNorm<Self::Buffer>) -> Result<Tensor<Self>> {
+        let shape = x.shape();
+        let mean_of = |x: &Tensor<Self>| -> Result<Tensor<Self>> {
+            let sum = self.reduce(ReduceOp::Sum, x)?;
+            self.map(UnaryOp::Scale(1.0 / shape[shape.rank() - 1] as f64), &sum)
+        };
+        let centred = self.zip(BinaryOp::Sub, x, &mean_of(x)?.broadcast_to(shape)?)?;
+        let variance = mean_of(&self.zip(BinaryOp::Mul, &centred, &centred)?)?;
+        let deviation = self.map(UnaryOp::Sqrt, &self.map(UnaryOp::Offset(norm.eps), &variance)?)?;
+        let normal = self.zip(BinaryOp::Div, &centred, &deviation.broadcast_to(shape)?)?;
+        let scaled = self.zip(BinaryOp::Mul, &normal, &norm.weight.broadcast_to(shape)?)?;
+        self.zip(BinaryOp::Add, &scaled, &norm.bias.broadcast_to(shape)?)
+    }
+
+    /// `layer_norm(x + residual)`, all `[rows, hidden]`: how each half of a layer ends.
+    ///
+    /// The default adds, then normalises. Override it to do both in one pass.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn add_layer_norm(
+        &self,
+        x: &Tensor<Self>,
+        residual: &Tensor<Self>,
+        norm: &LayerNorm<Self::Buffer>,
+    ) -> Result<Tensor<Self>> {
+        self.layer_norm(&self.zip(BinaryOp::Add, x, residual)?, norm)
+    }
+
+    /// Scaled dot-product attention in which a token sees the tokens of its own sequence and no other.
+    /// `qkv [tokens, 3 * hidden]` holds query, key and value side by side, each `heads` heads wide;
+    /// -> `[tokens, hidden]`. Source: "Attention Is All You Need", §3.2.
+    ///
+    /// The default pads every sequence to the longest, computes the whole matrix of scores and masks the
+    /// padding: memory and time grow with `sequences * longest²`. Override it to walk each sequence and
+    /// head alone with an online softmax, so that no matrix of scores is ever stored.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn attention(
+        &self,
+        qkv: &Tensor<Self>,
+        heads: usize,
+        batch: &DeviceBatch<Self::Buffer>,
+    ) -> Result<Tensor<Self>> {
+        let hidden = qkv.shape()[1] / 3;
+        let head_size = hidden / heads;
+        let padding = Padding::new(self, batch)?;
+        let (sequences, longest) = (padding.sequences, padding.longest);
+
+        // [sequences, heads, longest, head_size] for each of query, key and value
+        let padded = self.gather_rows(qkv, &padding.rows)?;
+        let part = |index: usize| -> Result<Tensor<Self>> {
+            let part = padded.slice(1, index * hidden..(index + 1) * hidden)?;
+            self.map(UnaryOp::Copy, &part)?
+                .reshape([sequences, longest, heads, head_size])?
+                .permute(&[0, 2, 1, 3])
+        };
+        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
+
+        // [sequences, heads, longest, longest]
+        let scores = self.matmul(&query, &key.permute(&[0, 1, 3, 2])?)?;
+        let scores = self.map(UnaryOp::Scale((head_size as f64).sqrt().recip()), &scores)?;
+        let mask = padding.mask.reshape([sequences, 1, 1, longest])?.broadcast_to(scores.shape())?;
+        let weights = self.softmax(&self.zip(BinaryOp::Add, &scores, &mask)?)?;
+
+        // back to [tokens, hidden], without the padding
+        let context = self.matmul(&weights, &value)?.permute(&[0, 2, 1, 3])?;
+        let context = self.map(UnaryOp::Copy, &context)?.reshape([sequences * longest, hidden])?;
+        self.gather_rows(&context, &padding.tokens)
+    }
+
+    /// `exp(x) / sum(exp(x))` over the last axis, the maximum subtracted first.
+    ///
+    /// The default takes five passes. Override it to take one.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let max = self.reduce(ReduceOp::Max, x)?.broadcast_to(x.shape())?;
+        let exp = self.map(UnaryOp::Exp, &self.zip(BinaryOp::Sub, x, &max)?)?;
+        let sum = self.reduce(ReduceOp::Sum, &exp)?.broadcast_to(x.shape())?;
+        self.zip(BinaryOp::Div, &exp, &sum)
+    }
+
+    /// One vector a sequence: `x [tokens, hidden]` -> `[sequences, hidden]`.
+    ///
+    /// The default pads as in [`attention`](Self::attention). Override it to sum each sequence in place.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn pool(
+        &self,
+        x: &Tensor<Self>,
+        batch: &DeviceBatch<Self::Buffer>,
+        pooling: Pooling,
+    ) -> Result<Tensor<Self>> {
+        let sequences = batch.sequences();
+        let hidden = x.shape()[1];
+        if pooling == Pooling::Cls {
+            return self.gather_rows(x, &batch.device_bounds.slice(0, 0..sequences)?);
+        }
+        let padding = Padding::new(self, batch)?;
+        // [sequences, hidden, longest]
+        let shape = Shape::from([sequences, hidden, padding.longest]);
+        let padded = self.gather_rows(x, &padding.rows)?;
+        let padded = padded.reshape([sequences, padding.longest, hidden])?.permute(&[0, 2, 1])?;
+        let mask = padding.mask.reshape([sequences, 1, padding.longest])?;
+        if pooling == Pooling::Max {
+            let masked = self.zip(BinaryOp::Add, &padded, &mask.broadcast_to(shape)?)?;
+            return self.reduce(ReduceOp::Max, &masked)?.reshape([sequences, hidden]);
+        }
+        let keep = self.map(UnaryOp::Exp, &mask)?; // exp(0) = 1 for a token, exp(MASKED) = 0 for padding
+        let kept = self.zip(BinaryOp::Mul, &padded, &keep.broadcast_to(shape)?)?;
+        let sum = self.reduce(ReduceOp::Sum, &kept)?.reshape([sequences, hidden])?;
+        let divisors = batch.lengths().map(|length| match pooling {
+            Pooling::MeanSqrtLen => (length as f32).sqrt(),
+            _ => length as f32,
+        });
+        let divisors = self.upload(&HostTensor::from_vec(divisors.collect(), [sequences, 1]))?;
+        self.zip(BinaryOp::Div, &sum, &divisors.broadcast_to(sum.shape())?)
+    }
+
+    // ---- provided: time -------------------------------------------------------------------------------
+
+    /// Waits until everything asked for so far is done. For timing only: `download` waits by itself.
+    ///
+    /// The default downloads nothing, which is right wherever operations finish before they return.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn sync(&self) -> impl Future<Output = Result<()>> + MaybeSend {
+        async { Ok(()) }
+    }
+
+    /// Does ahead of the first batch what would slow it down: compiles pipelines, starts threads.
+    ///
+    /// The default does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn warm_up(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The way between packed rows and `[sequences, longest]` padded ones, for default bodies.
+struct Padding<Buf> {
+    sequences: usize,
+    longest: usize,
+    /// `[sequences * longest]`: the packed row that stands at each padded place; padding repeats the last row.
+    rows: View<Buf>,
+    /// `[sequences, longest]`: 0 for a token, [`MASKED`] for padding.
+    mask: View<Buf>,
+    /// `[tokens]`: the padded place of each packed row.
+    tokens: View<Buf>,
+}
+
+impl<Buf: Clone> Padding<Buf> {
+    fn new<B: Backend<Buffer = Buf>>(backend: &B, batch: &DeviceBatch<Buf>) -> Result<Self> {
+        let sequences = batch.sequences();
+        let longest = batch.lengths().max().unwrap_or(0);
+        let mut rows = Vec::with_capacity(sequences * longest);
+        let mut mask = Vec::with_capacity(sequences * longest);
+        let mut tokens = Vec::with_capacity(batch.tokens());
+        for (start, length) in batch.bounds.iter().zip(batch.lengths()) {
+            for place in 0..longest {
+                if place < length {
+                    tokens.push(rows.len() as u32);
+                }
+                rows.push(start + place.min(length - 1) as u32);
+                mask.push(if place < length { 0.0 } else { MASKED });
+            }
+        }
+        Ok(Self {
+            sequences,
+            longest,
+            rows: backend.upload(&HostTensor::from_vec(rows, [sequences * longest]))?,
+            mask: backend.upload(&HostTensor::from_vec(mask, [sequences, longest]))?,
+            tokens: backend.upload(&HostTensor::from_vec(tokens, [batch.tokens()]))?,
+        })
+    }
+}

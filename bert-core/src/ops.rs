@@ -1,0 +1,149 @@
+//! The small words of the [`Backend`](crate::Backend) trait: which function, which precision, which pooling.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::tensor::DType;
+use crate::{Error, Result};
+
+/// A function of one number, applied to each element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum UnaryOp {
+    /// The element itself. On a strided view this makes a row-major copy.
+    Copy,
+    /// The element as another kind of number.
+    Cast(DType),
+    /// `x * factor`
+    Scale(f64),
+    /// `x + offset`
+    Offset(f64),
+    /// `exp(x)`
+    Exp,
+    /// `ln(x)`
+    Log,
+    /// `sqrt(x)`
+    Sqrt,
+    /// `1 / x`
+    Reciprocal,
+    /// `tanh(x)`
+    Tanh,
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+    /// `max(x, 0)`
+    Relu,
+    /// `x * Φ(x)`, with the error function: `0.5 * x * (1 + erf(x / sqrt(2)))`
+    Gelu,
+    /// The approximation `0.5 * x * (1 + tanh(sqrt(2 / π) * (x + 0.044715 * x³)))`
+    GeluTanh,
+}
+
+/// A function of two numbers, applied to pairs of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryOp {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a * b`
+    Mul,
+    /// `a / b`
+    Div,
+    /// The larger of the two.
+    Max,
+}
+
+/// How a row of numbers becomes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReduceOp {
+    /// Their sum.
+    Sum,
+    /// The largest of them.
+    Max,
+}
+
+/// What follows a linear layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    Identity,
+    /// GELU with the error function, as BERT was trained; see [`UnaryOp::Gelu`].
+    Gelu,
+    /// GELU by its tanh approximation; see [`UnaryOp::GeluTanh`]. Not the same numbers as [`Gelu`](Self::Gelu).
+    GeluTanh,
+    /// `max(x, 0)`
+    Relu,
+    /// `tanh(x)`
+    Tanh,
+}
+
+impl Activation {
+    /// The same function as an element-wise operation; `None` for the identity.
+    pub fn as_unary(self) -> Option<UnaryOp> {
+        match self {
+            Self::Identity => None,
+            Self::Gelu => Some(UnaryOp::Gelu),
+            Self::GeluTanh => Some(UnaryOp::GeluTanh),
+            Self::Relu => Some(UnaryOp::Relu),
+            Self::Tanh => Some(UnaryOp::Tanh),
+        }
+    }
+}
+
+/// How the hidden states of a sequence become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The hidden state of the first token, `[CLS]`.
+    Cls,
+    /// The mean over all tokens of the sequence, special ones included.
+    Mean,
+    /// The largest value of each feature over all tokens.
+    Max,
+    /// The sum over all tokens divided by the square root of their count.
+    MeanSqrtLen,
+}
+
+/// The numbers that linear layers compute with. Chosen once, when a model is loaded; everything that is
+/// not exact has to be asked for by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32-bit floats throughout.
+    #[default]
+    F32,
+    /// Weights and activations of linear layers rounded to bfloat16, accumulated in `f32`.
+    Bf16,
+    /// Weights and activations of linear layers rounded to 16-bit floats, accumulated in `f32`.
+    F16,
+    /// Weights in 8 bits with a scale an output channel, activations in 8 bits with a scale a token.
+    Int8,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            // Nothing approximate is chosen silently.
+            "auto" | "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            "f16" => Ok(Self::F16),
+            "int8" => Ok(Self::Int8),
+            _ => Err(Error::UnknownWord {
+                what: "precision",
+                found: text.to_owned(),
+                known: "auto, f32, bf16, f16, int8",
+            }),
+        }
+    }
+}
