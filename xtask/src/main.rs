@@ -1,3 +1,46 @@
-//! Conformance across backends, benches, models and data for tests.
+//! `cargo xtask`: conformance across backends, benches, models and data for tests.
+//!
+//! A subcommand is a module with its `Args` and a `run`, one line in [`Command`] and one in [`main`].
 
-fn main() {}
+mod error;
+mod models;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of this workspace that are not part of the product.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring trained checkpoints for the tests into target/models.
+    Models(models::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Models(args) => models::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The root of the checkout. `cargo run` names this crate's folder; a binary started by hand remembers the
+/// one that it was built in.
+fn workspace_root() -> PathBuf {
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(manifest).parent().expect("xtask lies in the workspace root").to_path_buf()
+}
