@@ -1,4 +1,6 @@
 //! The one error type of this crate: what was asked, what was found, what to do.
+//!
+//! A message does not repeat its cause; print the chain of [`source`](std::error::Error::source)s.
 
 use std::path::PathBuf;
 
@@ -47,7 +49,7 @@ pub enum Error {
     },
 
     /// A configuration file that cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     ConfigFile {
         /// The file.
         path: PathBuf,
@@ -56,7 +58,7 @@ pub enum Error {
     },
 
     /// A configuration that is not valid JSON, or whose fields have the wrong type.
-    #[error("config.json is not a model configuration: {0}")]
+    #[error("config.json is not a model configuration")]
     ConfigJson(#[from] serde_json::Error),
 
     /// A configuration asks for something that this model graph does not have, or contradicts itself.
@@ -120,7 +122,7 @@ pub enum Error {
     },
 
     /// The device failed: it was lost, ran out of memory, or refused a command.
-    #[error("backend {backend}: {source}")]
+    #[error("the device of backend {backend} failed")]
     Device {
         /// The backend's name.
         backend: &'static str,
