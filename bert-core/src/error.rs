@@ -129,4 +129,8 @@ pub enum Error {
         /// What the driver said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+
+    /// A model file cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::CheckpointError),
 }

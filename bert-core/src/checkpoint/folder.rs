@@ -1,0 +1,154 @@
+//! Which files of a folder hold the weights.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::error::{Advice, CheckpointError, IndexError, Origin};
+use super::source::MappedFile;
+use super::stored::Stored;
+use super::{safetensors, torch};
+use crate::tensor::ByteSource;
+
+/// Files with all weights or with the list of the files that hold them, the best first.
+const CANDIDATES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// Largest index that is read; one of 10 000 tensors takes 1 MB.
+const MAX_INDEX: u64 = 64 << 20;
+
+/// A tensor, its stored name and the file that holds it.
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) file: Origin,
+    pub(super) tensor: Stored,
+}
+
+/// All tensors of the checkpoint in a folder, or in the given file.
+pub(super) fn read(path: &Path) -> Result<Vec<Found>, CheckpointError> {
+    let kind = fs::metadata(path).map_err(|error| unreadable(path, error))?;
+    if !kind.is_dir() {
+        return if is_index(path) { read_parts(path) } else { read_file(path) };
+    }
+    for candidate in CANDIDATES.map(|name| path.join(name)) {
+        // A link into a cache that lost its target is a file that cannot be read, not a file that is absent.
+        match fs::symlink_metadata(&candidate) {
+            Ok(_) if is_index(&candidate) => return read_parts(&candidate),
+            Ok(_) => return read_file(&candidate),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unreadable(&candidate, error)),
+        }
+    }
+    let found = list(path).map_err(|error| unreadable(path, error))?;
+    let advice = Advice::from_names(found.iter().map(String::as_str));
+    Err(CheckpointError::NoWeights { path: path.to_owned(), found, advice })
+}
+
+/// All tensors of a checkpoint in memory.
+pub(super) fn read_bytes(source: &Arc<dyn ByteSource>, file: &Origin) -> Result<Vec<Found>, CheckpointError> {
+    let bytes = source.bytes();
+    let named = match file {
+        Origin::File(path) => has_extension(path, &["bin", "pt", "pth"]),
+        Origin::Memory => false,
+    };
+    let tensors = if named || torch::is_archive(bytes) || torch::is_legacy(bytes) {
+        torch::read(source).map_err(|source| CheckpointError::Torch { file: file.clone(), source })?
+    } else {
+        safetensors::read(source)
+            .map_err(|source| CheckpointError::Safetensors { file: file.clone(), source })?
+    };
+    Ok(tensors.into_iter().map(|(name, tensor)| Found { name, file: file.clone(), tensor }).collect())
+}
+
+fn read_file(path: &Path) -> Result<Vec<Found>, CheckpointError> {
+    if has_extension(path, &["h5", "msgpack", "onnx", "gguf", "ggml", "index", "meta"]) {
+        let found = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let advice = Advice::from_names(found.as_deref());
+        return Err(CheckpointError::NoWeights {
+            path: path.to_owned(),
+            found: found.into_iter().collect(),
+            advice,
+        });
+    }
+    let file = MappedFile::open(path).map_err(|error| unreadable(path, error))?;
+    if file.bytes().starts_with(b"version https://git-lfs") {
+        return Err(CheckpointError::LfsPointer { path: path.to_owned() });
+    }
+    let source: Arc<dyn ByteSource> = Arc::new(file);
+    read_bytes(&source, &Origin::File(path.to_owned()))
+}
+
+/// The list of the parts of a checkpoint: which file holds which tensor.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+fn read_parts(path: &Path) -> Result<Vec<Found>, CheckpointError> {
+    let fail = |source| CheckpointError::Index { path: path.to_owned(), source };
+    let file = MappedFile::open(path).map_err(|error| unreadable(path, error))?;
+    if file.bytes().len() as u64 > MAX_INDEX {
+        return Err(fail(IndexError::TooLarge { limit: MAX_INDEX }));
+    }
+    let index: Index = serde_json::from_slice(file.bytes()).map_err(|error| fail(IndexError::Json(error)))?;
+    let parts: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
+    if let Some(part) = parts.iter().find(|part| !is_plain(part)) {
+        return Err(fail(IndexError::Escapes { part: (*part).to_owned() }));
+    }
+
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut tensors = Vec::new();
+    let mut held = BTreeSet::new();
+    for (i, &part) in parts.iter().enumerate() {
+        let file = folder.join(part);
+        if fs::metadata(&file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let (part, number, count) = (part.to_owned(), i + 1, parts.len());
+            return Err(fail(IndexError::MissingPart { part, number, count }));
+        }
+        let found = read_file(&file)?;
+        held.extend(found.iter().map(|found| (part, found.name.clone())));
+        tensors.extend(found);
+    }
+    let mut listed = index.weight_map.iter();
+    match listed.find(|(name, part)| !held.contains(&(part.as_str(), (*name).clone()))) {
+        Some((tensor, part)) => {
+            Err(fail(IndexError::NotInPart { tensor: tensor.clone(), part: part.clone() }))
+        }
+        None => Ok(tensors),
+    }
+}
+
+/// Whether a name from a file is nothing but a file name, on any system.
+fn is_plain(name: &str) -> bool {
+    let mut components = Path::new(name).components();
+    let single = matches!(components.next(), Some(Component::Normal(_))) && components.next().is_none();
+    single && !name.contains(['/', '\\', ':', '\0'])
+}
+
+fn is_index(path: &Path) -> bool {
+    has_extension(path, &["json"])
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension()
+        .is_some_and(|found| extensions.iter().any(|extension| found.eq_ignore_ascii_case(extension)))
+}
+
+fn list(folder: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names: Vec<String> = names.collect::<io::Result<_>>()?;
+    names.sort();
+    Ok(names)
+}
+
+fn unreadable(path: &Path, source: io::Error) -> CheckpointError {
+    CheckpointError::Io { path: path.to_owned(), source }
+}
