@@ -73,14 +73,14 @@ pub enum Error {
     },
 
     /// A task was asked of a checkpoint that was fine-tuned for another one.
-    #[error("this checkpoint is a {found}, made for {}; it has no head for {asked}", made_for.map_or("another task".to_owned(), |head| head.to_string()))]
+    #[error("this checkpoint is a {found}, made for {made_for}; it has no head for {asked}")]
     WrongHead {
         /// The head that the caller needs.
         asked: Head,
         /// The class that `config.json` names under `architectures`.
         found: String,
         /// The head that this class has.
-        made_for: Option<Head>,
+        made_for: Head,
     },
 
     /// An output was asked for that needs a head the model was loaded without.

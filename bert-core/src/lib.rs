@@ -26,4 +26,5 @@ pub mod weights;
 pub use backend::Backend;
 pub use config::ModelConfig;
 pub use error::{Error, Result};
+pub use graph::{Encoder, Head, Model, Output};
 pub use packed::PackedBatch;
