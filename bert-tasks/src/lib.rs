@@ -1,1 +1,4 @@
 //! The classic BERT tasks: fill-mask, next sentence, question answering, entities, sentiment, embeddings.
+
+#[cfg(feature = "hub")]
+pub mod hub;
