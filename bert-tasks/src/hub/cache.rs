@@ -118,7 +118,8 @@ impl ModelCache {
         Some(file)
     }
 
-    /// Makes a blob appear in a snapshot under its name; `fresh` says that no other snapshot uses it yet.
+    /// Makes a blob appear in a snapshot under its name; `fresh` says that it is new, so that no other
+    /// snapshot links to it.
     pub(super) fn place(&self, etag: &str, fresh: bool, commit: &str, name: &str) -> Result<(), HubError> {
         let blob = self.blobs().join(etag);
         let pointer = self.snapshot(commit).join(name);
@@ -161,7 +162,7 @@ pub(super) fn list(settings: &Settings) -> Result<Vec<CachedModel>, HubError> {
             models.push(CachedModel {
                 id: id.clone(),
                 revisions: revisions.collect(),
-                size: size_of(&path, MAX_DEPTH),
+                size: size_of(&path),
                 model_type: model_type(&path),
                 missing: missing_from(&path),
                 commit,
@@ -216,9 +217,6 @@ fn symlink(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Folders in folders that are looked at: far more than a model has, and an end to links that go round.
-const MAX_DEPTH: usize = 8;
-
 /// The entries of a folder whose names are text; none for a folder that cannot be read.
 fn children(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -226,28 +224,33 @@ fn children(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
 }
 
 fn collect_refs(folder: &Path) -> Vec<(String, String)> {
-    fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, String)>) {
+    fn walk(folder: &Path, prefix: &str, found: &mut Vec<(String, String)>) {
         for (name, path) in children(folder) {
-            if path.is_dir() && depth > 0 {
-                walk(&path, &format!("{prefix}{name}/"), depth - 1, found);
+            if is_real_dir(&path) {
+                walk(&path, &format!("{prefix}{name}/"), found);
             } else if let Ok(commit) = fs::read_to_string(&path) {
                 found.push((format!("{prefix}{name}"), commit.trim().to_owned()));
             }
         }
     }
     let mut found = Vec::new();
-    walk(folder, "", MAX_DEPTH, &mut found);
+    walk(folder, "", &mut found);
     found.sort();
     found
 }
 
-fn size_of(folder: &Path, depth: usize) -> u64 {
+fn size_of(folder: &Path) -> u64 {
     let sizes = children(folder).map(|(_, path)| match fs::metadata(&path) {
-        Ok(found) if found.is_dir() && depth > 0 => size_of(&path, depth - 1),
         Ok(found) if found.is_file() => found.len(),
+        Ok(_) if is_real_dir(&path) => size_of(&path),
         _ => 0,
     });
     sizes.sum()
+}
+
+/// A folder that is no link, so that a walk comes to an end.
+fn is_real_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 fn model_type(folder: &Path) -> Option<String> {

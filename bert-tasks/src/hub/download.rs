@@ -17,7 +17,7 @@ use super::{HubError, Progress};
 
 const CHUNK: usize = 64 << 10;
 
-/// A transfer that brought this much is not the one that hopeless retries are counted for.
+/// A transfer that gets this much further than any before it sets the count of failures back.
 const HEADWAY: u64 = 1 << 20;
 
 /// A file to fetch: where it is, what it must hold, and what to call it towards the user.
@@ -38,10 +38,8 @@ pub(super) fn download(
 ) -> Result<(), HubError> {
     let target = blobs.join(&source.blob.etag);
     make_parent(&target)?;
-    let mut part = match Part::take_over(blobs, source.blob).filter(|_| locked) {
-        Some(part) => part,
-        None => Part::create(blobs, source.blob)?,
-    };
+    let left = if locked { Part::take_over(blobs, source.blob) } else { None };
+    let mut part = left.map_or_else(|| Part::create(blobs, source.blob), Ok)?;
     let mut taken_over = part.len > 0;
     loop {
         receive_all(client, source, &mut part, report)?;
@@ -67,14 +65,13 @@ fn receive_all(
     part: &mut Part,
     report: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), HubError> {
-    let (mut failures, mut tries) = (0, 1);
+    let (mut failures, mut tries, mut furthest) = (0, 1, part.len);
     loop {
-        let before = part.len;
         let Err(error) = receive(client, source, part, report) else { return Ok(()) };
         // The hub answered a moment ago, so here even an unreachable server may come back.
         let transient = error.is_transient() || matches!(error, HubError::Unreachable { .. });
-        if part.len >= before.saturating_add(HEADWAY) {
-            failures = 0;
+        if part.len >= furthest.saturating_add(HEADWAY) {
+            (failures, furthest) = (0, part.len);
         }
         if !transient || failures == client.retries {
             return Err(error.after(tries));
@@ -184,7 +181,10 @@ impl Part {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
-        self.file.write_all(bytes).map_err(|source| HubError::Write { path: self.path.clone(), source })?;
+        self.file.write_all(bytes).map_err(|source| {
+            self.keep = false; // Most likely the disk is full, and should not stay so.
+            HubError::Write { path: self.path.clone(), source }
+        })?;
         self.hasher.update(bytes);
         self.len += bytes.len() as u64;
         Ok(())

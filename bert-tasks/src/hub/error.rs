@@ -1,4 +1,6 @@
 //! What can go wrong between a model's name and a folder with its files.
+//!
+//! A message does not repeat its cause; print the chain of [`source`](std::error::Error::source)s.
 
 use std::error::Error;
 use std::io;
@@ -87,8 +89,8 @@ pub enum HubError {
 
     /// No connection to the server could be made.
     #[error(
-        "cannot reach {url}: {source}; check the connection, HF_ENDPOINT and HTTPS_PROXY. A model in the cache \
-         or in a folder needs no connection"
+        "cannot reach {url}; check the connection, HF_ENDPOINT and HTTPS_PROXY (a model in the cache or in a folder \
+         needs no connection)"
     )]
     Unreachable {
         /// The address asked for.
@@ -98,7 +100,7 @@ pub enum HubError {
     },
 
     /// The connection was cut, or went silent, before the answer was complete.
-    #[error("the connection was cut while reading {url} (tries: {tries}): {source}; run the command again")]
+    #[error("the connection was cut while reading {url} (tries: {tries}); run the command again")]
     Interrupted {
         /// The address asked for.
         url: String,
@@ -119,7 +121,7 @@ pub enum HubError {
 
     /// The answer is no list of a model's files.
     #[error(
-        "the answer of {url} is not a hub's list of files: {source}; check HF_ENDPOINT, and whether a login page \
+        "the answer of {url} is not a hub's list of files; check HF_ENDPOINT, and whether a login page \
          of the network answers instead"
     )]
     BadListing {
@@ -130,7 +132,7 @@ pub enum HubError {
     },
 
     /// The list of a model's weight shards cannot be read.
-    #[error("{path} is not an index of weight shards: {source}")]
+    #[error("{path} is not an index of weight shards")]
     BadIndex {
         /// The file.
         path: PathBuf,
@@ -222,7 +224,7 @@ pub enum HubError {
     },
 
     /// A file or folder of the cache cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -231,9 +233,7 @@ pub enum HubError {
     },
 
     /// A file or folder of the cache cannot be written.
-    #[error(
-        "cannot write {path}: {source}; set HF_HOME or HF_HUB_CACHE to a folder with space that can be written"
-    )]
+    #[error("cannot write {path}; set HF_HOME or HF_HUB_CACHE to a folder with space that can be written")]
     Write {
         /// The file or folder.
         path: PathBuf,

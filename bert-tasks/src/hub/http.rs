@@ -53,6 +53,7 @@ impl Blob {
 }
 
 /// A connection to one hub.
+#[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
     endpoint: Uri,
@@ -128,8 +129,8 @@ impl Client {
         }
         #[derive(Deserialize)]
         struct Lfs {
-            sha256: String,
-            size: u64,
+            sha256: Option<String>,
+            size: Option<u64>,
         }
 
         let url = format!("{}/api/models/{id}/revision/{}?blobs=true", self.base, encode_segment(revision));
@@ -159,7 +160,8 @@ impl Client {
         }
         let files = answer.siblings.into_iter().map(|file| {
             let offer = match file.lfs {
-                Some(lfs) => Offer { size: Some(lfs.size), etag: Some(lfs.sha256) },
+                // The `blobId` of a large file is that of its pointer in git.
+                Some(lfs) => Offer { size: lfs.size, etag: lfs.sha256 },
                 None => Offer { size: file.size, etag: file.blob_id },
             };
             (file.rfilename, offer)
@@ -256,8 +258,8 @@ impl Client {
             let redirects = matches!(last.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             if at_hub {
                 // Past the hub, an ETag is the storage's own, and says nothing about the content.
-                let own = text_of(headers, ETAG.as_str()).filter(|_| !redirects);
-                etag = text_of(headers, "x-linked-etag").or(own).map(normalize_etag).or(etag);
+                let named = text_of(headers, "x-linked-etag").or_else(|| text_of(headers, ETAG.as_str()));
+                etag = named.map(normalize_etag).or(etag);
                 size = number_of(headers, "x-linked-size").or(size);
             }
             if !redirects {
@@ -299,16 +301,17 @@ pub(super) fn interrupted(url: &str, source: io::Error) -> HubError {
     HubError::Interrupted { url: url.to_owned(), tries: 1, source }
 }
 
-/// Tells a connection that was lost, which may be taken up again, from one that never came about.
+/// Tells a connection that was lost, which may be taken up again, from one that never came about. A name
+/// that cannot be resolved has no kind of error to itself, so the kinds of a lost connection are listed.
 fn transport_error(url: &str, error: ureq::Error) -> HubError {
     let lost = match &error {
-        ureq::Error::Io(source) => !matches!(
+        ureq::Error::Io(source) => matches!(
             source.kind(),
-            io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::NetworkDown
-                | io::ErrorKind::AddrNotAvailable
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::TimedOut
         ),
         ureq::Error::Timeout(timeout) => !matches!(timeout, Timeout::Connect | Timeout::Resolve),
         ureq::Error::Protocol(_) => true,
@@ -398,6 +401,16 @@ mod tests {
         for unusable in ["", "file:///etc/passwd", "javascript:alert(1)", "http://", "ftp://x/y", "c/d"] {
             assert_eq!(resolved(unusable), None, "{unusable}");
         }
+    }
+
+    #[test]
+    fn a_lost_connection_is_not_one_that_never_was() {
+        let may_pass = |error| transport_error("url", error).is_transient();
+        assert!(may_pass(io::Error::from(io::ErrorKind::ConnectionReset).into()));
+        assert!(may_pass(ureq::Error::Timeout(Timeout::PerRead)));
+        assert!(!may_pass(io::Error::other("failed to lookup address information").into()));
+        assert!(!may_pass(io::Error::from(io::ErrorKind::ConnectionRefused).into()));
+        assert!(!may_pass(ureq::Error::Timeout(Timeout::Connect)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod http;
 mod names;
 mod settings;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use cache::CachedModel;
 pub use error::HubError;
@@ -68,6 +68,7 @@ pub struct Snapshot {
 /// A hub and a cache.
 ///
 /// Calls from several threads and processes at once are safe: what one of them downloads, the others find.
+#[derive(Debug)]
 pub struct Hub {
     settings: Settings,
     client: Client,
@@ -239,9 +240,9 @@ impl Hub {
         if holds(&pointer, blob.size) {
             return Ok(()); // Another process was faster.
         }
-        let stored: &Path = &cache.blobs().join(&blob.etag);
-        let fresh = !holds(stored, blob.size);
-        if fresh {
+        let stored = cache.blobs().join(&blob.etag);
+        let fresh = !stored.exists();
+        if !holds(&stored, blob.size) {
             let source = Source { id, url: &url, name, blob: &blob };
             download::download(&self.client, &source, &cache.blobs(), lock.is_some(), report)?;
         }

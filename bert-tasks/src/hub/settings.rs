@@ -73,7 +73,8 @@ impl Settings {
     /// As [`from_env`](Self::from_env), from any source of variables.
     fn from_vars(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, HubError> {
         let var = |name| lookup(name).filter(|value| !value.is_empty());
-        let text = |name| var(name).and_then(|value| value.into_string().ok());
+        // What is not UTF-8 stays wrong, and is reported where it is used.
+        let text = |name| var(name).map(|value| value.to_string_lossy().into_owned());
         let flag = |name| text(name).is_some_and(|value| is_true(&value));
         let user = var("HOME").or_else(|| var("USERPROFILE")).map(PathBuf::from);
         let path = |name| var(name).map(|value| expand_home(PathBuf::from(value), user.as_deref()));
