@@ -1,0 +1,253 @@
+//! `tokenizer_config.json` and the two older files beside it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use tokenizers::AddedToken;
+
+use super::error::{Result, TokenizerError};
+use super::file::TextFile;
+
+/// The fields of `tokenizer_config.json` that change ids or offsets. Everything else in it (padding side,
+/// truncation, clean-up flags) has no meaning here: nothing is padded and nothing is cut.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Config {
+    tokenizer_class: Option<String>,
+    pub(super) do_lower_case: Option<bool>,
+    do_basic_tokenize: Option<bool>,
+    pub(super) strip_accents: Option<bool>,
+    pub(super) tokenize_chinese_chars: Option<bool>,
+    never_split: Option<Vec<String>>,
+    model_max_length: Option<f64>,
+    /// The name that `model_max_length` had in the first releases.
+    max_len: Option<f64>,
+    #[serde(skip)]
+    names: Names,
+    added_tokens_decoder: Option<BTreeMap<u32, TokenSpec>>,
+}
+
+/// The part of the file that `special_tokens_map.json` may replace.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    unk_token: Option<TokenSpec>,
+    cls_token: Option<TokenSpec>,
+    sep_token: Option<TokenSpec>,
+    pad_token: Option<TokenSpec>,
+    mask_token: Option<TokenSpec>,
+    additional_special_tokens: Option<Vec<TokenSpec>>,
+}
+
+/// A token by its text, or with the ways in which it is matched.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum TokenSpec {
+    Text(String),
+    Full {
+        content: String,
+        #[serde(default)]
+        single_word: bool,
+        #[serde(default)]
+        lstrip: bool,
+        #[serde(default)]
+        rstrip: bool,
+        normalized: Option<bool>,
+        special: Option<bool>,
+    },
+}
+
+impl TokenSpec {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(content) | Self::Full { content, .. } => content,
+        }
+    }
+
+    fn to_added(&self, special_by_default: bool) -> AddedToken {
+        match self {
+            Self::Text(content) => AddedToken::from(content, special_by_default),
+            Self::Full { content, single_word, lstrip, rstrip, normalized, special } => {
+                let special = special.unwrap_or(special_by_default);
+                AddedToken {
+                    content: content.clone(),
+                    single_word: *single_word,
+                    lstrip: *lstrip,
+                    rstrip: *rstrip,
+                    normalized: normalized.unwrap_or(!special),
+                    special,
+                }
+            }
+        }
+    }
+}
+
+/// The five tokens that BERT gives a meaning to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Unk,
+    Cls,
+    Sep,
+    Pad,
+    Mask,
+}
+
+impl Role {
+    pub(super) const ALL: [Self; 5] = [Self::Unk, Self::Cls, Self::Sep, Self::Pad, Self::Mask];
+
+    /// The setting that names the token.
+    pub(super) fn setting(self) -> &'static str {
+        match self {
+            Self::Unk => "unk_token",
+            Self::Cls => "cls_token",
+            Self::Sep => "sep_token",
+            Self::Pad => "pad_token",
+            Self::Mask => "mask_token",
+        }
+    }
+
+    fn default_token(self) -> &'static str {
+        match self {
+            Self::Unk => "[UNK]",
+            Self::Cls => "[CLS]",
+            Self::Sep => "[SEP]",
+            Self::Pad => "[PAD]",
+            Self::Mask => "[MASK]",
+        }
+    }
+}
+
+/// Classes whose vocab.txt means WordPiece after BERT's basic tokenisation.
+const BERT_CLASSES: [&str; 6] = ["Bert", "DistilBert", "Electra", "MobileBert", "SqueezeBert", "ConvBert"];
+
+impl Config {
+    /// Reads the settings, with the older files where the newest form of the settings is not used.
+    ///
+    /// A checkpoint that lists `added_tokens_decoder` has everything in `tokenizer_config.json`; the two
+    /// other files are then leftovers, and ignored. Else `special_tokens_map.json` overrides the token
+    /// names and `added_tokens.json` lists the added tokens. `transformers` reads them in the same way.
+    pub(super) fn parse(
+        config: Option<&TextFile>,
+        special_tokens_map: Option<&TextFile>,
+        added_tokens: Option<&TextFile>,
+    ) -> Result<Self> {
+        let mut parsed = Self::default();
+        if let Some(file) = config {
+            parsed = file.json()?;
+            parsed.names = file.json()?;
+        }
+        if parsed.added_tokens_decoder.is_none() {
+            if let Some(file) = special_tokens_map {
+                parsed.names.override_with(file.json()?);
+            }
+            if let Some(file) = added_tokens {
+                let ids: BTreeMap<String, u32> = file.json()?;
+                let tokens = ids.into_iter().map(|(token, id)| (id, TokenSpec::Text(token))).collect();
+                parsed.added_tokens_decoder = Some(tokens);
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// The text of the token with this role.
+    pub(super) fn token(&self, role: Role) -> &str {
+        self.names.get(role).map_or(role.default_token(), TokenSpec::text)
+    }
+
+    /// The greatest number of tokens that the tokenizer's author trained for. Absurdly great numbers,
+    /// which some files use for "unlimited", are no limit.
+    pub(super) fn max_length(&self) -> Option<usize> {
+        let length = self.model_max_length.or(self.max_len)?;
+        (1.0..1e9).contains(&length).then_some(length as usize)
+    }
+
+    /// Whether the files describe one of BERT's own tokenizers (or say nothing).
+    pub(super) fn is_bert_class(&self) -> bool {
+        self.tokenizer_class.as_deref().is_none_or(|class| {
+            let class = class.strip_suffix("Fast").unwrap_or(class);
+            class.strip_suffix("Tokenizer").is_some_and(|name| BERT_CLASSES.contains(&name))
+        })
+    }
+
+    /// Refuses settings under which vocab.txt would be used in another way than this crate does.
+    pub(super) fn check_for_vocab_txt(&self, path: &Path) -> Result<()> {
+        let unsupported = |field, value: String, hint| {
+            Err(TokenizerError::Unsupported { path: path.to_owned(), field, value, hint })
+        };
+        let with_json = "a checkpoint with tokenizer.json would work";
+        if !self.is_bert_class() {
+            return unsupported(
+                "tokenizer_class",
+                self.tokenizer_class.clone().unwrap_or_default(),
+                with_json,
+            );
+        }
+        if self.do_basic_tokenize == Some(false) {
+            return unsupported("do_basic_tokenize", "false".into(), with_json);
+        }
+        match &self.never_split {
+            Some(tokens) if !tokens.is_empty() => {
+                unsupported("never_split", format!("{tokens:?}"), "list these tokens in added_tokens_decoder")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tokens that are matched in the text before anything else, with their ids where the files state them;
+    /// in the order of these ids.
+    ///
+    /// `known` tells whether the vocabulary has a token: a mask or padding token that it lacks is no token.
+    pub(super) fn added_tokens(&self, known: impl Fn(&str) -> bool) -> Vec<(Option<u32>, AddedToken)> {
+        let specials = || {
+            let roles = Role::ALL.map(|role| self.names.get(role).cloned().unwrap_or_else(|| role.into()));
+            let more = self.names.additional_special_tokens.iter().flatten().cloned();
+            roles.into_iter().filter(|token| known(token.text())).chain(more)
+        };
+        let mut tokens: Vec<(Option<u32>, AddedToken)> = Vec::new();
+        for (&id, token) in self.added_tokens_decoder.iter().flatten() {
+            let special = specials().any(|special| special.text() == token.text());
+            tokens.push((Some(id), token.to_added(special)));
+        }
+        for token in specials() {
+            if tokens.iter().all(|(_, listed)| listed.content != token.text()) {
+                tokens.push((None, token.to_added(true)));
+            }
+        }
+        tokens
+    }
+}
+
+impl From<Role> for TokenSpec {
+    fn from(role: Role) -> Self {
+        Self::Text(role.default_token().to_owned())
+    }
+}
+
+impl Names {
+    fn get(&self, role: Role) -> Option<&TokenSpec> {
+        match role {
+            Role::Unk => self.unk_token.as_ref(),
+            Role::Cls => self.cls_token.as_ref(),
+            Role::Sep => self.sep_token.as_ref(),
+            Role::Pad => self.pad_token.as_ref(),
+            Role::Mask => self.mask_token.as_ref(),
+        }
+    }
+
+    fn override_with(&mut self, other: Self) {
+        let take = |mine: &mut Option<TokenSpec>, theirs: Option<TokenSpec>| {
+            if theirs.is_some() {
+                *mine = theirs;
+            }
+        };
+        take(&mut self.unk_token, other.unk_token);
+        take(&mut self.cls_token, other.cls_token);
+        take(&mut self.sep_token, other.sep_token);
+        take(&mut self.pad_token, other.pad_token);
+        take(&mut self.mask_token, other.mask_token);
+        if other.additional_special_tokens.is_some() {
+            self.additional_special_tokens = other.additional_special_tokens;
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! From files to a [`Tokenizer`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
+use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::{AddedToken, ModelWrapper};
+
+use super::config::{Config, Role};
+use super::error::{Result, TokenizerError};
+use super::file::{TextFile, json};
+use super::model::{LongestMatch, Model};
+use super::pipeline::Pipeline;
+use super::template::{PostProcessor, Template};
+use super::{Inner, SpecialIds, Tokenizer};
+
+const CONFIG_JSON: &str = "tokenizer_config.json";
+
+impl Tokenizer {
+    /// Loads the tokenizer of a checkpoint folder: `tokenizer.json` if there is one, else `vocab.txt`.
+    ///
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are followed where they
+    /// exist. Where `tokenizer_config.json` of a BERT tokenizer states `do_lower_case`, `strip_accents` or
+    /// `tokenize_chinese_chars`, that holds even against `tokenizer.json`, as in `transformers`. Padding and
+    /// truncation that a `tokenizer.json` may ask for are ignored: inputs are packed and never cut silently.
+    ///
+    /// # Errors
+    /// When a file is missing, unreadable, broken or contradicts another one; the error names the file.
+    pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        if !folder.is_dir() {
+            return Err(TokenizerError::NotAFolder { path: folder.to_owned() });
+        }
+        let read = |name| TextFile::read(folder.join(name));
+        let config = Config::parse(
+            read(CONFIG_JSON)?.as_ref(),
+            read("special_tokens_map.json")?.as_ref(),
+            read("added_tokens.json")?.as_ref(),
+        )?;
+        if let Some(file) = read("tokenizer.json")? {
+            return from_tokenizer_json(&file, &config);
+        }
+        let vocab = read("vocab.txt")?;
+        let vocab = vocab.ok_or_else(|| TokenizerError::NoTokenizer { folder: folder.to_owned() })?;
+        config.check_for_vocab_txt(&folder.join(CONFIG_JSON))?;
+        from_vocab(&vocab.text, &config)
+    }
+
+    /// Builds a BERT tokenizer from the texts of `vocab.txt` and `tokenizer_config.json`.
+    ///
+    /// In `vocab` a token's id is the number of its line, counted from 0. Line ends may be `\n` or `\r\n`; an
+    /// empty line uses up an id without a token, except at the end; of equal lines the last counts.
+    ///
+    /// # Errors
+    /// When the vocabulary is empty or lacks the unknown, `[CLS]` or `[SEP]` token, when the configuration
+    /// is no valid JSON, or when it asks for something that vocab.txt cannot give.
+    pub fn from_parts(vocab: &str, config_json: Option<&str>) -> Result<Self> {
+        let path = || PathBuf::from(CONFIG_JSON);
+        let config = config_json.map(|text| TextFile::from_bytes(path(), text.into())).transpose()?;
+        let config = Config::parse(config.as_ref(), None, None)?;
+        config.check_for_vocab_txt(&path())?;
+        from_vocab(vocab.strip_prefix('\u{feff}').unwrap_or(vocab), &config)
+    }
+
+    /// Builds a tokenizer from the bytes of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When it is no valid `tokenizer.json`, or one whose parts contradict each other.
+    pub fn from_bytes(tokenizer_json: &[u8]) -> Result<Self> {
+        let file = TextFile::from_bytes("tokenizer.json".into(), tokenizer_json.to_vec())?;
+        from_tokenizer_json(&file, &Config::default())
+    }
+}
+
+fn from_vocab(vocab: &str, config: &Config) -> Result<Tokenizer> {
+    let lines = vocab.lines().zip(0u32..).filter(|(token, _)| !token.is_empty());
+    let vocab: AHashMap<String, u32> = lines.map(|(token, id)| (token.to_owned(), id)).collect();
+    let unk = config.token(Role::Unk).to_owned();
+    let model = Model::WordPiece(LongestMatch::new(vocab, unk, "##".to_owned(), 100)?);
+
+    let lowercase = config.do_lower_case.unwrap_or(true);
+    let chinese = config.tokenize_chinese_chars.unwrap_or(true);
+    let normalizer = BertNormalizer::new(true, chinese, config.strip_accents, lowercase);
+    let added = config.added_tokens(|token| model.token_to_id(token).is_some());
+    let pipeline = Pipeline::new(
+        Some(normalizer.into()),
+        Some(BertPreTokenizer.into()),
+        model,
+        Some(WordPieceDecoder::default().into()),
+        added,
+    )?;
+    assemble(pipeline, None, config)
+}
+
+/// The parts of `tokenizer.json` that are followed.
+#[derive(Deserialize)]
+struct TokenizerJson<'a> {
+    version: Option<String>,
+    #[serde(default)]
+    added_tokens: Vec<AddedTokenWithId>,
+    normalizer: Option<NormalizerWrapper>,
+    pre_tokenizer: Option<PreTokenizerWrapper>,
+    post_processor: Option<PostProcessor>,
+    decoder: Option<DecoderWrapper>,
+    #[serde(borrow)]
+    model: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct AddedTokenWithId {
+    id: u32,
+    #[serde(flatten)]
+    token: AddedToken,
+}
+
+/// `model` of `tokenizer.json`. The library reads it by way of a JSON tree, at three times the cost.
+#[derive(Deserialize)]
+struct WordPieceJson {
+    unk_token: String,
+    continuing_subword_prefix: String,
+    max_input_chars_per_word: usize,
+    vocab: AHashMap<String, u32>,
+}
+
+fn from_tokenizer_json(file: &TextFile, config: &Config) -> Result<Tokenizer> {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        r#type: Option<&'a str>,
+    }
+
+    let parts: TokenizerJson<'_> = file.json()?;
+    if let Some(version) = parts.version.filter(|version| version != "1.0") {
+        let (field, hint) = ("version", "version 1.0 would work");
+        return Err(TokenizerError::Unsupported { path: file.path.clone(), field, value: version, hint });
+    }
+    let model = parts.model.get();
+    let model = match json::<Kind<'_>>(&file.path, model)?.r#type {
+        Some("WordPiece") => {
+            let WordPieceJson { unk_token, continuing_subword_prefix, max_input_chars_per_word, vocab } =
+                json(&file.path, model)?;
+            let matcher =
+                LongestMatch::new(vocab, unk_token, continuing_subword_prefix, max_input_chars_per_word)?;
+            Model::WordPiece(matcher)
+        }
+        _ => Model::Other(json::<ModelWrapper>(&file.path, model)?),
+    };
+    let mut normalizer = parts.normalizer;
+    if let Some(NormalizerWrapper::BertNormalizer(bert)) = &mut normalizer
+        && config.is_bert_class()
+    {
+        bert.lowercase = config.do_lower_case.unwrap_or(bert.lowercase);
+        bert.strip_accents = config.strip_accents.or(bert.strip_accents);
+        bert.handle_chinese_chars = config.tokenize_chinese_chars.unwrap_or(bert.handle_chinese_chars);
+    }
+    let template = match parts.post_processor {
+        Some(processor) => processor.template()?,
+        None => None,
+    };
+    let added = parts.added_tokens.into_iter().map(|added| (Some(added.id), added.token)).collect();
+    let pipeline = Pipeline::new(normalizer, parts.pre_tokenizer, model, parts.decoder, added)?;
+    assemble(pipeline, Some(template.unwrap_or_else(Template::plain)), config)
+}
+
+/// Puts a tokenizer together; without a template it is BERT's.
+fn assemble(pipeline: Pipeline, template: Option<Template>, config: &Config) -> Result<Tokenizer> {
+    let id = |role| pipeline.token_to_id(config.token(role));
+    let require = |role: Role, id: Option<u32>| {
+        let token = || config.token(role).to_owned();
+        id.ok_or_else(|| TokenizerError::MissingToken { role: role.setting(), token: token() })
+    };
+    let (first, last) = template.as_ref().map_or((None, None), Template::ends);
+    let special = SpecialIds {
+        unk: id(Role::Unk),
+        cls: require(Role::Cls, id(Role::Cls).or(first))?,
+        sep: require(Role::Sep, id(Role::Sep).or(last))?,
+        pad: id(Role::Pad),
+        mask: id(Role::Mask),
+    };
+    let template = template.unwrap_or_else(|| Template::bert(special.cls, special.sep));
+    let template_rows = template.ids().max().map_or(0, |id| id as usize + 1);
+    let vocab_size = pipeline.rows().max(template_rows);
+    let max_length = config.max_length();
+    Ok(Tokenizer { inner: Arc::new(Inner { pipeline, template, special, vocab_size, max_length }) })
+}

@@ -1,0 +1,179 @@
+//! Text to token ids, with every token's place in the text.
+//!
+//! The tokenizer is that of the checkpoint: BERT's WordPiece from `tokenizer.json` or `vocab.txt`, run by the
+//! `tokenizers` library. It adds what tasks need beyond that: byte offsets that always slice the caller's
+//! `&str`, special tokens put around tokens that exist already (for [`Windows`] over long texts), and checks
+//! that turn contradicting files into errors at load instead of wrong ids later.
+//!
+//! ```
+//! use bert_tasks::tokenizer::Tokenizer;
+//!
+//! let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncafe\n##s\nin\nparis\n";
+//! let tokenizer = Tokenizer::from_parts(vocab, None)?;
+//!
+//! let text = "Cafés in [MASK]";
+//! let encoded = tokenizer.encode(text)?;
+//! assert_eq!(encoded.ids, [2, 5, 6, 7, 4, 3]); // [CLS] cafe ##s in [MASK] [SEP]
+//! assert_eq!(&text[encoded.range(1).unwrap()], "Café");
+//! assert_eq!(encoded.range(0), None); // [CLS] stands nowhere in the text
+//! # Ok::<(), bert_tasks::tokenizer::TokenizerError>(())
+//! ```
+
+mod config;
+mod cuts;
+mod encoded;
+mod error;
+mod file;
+mod load;
+mod model;
+mod pipeline;
+mod template;
+mod windows;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use encoded::{Encoded, Source};
+pub use error::TokenizerError;
+pub use windows::Windows;
+
+use error::Result;
+use pipeline::Pipeline;
+use template::Template;
+
+/// The tokenizer of one checkpoint. Clones share one vocabulary; calls from many threads are safe.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pipeline: Pipeline,
+    template: Template,
+    special: SpecialIds,
+    vocab_size: usize,
+    max_length: Option<usize>,
+}
+
+/// Ids of the tokens that BERT gives a meaning to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpecialIds {
+    /// `[CLS]`, before the first text.
+    pub cls: u32,
+    /// `[SEP]`, after each text.
+    pub sep: u32,
+    /// `[UNK]`, for words that the vocabulary cannot spell.
+    pub unk: Option<u32>,
+    /// `[PAD]`. Packed batches never hold it.
+    pub pad: Option<u32>,
+    /// `[MASK]`, for tokens to be guessed.
+    pub mask: Option<u32>,
+}
+
+impl Tokenizer {
+    /// Tokenises one text and puts the special tokens around it: `[CLS] text [SEP]`.
+    ///
+    /// Special tokens that the text spells out, such as `[MASK]`, are recognised. Words of more than 100
+    /// chars are unknown, as in BERT. An empty text gives the special tokens alone.
+    ///
+    /// # Errors
+    /// Only when a `tokenizer.json` asks for steps that fail while they run; BERT's own do not.
+    pub fn encode(&self, text: &str) -> Result<Encoded> {
+        Ok(self.with_special(&self.encode_without_special(text)?))
+    }
+
+    /// Tokenises two texts into one input: `[CLS] first [SEP] second [SEP]`.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoded> {
+        let [first, second] = [first, second].map(|text| self.encode_without_special(text));
+        Ok(self.pair_with_special(&first?, &second?))
+    }
+
+    /// The tokens of a text alone, for [`with_special`](Self::with_special) or
+    /// [`pair_with_special`](Self::pair_with_special) to finish, whole or by [`Windows`].
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_without_special(&self, text: &str) -> Result<Encoded> {
+        self.inner.pipeline.encode(text)
+    }
+
+    /// Puts the special tokens around the tokens of one text.
+    pub fn with_special(&self, tokens: &Encoded) -> Encoded {
+        self.inner.template.apply(tokens, None)
+    }
+
+    /// Joins the tokens of two texts with the special tokens between and around them. Segments and the
+    /// sources' `sequence` are set for the pair.
+    pub fn pair_with_special(&self, first: &Encoded, second: &Encoded) -> Encoded {
+        self.inner.template.apply(first, Some(second))
+    }
+
+    /// How many special tokens an input gets: with BERT 2 for one text, 3 for a pair.
+    pub fn special_count(&self, pair: bool) -> usize {
+        self.inner.template.added(pair)
+    }
+
+    /// The text that ids stand for, pieces joined to words; ids without a token are left out.
+    ///
+    /// # Errors
+    /// Only when a `tokenizer.json` asks for a decoder that fails while it runs; BERT's own does not.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.inner.pipeline.decode(ids, skip_special)
+    }
+
+    /// A token's text, with its `##` when it continues a word.
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        self.inner.pipeline.id_to_token(id)
+    }
+
+    /// The id of exactly this token: no normalisation, no splitting.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.pipeline.token_to_id(token)
+    }
+
+    /// Whether this is the id of a special token, such as `[SEP]`.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.inner.pipeline.is_special(id)
+    }
+
+    /// The special tokens' ids.
+    pub fn special(&self) -> SpecialIds {
+        self.inner.special
+    }
+
+    /// One more than the greatest id: the rows that an embedding table must have.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.vocab_size
+    }
+
+    /// `model_max_length` of `tokenizer_config.json`, in tokens with the special ones.
+    pub fn max_length(&self) -> Option<usize> {
+        self.inner.max_length
+    }
+
+    /// Checks that every id has a row in an embedding table of `table` rows. A table may have more rows than
+    /// there are tokens.
+    ///
+    /// # Errors
+    /// [`TokenizerError::VocabTooLarge`] when ids could lie outside the table.
+    pub fn check_vocab_size(&self, table: usize) -> Result<()> {
+        match self.vocab_size() {
+            vocab if vocab > table => Err(TokenizerError::VocabTooLarge { vocab, table }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .field("special", &self.special())
+            .field("max_length", &self.max_length())
+            .finish_non_exhaustive()
+    }
+}
