@@ -32,6 +32,7 @@ fn batch<B: Backend>(backend: &B, lengths: &[usize]) -> DeviceBatch<B::Buffer> {
 #[test]
 fn linear_layers_of_all_sizes() {
     let mut random = Random(11);
+    // The bound is that of 768 products, multiplied and added with two roundings as portable code does.
     for rows in [1, 2, 3, 4, 5, 6, 7, 13, 17, 64, 200] {
         for (inner, outer) in [(1, 1), (3, 17), (64, 63), (65, 64), (257, 65), (520, 33), (768, 96)] {
             let inputs = [random.tensor([rows, inner])];
@@ -41,7 +42,7 @@ fn linear_layers_of_all_sizes() {
                     let op = Layer { weight: &weight, bias, activation };
                     compare(
                         &format!("linear {rows}x{inner}x{outer} {activation:?}"),
-                        OfRowOrOne(1e-5),
+                        OfRowOrOne(2e-5),
                         &inputs,
                         op,
                     );
