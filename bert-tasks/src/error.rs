@@ -32,6 +32,11 @@ pub enum Error {
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
 
+    /// The CPU backend: its settings, or a machine that lacks what they ask for.
+    #[cfg(feature = "cpu")]
+    #[error(transparent)]
+    Cpu(#[from] bert_backend_cpu::CpuError),
+
     /// A word that names no kind of device.
     #[error("unknown device {found:?}; known are {known}")]
     UnknownDevice {

@@ -48,7 +48,8 @@ pub enum ModelSource {
 
 impl ModelSource {
     /// Finds a model by name: a folder on disk, or an id of the model hub (with feature `hub`), which is
-    /// downloaded unless the cache has it.
+    /// downloaded unless the cache has it. A hub that cannot be reached is no error while the cache has the
+    /// model; [`Hub::snapshot`](crate::hub::Hub::snapshot) also tells of that, and of progress.
     ///
     /// # Errors
     /// [`Error::NoModel`] says what was tried.
@@ -57,7 +58,10 @@ impl ModelSource {
             return Ok(folder);
         }
         #[cfg(feature = "hub")]
-        return Self::download(&crate::hub::Hub::from_env()?, name, crate::hub::DEFAULT_REVISION, |_| ());
+        return {
+            let hub = crate::hub::Hub::from_env()?;
+            Ok(Self::Folder(hub.snapshot(&name.parse()?, crate::hub::DEFAULT_REVISION, |_| ())?.path))
+        };
         #[cfg(not(feature = "hub"))]
         Err(Error::NoModel {
             asked: name.to_owned(),
@@ -84,20 +88,6 @@ impl ModelSource {
             return no_model("there is no such folder");
         }
         Ok(None)
-    }
-
-    /// A model of a hub by its id, downloaded unless the cache has it.
-    ///
-    /// # Errors
-    /// What the hub says, and what to do.
-    #[cfg(feature = "hub")]
-    pub fn download(
-        hub: &crate::hub::Hub,
-        id: &str,
-        revision: &str,
-        progress: impl FnMut(crate::hub::Progress<'_>),
-    ) -> Result<Self> {
-        Ok(Self::Folder(hub.snapshot(&id.parse()?, revision, progress)?.path))
     }
 }
 
