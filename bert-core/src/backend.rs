@@ -315,11 +315,11 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         let keep = self.map(UnaryOp::Exp, &mask)?; // exp(0) = 1 for a token, exp(MASKED) = 0 for padding
         let kept = self.zip(BinaryOp::Mul, &padded, &keep.broadcast_to(shape)?)?;
         let sum = self.reduce(ReduceOp::Sum, &kept)?.reshape([sequences, hidden])?;
-        let divisors = batch.lengths().map(|length| match pooling {
-            Pooling::MeanSqrtLen => (length as f32).sqrt(),
-            _ => length as f32,
-        });
-        let divisors = self.upload(&HostTensor::from_vec(divisors.collect(), [sequences, 1]))?;
+        let lengths = batch.lengths().map(|length| length as f32).collect();
+        let mut divisors = self.upload(&HostTensor::from_vec(lengths, [sequences, 1]))?;
+        if pooling == Pooling::MeanSqrtLen {
+            divisors = self.map(UnaryOp::Sqrt, &divisors)?;
+        }
         self.zip(BinaryOp::Div, &sum, &divisors.broadcast_to(sum.shape())?)
     }
 
