@@ -38,6 +38,14 @@ pub enum Error {
     /// The package came but does not hold what the recipe expects.
     #[error("{model}: the package holds no {file}; the recipe in xtask/src/models.rs does not fit it")]
     NotInPackage { model: &'static str, file: String },
+
+    /// A backend that this build does not have, or this machine cannot run.
+    #[error("there is no backend {found:?} here; known are {known}")]
+    NoBackend { found: String, known: String },
+
+    /// A filter that leaves nothing.
+    #[error("no case has a name that contains {filter:?}")]
+    NoCase { filter: String },
 }
 
 impl Error {

@@ -2,6 +2,7 @@
 //!
 //! A subcommand is a module with its `Args` and a `run`, one line in [`Command`] and one in [`main`].
 
+mod conformance;
 mod error;
 mod models;
 
@@ -22,14 +23,16 @@ struct Cli {
 enum Command {
     /// Bring trained checkpoints for the tests into target/models.
     Models(models::Args),
+    Conformance(conformance::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Models(args) => models::run(&args),
+        Command::Models(args) => models::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Conformance(args) => conformance::run(&args),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)

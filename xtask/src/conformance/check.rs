@@ -1,0 +1,87 @@
+//! One case on one backend.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bert_core::backend::Backend;
+use bert_core::ops::Precision;
+use fastrand::Rng;
+use ndarray::{ArrayD, Axis, Slice};
+
+use super::case::Case;
+use super::compare::{Difference, compare, index_of};
+use super::data::Desk;
+use super::fault::Fault;
+use super::prepare::prepare;
+use super::tolerance::Tolerance;
+
+/// What came of a case.
+pub struct Checked {
+    /// How far the result is from the truth, or what is wrong.
+    pub result: Result<Difference, Fault>,
+    /// The inputs with their shapes and strides.
+    pub inputs: Vec<String>,
+}
+
+/// What a result has to fulfil.
+#[derive(Clone, Copy, Debug)]
+pub struct Demands {
+    /// How far it may be from the truth.
+    pub tolerance: Tolerance,
+    /// Whether every part has to have the same bits alone as it has among the others.
+    pub invariant: bool,
+}
+
+/// Runs a case: the result has to be right, and the inputs unchanged.
+pub fn check<B: Backend>(
+    backend: &B,
+    case: &Case,
+    precision: Precision,
+    demands: Demands,
+    mut rng: Rng,
+) -> Checked {
+    let mut desk = Desk::new(backend);
+    let result = catch(|| {
+        let prepared = prepare(&mut desk, case, precision, &mut rng)?;
+        let parts = prepared.bounds.len() - 1;
+        let all = (prepared.compute)(0..parts)?;
+        let mut alone = [0, parts / 2, parts - 1].to_vec();
+        alone.dedup();
+        let mut results = vec![all];
+        if parts == 1 || !demands.invariant {
+            alone.clear();
+        }
+        for &part in &alone {
+            results.push((prepared.compute)(part..part + 1)?);
+        }
+        let results = desk.collect(&results)?;
+        let difference = compare(&results[0], &prepared.want, case.op.scale(), demands.tolerance)?;
+        for (&part, result) in alone.iter().zip(&results[1..]) {
+            let rows = prepared.bounds[part]..prepared.bounds[part + 1];
+            let together = results[0].slice_axis(Axis(0), Slice::from(rows)).to_owned();
+            same_bits(&format!("part {part} of {parts}"), result, &together)?;
+        }
+        Ok(difference)
+    });
+    Checked { result, inputs: desk.inputs().to_vec() }
+}
+
+/// Whether what was computed alone equals what was computed together with others.
+pub fn same_bits(part: &str, alone: &ArrayD<f64>, together: &ArrayD<f64>) -> Result<(), Fault> {
+    if alone.shape() != together.shape() {
+        return Err(Fault::Shape { expected: together.shape().to_vec(), found: alone.shape().to_vec() });
+    }
+    let differs = |(a, b): (&f64, &f64)| a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan());
+    let Some(position) = alone.iter().zip(together).position(differs) else { return Ok(()) };
+    let index = index_of(position, alone.shape());
+    let (alone, together) = (alone[&index[..]], together[&index[..]]);
+    Err(Fault::NotInvariant { part: part.to_owned(), index, alone, together })
+}
+
+/// A panic is a fault like any other.
+pub fn catch<T>(run: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(Fault::Panic(text.unwrap_or_else(|| "without a message".to_owned())))
+    })
+}

@@ -1,0 +1,65 @@
+//! Whether every backend computes the same: `cargo xtask conformance`.
+//!
+//! From the outside in:
+//! * [`registry`] lists the backends, [`suite`] runs cases on one, [`report`] prints what came of it;
+//! * [`cases`] is the list of cases, [`tolerance`] says how exact each operation has to be;
+//! * [`prepare`] makes the inputs of a [`case`], [`data`] lays them out in memory with poison around them,
+//!   [`direct`] says what is right, [`compare`] how far a result is from it, and [`check`] does all of that.
+
+mod case;
+mod cases;
+mod check;
+mod compare;
+mod data;
+mod defaults;
+mod direct;
+mod fault;
+#[cfg(test)]
+mod mutants;
+mod prepare;
+mod registry;
+mod report;
+mod suite;
+mod tolerance;
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::error::Result;
+use suite::{Mode, Plan};
+
+/// Compare every backend with plain f64 loops, on inputs that are hard.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Backends to run; cpu means each of its instruction sets in turn.
+    #[arg(long, value_delimiter = ',', default_value = "reference")]
+    backend: Vec<String>,
+
+    /// What to compare; everything unless given.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    mode: Vec<Mode>,
+
+    /// Run only the cases whose name contains this.
+    #[arg(long, value_name = "SUBSTR", default_value = "")]
+    filter: String,
+
+    /// Where all random numbers come from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Runs the cases and prints a table. Exit code 1 if a case failed.
+///
+/// # Errors
+/// [`Error`](crate::error::Error) for an unknown backend, or if no case was run at all.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let modes = if args.mode.is_empty() { Mode::value_variants() } else { &args.mode };
+    let plan = Plan { modes: modes.to_vec(), filter: args.filter.clone(), ..Plan::all(args.seed) };
+    let mut verdicts = vec![];
+    for subject in registry::chosen(&args.backend)? {
+        eprintln!("{} …", subject.name);
+        verdicts.extend(subject.run(&plan));
+    }
+    report::print(&verdicts, args)
+}

@@ -1,0 +1,441 @@
+//! Whether the cases see what they should: the reference with one small thing wrong at a time.
+
+use bert_core::Result;
+use bert_core::backend::{Backend, BackendInfo, Tensor};
+use bert_core::ops::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
+use bert_core::packed::DeviceBatch;
+use bert_core::reference::Reference;
+use bert_core::tensor::{DType, HostTensor, View};
+use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
+
+use super::compare::index_of;
+use super::suite::{Mode, Outcome, Plan, Verdict, run};
+
+type Buffer = <Reference as Backend>::Buffer;
+
+/// A mistake of the kind that is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mistake {
+    /// To see that nothing else is wrong.
+    Nothing,
+    /// A view is read as if it were row-major from its first number on.
+    StridesIgnored,
+    /// A view is read from the start of its buffer.
+    OffsetIgnored,
+    /// Every index is one too high.
+    NextRow,
+    /// The last index is taken for the one before.
+    LastIndexLost,
+    /// The last few columns of a product, which fill no vector, are left out.
+    ProductTailLost,
+    /// The last term of a long sum is left out.
+    DepthTailLost,
+    /// All matrices of a batch are multiplied by the first.
+    BatchStrideZero,
+    /// The maximum starts from zero.
+    MaximumFromZero,
+    /// `tanh` instead of `erf` in GELU.
+    TanhForErf,
+    /// A `tanh` of `exp`s that overflows.
+    TanhOverflows,
+    /// A bias is forgotten where an activation follows.
+    BiasLost,
+    /// The activation comes before the bias.
+    ActivationFirst,
+    /// LayerNorm without its epsilon.
+    EpsIgnored,
+    /// The epsilon added to the deviation, not to the variance.
+    EpsOutside,
+    /// The variance as a difference of two means, in `f32`.
+    OnePassVariance,
+    /// The variance divided by one less.
+    SampleVariance,
+    /// The residual is forgotten where it is laid out in an odd way.
+    ResidualLost,
+    /// `exp` without subtracting the maximum.
+    SoftmaxOverflows,
+    /// The maximum of the first row for all rows: right, as long as scores are flat.
+    MaximumOfFirstRow,
+    /// Sequences see each other.
+    MaskLost,
+    /// Each sequence sees its successor's first token.
+    MaskOffByOne,
+    /// Scores are not divided by the root of the head size.
+    ScaleLost,
+    /// Key and value change places.
+    KeyForValue,
+    /// One head of double the size for two.
+    HeadsMerged,
+    /// Positions count on from one sequence to the next.
+    PositionsRunOn,
+    /// All tokens belong to the first segment.
+    SegmentsLost,
+    /// A mean over the longest length.
+    MeanOverLongest,
+    /// The last token for the first.
+    LastForFirst,
+    /// A result that depends, in its last bits, on how many rows there are.
+    RowsMatter,
+    /// Products cut to bfloat16.
+    HalfPrecision,
+}
+
+use Mistake::*;
+
+#[derive(Clone)]
+struct Mutant(Mistake);
+
+impl Mutant {
+    fn is(&self, mistake: Mistake) -> bool {
+        self.0 == mistake
+    }
+
+    /// What the mistake makes of a view.
+    fn read(&self, x: &View<Buffer>) -> View<Buffer> {
+        if ![StridesIgnored, OffsetIgnored].contains(&self.0) {
+            return x.clone();
+        }
+        let place = |position: usize| {
+            let strided =
+                index_of(position, &x.shape()).into_iter().zip(x.strides()).map(|(i, stride)| i * stride);
+            match self.0 {
+                StridesIgnored => x.offset() + position,
+                _ => strided.sum(),
+            }
+        };
+        let buffer = x.buffer();
+        let numbers = (0..x.shape().len()).map(|position| buffer[place(position) % buffer.len()]);
+        View::contiguous(numbers.collect(), x.dtype(), x.shape())
+    }
+}
+
+/// Changes numbers of a row-major result, given their position.
+fn edit(x: &View<Buffer>, change: impl Fn(usize, f64) -> f64) -> Result<View<Buffer>> {
+    let row_major = Reference.map(UnaryOp::Copy, x)?;
+    let numbers: Vec<f64> = row_major.buffer().iter().enumerate().map(|(i, &x)| change(i, x)).collect();
+    Ok(View::contiguous(numbers.into(), x.dtype(), x.shape()))
+}
+
+/// Runs an operation on each sequence alone, as an override would, for sequences of these lengths.
+fn each_sequence(
+    x: &View<Buffer>,
+    lengths: impl Iterator<Item = usize>,
+    run: impl Fn(&View<Buffer>, &DeviceBatch<Buffer>) -> Result<View<Buffer>>,
+) -> Result<View<Buffer>> {
+    let (mut numbers, mut rows, mut columns, mut start) = (vec![], 0, 0, 0);
+    for length in lengths {
+        let ids = Reference.upload(&HostTensor::from_vec(vec![0u32; length], [length]))?;
+        let bounds = [0, length as u32];
+        let batch = DeviceBatch {
+            ids: ids.clone(),
+            segments: ids.clone(),
+            positions: ids,
+            device_bounds: Reference.upload(&HostTensor::from_vec(bounds.to_vec(), [2]))?,
+            bounds: bounds.into(),
+        };
+        let part = run(&x.slice(0, start..start + length)?, &batch)?;
+        start += length;
+        rows += part.shape()[0];
+        columns = part.shape()[1];
+        numbers.extend_from_slice(Reference.map(UnaryOp::Copy, &part)?.buffer());
+    }
+    Ok(View::contiguous(numbers.into(), DType::F32, [rows, columns]))
+}
+
+impl Backend for Mutant {
+    type Buffer = Buffer;
+
+    fn info(&self) -> BackendInfo {
+        Reference.info()
+    }
+
+    fn upload(&self, tensor: &HostTensor) -> Result<Tensor<Self>> {
+        Reference.upload(tensor)
+    }
+
+    async fn download(&self, tensors: &[Tensor<Self>]) -> Result<Vec<HostTensor>> {
+        let tensors: Vec<_> = tensors.iter().map(|tensor| self.read(tensor)).collect();
+        Reference.download(&tensors).await
+    }
+
+    fn gather_rows(&self, table: &Tensor<Self>, indices: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let (rows, last) = (table.shape()[0] as f64, indices.shape()[0] - 1);
+        let indices = edit(&self.read(indices), |i, index| match self.0 {
+            NextRow => (index + 1.0).min(rows - 1.0),
+            LastIndexLost if i == last => 0.0,
+            // Poison that a mistake has read must not stop the reference.
+            _ => index.min(rows - 1.0),
+        })?;
+        Reference.gather_rows(&self.read(table), &indices)
+    }
+
+    fn matmul(&self, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let (a, mut b) = (self.read(a), self.read(b));
+        let (depth, columns) = (a.shape()[a.shape().rank() - 1], b.shape()[b.shape().rank() - 1]);
+        if self.is(BatchStrideZero) && b.shape().rank() > 2 {
+            b = b.slice(0, 0..1)?.broadcast_to(b.shape())?;
+        }
+        let last = |axis: usize, view: &View<Buffer>| view.slice(axis, 0..depth - 1);
+        if self.is(DepthTailLost) && depth % 8 == 1 && depth > 1 {
+            let rank = a.shape().rank();
+            return Reference.matmul(&last(rank - 1, &a)?, &last(rank - 2, &b)?);
+        }
+        let product = Reference.matmul(&a, &b)?;
+        let rows = product.shape()[0] as f64;
+        match self.0 {
+            ProductTailLost => {
+                edit(&product, |i, x| if i % columns >= columns / 16 * 16 && columns > 16 { 0.0 } else { x })
+            }
+            RowsMatter => edit(&product, |_, x| x * (1.0 + rows * f64::EPSILON)),
+            HalfPrecision => {
+                edit(&product, |_, x| f64::from(f32::from_bits((x as f32).to_bits() & 0xffff_0000)))
+            }
+            _ => Ok(product),
+        }
+    }
+
+    fn map(&self, op: UnaryOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let x = self.read(x);
+        match op {
+            UnaryOp::Gelu if self.is(TanhForErf) => Reference.map(UnaryOp::GeluTanh, &x),
+            UnaryOp::Tanh if self.is(TanhOverflows) => edit(&x, |_, x| {
+                let (up, down) = ((x as f32).exp(), (-x as f32).exp());
+                f64::from((up - down) / (up + down))
+            }),
+            _ => Reference.map(op, &x),
+        }
+    }
+
+    fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
+        Reference.zip(op, &self.read(a), &self.read(b))
+    }
+
+    fn reduce(&self, op: ReduceOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let row = Reference.reduce(op, &self.read(x))?;
+        if self.is(MaximumFromZero) && op == ReduceOp::Max { edit(&row, |_, x| x.max(0.0)) } else { Ok(row) }
+    }
+
+    fn linear(
+        &self,
+        x: &Tensor<Self>,
+        layer: &Linear<Buffer>,
+        activation: Activation,
+    ) -> Result<Tensor<Self>> {
+        let plain = Linear { bias: None, ..layer.clone() };
+        match (&layer.bias, self.0) {
+            (Some(_), BiasLost) if activation != Activation::Identity => {
+                Reference.linear(x, &plain, activation)
+            }
+            (Some(bias), ActivationFirst) => {
+                let y = Reference.linear(x, &plain, activation)?;
+                Reference.zip(BinaryOp::Add, &y, &bias.broadcast_to(y.shape())?)
+            }
+            (Some(bias), _) => {
+                let y = self.matmul(x, &weight(layer)?)?;
+                let y = self.zip(BinaryOp::Add, &y, &bias.broadcast_to(y.shape())?)?;
+                activation.as_unary().map_or(Ok(y.clone()), |op| self.map(op, &y))
+            }
+            (None, _) => Reference.linear(x, layer, activation),
+        }
+    }
+
+    fn embed(&self, tables: &EmbeddingTables<Buffer>, batch: &DeviceBatch<Buffer>) -> Result<Tensor<Self>> {
+        let last = tables.position.shape()[0] as f64 - 1.0;
+        let mut batch = batch.clone();
+        match self.0 {
+            PositionsRunOn => batch.positions = edit(&batch.positions, |i, _| last.min(i as f64))?,
+            SegmentsLost => batch.segments = edit(&batch.segments, |_, _| 0.0)?,
+            _ => {}
+        }
+        Reference.embed(tables, &batch)
+    }
+
+    fn layer_norm(&self, x: &Tensor<Self>, norm: &LayerNorm<Buffer>) -> Result<Tensor<Self>> {
+        let n = x.shape()[1] as f64;
+        match self.0 {
+            EpsIgnored => Reference.layer_norm(x, &LayerNorm { eps: 0.0, ..norm.clone() }),
+            EpsOutside => Reference.layer_norm(x, &LayerNorm { eps: norm.eps.powi(2), ..norm.clone() }),
+            SampleVariance if n > 1.0 => {
+                let shift = norm.bias.broadcast_to(x.shape())?;
+                let normal = Reference.zip(BinaryOp::Sub, &Reference.layer_norm(x, norm)?, &shift)?;
+                let normal = Reference.map(UnaryOp::Scale(((n - 1.0) / n).sqrt()), &normal)?;
+                Reference.zip(BinaryOp::Add, &normal, &shift)
+            }
+            OnePassVariance => {
+                let row_major = Reference.map(UnaryOp::Copy, x)?;
+                let rows = row_major.buffer().chunks(n as usize).flat_map(|row| {
+                    let sum = |of: fn(f32) -> f32| row.iter().map(|&x| of(x as f32)).sum::<f32>() / n as f32;
+                    let (mean, square) = (sum(|x| x), sum(|x| x * x));
+                    let deviation = (square - mean * mean + norm.eps as f32).sqrt();
+                    row.iter().map(move |&x| f64::from((x as f32 - mean) / deviation))
+                });
+                let normal = View::contiguous(rows.collect(), DType::F32, x.shape());
+                let scaled = Reference.zip(BinaryOp::Mul, &normal, &norm.weight.broadcast_to(x.shape())?)?;
+                Reference.zip(BinaryOp::Add, &scaled, &norm.bias.broadcast_to(x.shape())?)
+            }
+            _ => Reference.layer_norm(x, norm),
+        }
+    }
+
+    fn add_layer_norm(
+        &self,
+        x: &Tensor<Self>,
+        residual: &Tensor<Self>,
+        norm: &LayerNorm<Buffer>,
+    ) -> Result<Tensor<Self>> {
+        if self.is(ResidualLost) && !residual.is_contiguous() {
+            return Reference.layer_norm(x, norm);
+        }
+        Reference.add_layer_norm(x, residual, norm)
+    }
+
+    fn attention(
+        &self,
+        qkv: &Tensor<Self>,
+        heads: usize,
+        batch: &DeviceBatch<Buffer>,
+    ) -> Result<Tensor<Self>> {
+        let hidden = qkv.shape()[1] / 3;
+        let mut lengths: Vec<usize> = batch.lengths().collect();
+        let mut heads_seen = heads;
+        let mut qkv = Reference.map(UnaryOp::Copy, qkv)?;
+        match self.0 {
+            MaskLost => lengths = vec![batch.tokens()],
+            MaskOffByOne if lengths.len() > 1 && lengths[1] > 1 => {
+                lengths[0] += 1;
+                lengths[1] -= 1;
+            }
+            ScaleLost => {
+                let scale = ((hidden / heads) as f64).sqrt();
+                qkv = edit(&qkv, |i, x| if i % (3 * hidden) < hidden { x * scale } else { x })?;
+            }
+            KeyForValue => {
+                let numbers = qkv.buffer().clone();
+                qkv = edit(&qkv, |i, x| match i % (3 * hidden) / hidden {
+                    0 => x,
+                    1 => numbers[i + hidden],
+                    _ => numbers[i - hidden],
+                })?;
+            }
+            HeadsMerged if heads == 2 => heads_seen = 1,
+            _ => {}
+        }
+        each_sequence(&qkv, lengths.into_iter(), |qkv, batch| Reference.attention(qkv, heads_seen, batch))
+    }
+
+    fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let exp = |x: f64| f64::from((x as f32).exp());
+        let of = |max: f64| -> Result<Tensor<Self>> {
+            let powers = edit(x, |_, x| exp(x - max))?;
+            let sums = Reference.reduce(ReduceOp::Sum, &powers)?.broadcast_to(x.shape())?;
+            Reference.zip(BinaryOp::Div, &powers, &sums)
+        };
+        match self.0 {
+            SoftmaxOverflows => of(0.0),
+            MaximumOfFirstRow => of(Reference.reduce(ReduceOp::Max, x)?.buffer()[0]),
+            _ => Reference.softmax(x),
+        }
+    }
+
+    fn pool(&self, x: &Tensor<Self>, batch: &DeviceBatch<Buffer>, pooling: Pooling) -> Result<Tensor<Self>> {
+        let pooled = each_sequence(x, batch.lengths(), |x, batch| Reference.pool(x, batch, pooling))?;
+        let hidden = x.shape()[1];
+        let lengths: Vec<usize> = batch.lengths().collect();
+        let longest = *lengths.iter().max().expect("a batch has sequences") as f64;
+        match (self.0, pooling) {
+            (MeanOverLongest, Pooling::Mean) => {
+                edit(&pooled, |i, x| x * lengths[i / hidden] as f64 / longest)
+            }
+            (LastForFirst, Pooling::Cls) => {
+                let last: Vec<u32> = batch.bounds[1..].iter().map(|&bound| bound - 1).collect();
+                let last = Reference.upload(&HostTensor::from_vec(last, [lengths.len()]))?;
+                Reference.gather_rows(x, &last)
+            }
+            _ => Ok(pooled),
+        }
+    }
+}
+
+/// The weight of a layer, transposed: `[in_features, out_features]`.
+fn weight(layer: &Linear<Buffer>) -> Result<View<Buffer>> {
+    let shape = [layer.out_features, layer.in_features];
+    View::contiguous(layer.weight.clone(), DType::F32, shape).permute(&[1, 0])
+}
+
+/// Every mistake, and the operation whose cases have to see it.
+const SEEN_BY: &[(Mistake, &str)] = &[
+    (StridesIgnored, "download"),
+    (StridesIgnored, "gather_rows"),
+    (StridesIgnored, "matmul"),
+    (StridesIgnored, "map copy"),
+    (StridesIgnored, "zip sub"),
+    (StridesIgnored, "reduce sum"),
+    (OffsetIgnored, "download"),
+    (OffsetIgnored, "gather_rows"),
+    (OffsetIgnored, "matmul"),
+    (OffsetIgnored, "map copy"),
+    (OffsetIgnored, "zip sub"),
+    (OffsetIgnored, "reduce max"),
+    (NextRow, "gather_rows"),
+    (LastIndexLost, "gather_rows"),
+    (ProductTailLost, "matmul"),
+    (ProductTailLost, "linear"),
+    (DepthTailLost, "matmul"),
+    (BatchStrideZero, "matmul"),
+    (MaximumFromZero, "reduce max"),
+    (TanhForErf, "map gelu"),
+    (TanhForErf, "linear"),
+    (TanhOverflows, "map tanh"),
+    (BiasLost, "linear"),
+    (ActivationFirst, "linear"),
+    (EpsIgnored, "layer_norm"),
+    (EpsOutside, "layer_norm"),
+    (OnePassVariance, "layer_norm"),
+    (SampleVariance, "layer_norm"),
+    (ResidualLost, "add_layer_norm"),
+    (SoftmaxOverflows, "softmax"),
+    (MaximumOfFirstRow, "softmax"),
+    (MaskLost, "attention"),
+    (MaskOffByOne, "attention"),
+    (ScaleLost, "attention"),
+    (KeyForValue, "attention"),
+    (HeadsMerged, "attention"),
+    (PositionsRunOn, "embed"),
+    (SegmentsLost, "embed"),
+    (MeanOverLongest, "pool"),
+    (LastForFirst, "pool"),
+    (RowsMatter, "matmul"),
+    (RowsMatter, "linear"),
+    (HalfPrecision, "matmul"),
+    (HalfPrecision, "linear"),
+];
+
+fn run_with(mistake: Mistake, filter: &str) -> Vec<Verdict> {
+    let modes = vec![Mode::Ops, Mode::Fused];
+    let plan = Plan { modes, filter: filter.to_owned(), most_work: 50_000, ..Plan::all(7) };
+    run("mutant", &Mutant(mistake), &plan)
+}
+
+#[test]
+fn nothing_is_wrong_without_a_mistake() {
+    let wrong: Vec<_> = run_with(Nothing, "").into_iter().filter(Verdict::is_error).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_mistake_is_seen_where_it_is_made() {
+    for &(mistake, operation) in SEEN_BY {
+        let verdicts = run_with(mistake, operation);
+        let seen = verdicts.iter().any(|verdict| verdict.operation == operation && verdict.is_error());
+        assert!(seen, "{mistake:?} passes all cases of {operation}");
+    }
+}
+
+#[test]
+fn a_failure_tells_what_is_needed_to_find_it() {
+    let verdicts = run_with(StridesIgnored, "zip sub [3, 17] transposed|sliced");
+    let Outcome::Failed(text) = &verdicts[0].outcome else { panic!("{verdicts:?}") };
+    for part in ["the first at [0, 1]", "max abs", "NMSE", "x [3, 17] strides [1, 3] offset 0"] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+}

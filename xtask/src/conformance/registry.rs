@@ -1,0 +1,47 @@
+//! The backends that can be compared. Another one is another line in [`subjects`].
+
+use bert_core::Backend;
+use bert_core::reference::Reference;
+
+use super::suite::{Plan, Verdict, run};
+use super::tolerance::names;
+use crate::error::{Error, Result};
+
+/// A backend, with its type forgotten.
+pub struct Subject {
+    /// Its name, and its instruction set if it has several: `cpu:avx2`.
+    pub name: String,
+    run: Run,
+}
+
+type Run = Box<dyn Fn(&Plan) -> Vec<Verdict>>;
+
+impl Subject {
+    fn new<B: Backend>(name: impl Into<String>, backend: B) -> Self {
+        let name = name.into();
+        Self { name: name.clone(), run: Box::new(move |plan| run(&name, &backend, plan)) }
+    }
+
+    /// Runs a plan.
+    pub fn run(&self, plan: &Plan) -> Vec<Verdict> {
+        (self.run)(plan)
+    }
+}
+
+/// All backends of this build that this machine can run.
+pub fn subjects() -> Vec<Subject> {
+    vec![Subject::new("reference", Reference)]
+}
+
+/// Those that are asked for by name: `cpu` means all of `cpu:portable`, `cpu:avx2` and so on.
+///
+/// # Errors
+/// [`Error::NoBackend`] for a name that fits none.
+pub fn chosen(wanted: &[String]) -> Result<Vec<Subject>> {
+    let all = subjects();
+    if let Some(found) = wanted.iter().find(|name| !all.iter().any(|subject| names(name, &subject.name))) {
+        let known = all.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Error::NoBackend { found: found.clone(), known });
+    }
+    Ok(all.into_iter().filter(|subject| wanted.iter().any(|name| names(name, &subject.name))).collect())
+}

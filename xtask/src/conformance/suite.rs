@@ -1,0 +1,174 @@
+//! All cases of the modes asked for, on one backend.
+
+use std::fmt;
+
+use bert_core::backend::Backend;
+use bert_core::ops::Precision;
+use clap::ValueEnum;
+use fastrand::Rng;
+
+use super::case::{Case, Op};
+use super::cases;
+use super::check::{Checked, Demands, check};
+use super::compare::Difference;
+use super::defaults::Defaults;
+use super::tolerance::{KNOWN, Tolerance, is_invariant, tolerance};
+
+/// What to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+pub enum Mode {
+    /// The eight required methods, against loops in f64.
+    Ops,
+    /// The provided operations, by their default bodies and as the backend overrides them, against loops in f64.
+    Fused,
+}
+
+/// Which cases to run, and on which numbers.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What to compare.
+    pub modes: Vec<Mode>,
+    /// Run only the cases whose name contains this.
+    pub filter: String,
+    /// Where all random numbers come from.
+    pub seed: u64,
+    /// Leave out cases of more arithmetic than this; for tests that have to be quick.
+    pub most_work: usize,
+}
+
+impl Plan {
+    /// Everything.
+    pub fn all(seed: u64) -> Self {
+        Self { modes: Mode::value_variants().to_vec(), filter: String::new(), seed, most_work: usize::MAX }
+    }
+
+    /// The numbers of a case do not depend on which other cases run.
+    fn rng(&self, case: &str) -> Rng {
+        // FNV-1a
+        let hash = case.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Rng::with_seed(self.seed ^ hash)
+    }
+}
+
+/// How a case ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// As it should.
+    Passed(Difference),
+    /// Wrongly; all about it.
+    Failed(String),
+    /// Wrongly, as listed.
+    KnownFailure(&'static str),
+    /// Well, though it is listed as a failure: the list is wrong.
+    KnownFailurePassed(&'static str),
+}
+
+/// A case and how it ended.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The backend with its instruction set, such as `cpu:avx2`.
+    pub backend: String,
+    /// The operation with how it was run, such as `linear default` or `linear int8`.
+    pub operation: String,
+    /// The name of the case.
+    pub case: String,
+    /// What was allowed.
+    pub tolerance: Tolerance,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl Verdict {
+    /// Whether the run has to fail because of it.
+    pub fn is_error(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_) | Outcome::KnownFailurePassed(_))
+    }
+}
+
+/// Runs a plan on one backend.
+pub fn run<B: Backend>(name: &str, backend: &B, plan: &Plan) -> Vec<Verdict> {
+    let mut suite = Suite { name, plan, verdicts: vec![] };
+    for mode in &plan.modes {
+        match mode {
+            Mode::Ops => suite.cases(backend, cases::required(), ""),
+            Mode::Fused => {
+                suite.cases(&Defaults(backend.clone()), cases::provided(), "default");
+                suite.cases(backend, cases::provided(), "");
+            }
+        }
+    }
+    suite.verdicts
+}
+
+/// A run in progress.
+struct Suite<'a> {
+    name: &'a str,
+    plan: &'a Plan,
+    verdicts: Vec<Verdict>,
+}
+
+impl Suite<'_> {
+    fn cases<B: Backend>(&mut self, backend: &B, cases: Vec<Case>, variant: &str) {
+        let precisions = backend.info().precisions;
+        for case in cases.iter().filter(|case| work(case) <= self.plan.most_work) {
+            let several = matches!(case.op, Op::Linear(..));
+            for &precision in if several { &precisions[..] } else { &[Precision::F32] } {
+                let mut operation = case.op.name().to_owned();
+                let mut name = case.to_string();
+                for word in [variant.to_owned(), precision.to_string()] {
+                    if !word.is_empty() && word != "f32" {
+                        operation = format!("{operation} {word}");
+                        name = format!("{name} {word}");
+                    }
+                }
+                if !name.contains(&self.plan.filter) {
+                    continue;
+                }
+                let tolerance = tolerance(case.op.name(), Some(case.values), precision, self.name);
+                let invariant = is_invariant(case.op.name(), variant == "default", self.name);
+                let demands = Demands { tolerance, invariant };
+                let checked = check(backend, case, precision, demands, self.plan.rng(&name));
+                self.judge(operation, name, tolerance, checked);
+            }
+        }
+    }
+
+    fn judge(&mut self, operation: String, case: String, tolerance: Tolerance, checked: Checked) {
+        let known = KNOWN.iter().find(|known| known.is(self.name, &case)).map(|known| known.reason);
+        let outcome = match (checked.result, known) {
+            (Ok(difference), None) => Outcome::Passed(difference),
+            (Ok(_), Some(reason)) => Outcome::KnownFailurePassed(reason),
+            (Err(_), Some(reason)) => Outcome::KnownFailure(reason),
+            (Err(fault), None) => {
+                let mut text = fault.to_string();
+                for input in checked.inputs {
+                    text = format!("{text}\n    {input}");
+                }
+                Outcome::Failed(text)
+            }
+        };
+        let backend = self.name.to_owned();
+        self.verdicts.push(Verdict { backend, operation, case, tolerance, outcome });
+    }
+}
+
+/// A rough count of multiplications.
+fn work(case: &Case) -> usize {
+    let tokens: usize = case.lengths.iter().sum();
+    let squares: usize = case.lengths.iter().map(|length| length * length).sum();
+    let product: usize = case.shape.iter().product();
+    match case.op {
+        Op::Attention => squares * product,
+        Op::Pool(_) => tokens * product,
+        Op::Embed(_) => tokens * case.shape[1],
+        _ => product,
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().expect("no mode is hidden").get_name())
+    }
+}

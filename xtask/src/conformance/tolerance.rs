@@ -1,0 +1,121 @@
+//! How far a result may be from the truth, and which cases are known to be further away.
+
+use bert_core::ops::Precision;
+
+use super::data::Values;
+
+/// Limits of the two measures of [`Difference`](super::compare::Difference).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// For the largest single error, absolute or relative.
+    pub max_abs: f64,
+    /// For the normalised mean square error.
+    pub nmse: f64,
+}
+
+/// What a limit applies to; `None` and `"*"` mean anything.
+struct Row {
+    op: &'static str,
+    values: Option<Values>,
+    precision: Option<Precision>,
+    backend: &'static str,
+    tolerance: Tolerance,
+    /// Why this much.
+    #[allow(dead_code)]
+    reason: &'static str,
+}
+
+const fn row(
+    op: &'static str,
+    values: Option<Values>,
+    precision: Option<Precision>,
+    backend: &'static str,
+    (max_abs, nmse): (f64, f64),
+    reason: &'static str,
+) -> Row {
+    Row { op, values, precision, backend, tolerance: Tolerance { max_abs, nmse }, reason }
+}
+
+/// The first row that fits counts.
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    row("*", None, None, "reference", (1e-10, 1e-20),
+        "f64 throughout; 1e3 squared a few hundred times leaves ten digits"),
+
+    row("linear", None, Some(Precision::Bf16), "*", (3e-2, 3e-5),
+        "8 bits of mantissa: each factor is off by 2^-9 at most, the sum by that times the root of two"),
+    row("linear", None, Some(Precision::F16), "*", (4e-3, 5e-7),
+        "11 bits of mantissa"),
+    row("linear", None, Some(Precision::Int8), "*", (8e-2, 3e-4),
+        "127 steps a token and a channel: each factor is off by half a step of its row's maximum"),
+
+    row("download", None, None, "*", (0.0, 0.0), "a copy is a copy"),
+    row("gather_rows", None, None, "*", (0.0, 0.0), "a copy is a copy"),
+    row("map copy", None, None, "*", (0.0, 0.0), "a copy is a copy"),
+    row("map cast", None, None, "*", (0.0, 0.0), "whole numbers below 2^24 are exact in f32"),
+    row("map relu", None, None, "*", (0.0, 0.0), "nothing is rounded"),
+    row("zip max", None, None, "*", (0.0, 0.0), "nothing is rounded"),
+    row("reduce max", None, None, "*", (0.0, 0.0), "nothing is rounded"),
+
+    row("attention", Some(Values::Peaked), None, "*", (3e-5, 1e-10),
+        "a score of 80 carries a rounding of 4e-6, and exp makes it an error of that share of a weight"),
+    row("layer_norm", Some(Values::Offset), None, "*", (4e-4, 1e-8),
+        "the mean of numbers near 1000 is rounded by 3e-5 even if it is summed exactly; what is left has deviation 1"),
+    row("add_layer_norm", Some(Values::Offset), None, "*", (4e-4, 1e-8),
+        "as layer_norm, and the sum of two numbers near 1000 is rounded once more"),
+    row("embed", Some(Values::Offset), None, "*", (8e-4, 4e-8),
+        "as add_layer_norm, of three"),
+    row("softmax", Some(Values::Peaked), None, "*", (1e-6, 1e-11),
+        "exp of a difference near 80 that was rounded by 4e-6"),
+    row("layer_norm", None, None, "*", (1e-5, 1e-12),
+        "two sums and a root; a row of few numbers can have a variance far below its values"),
+    row("add_layer_norm", None, None, "*", (1e-5, 1e-12), "as layer_norm"),
+    row("embed", None, None, "*", (1e-5, 1e-12), "as layer_norm"),
+
+    row("*", None, None, "*", (2e-6, 1e-12), "f32, sums of a few hundred terms"),
+];
+
+/// The limits for an operation on a backend such as `cpu:avx2`.
+pub fn tolerance(op: &str, values: Option<Values>, precision: Precision, backend: &str) -> Tolerance {
+    let fits = |row: &&Row| {
+        (row.op == "*" || row.op == op)
+            && row.values.is_none_or(|wanted| Some(wanted) == values)
+            && row.precision.is_none_or(|wanted| wanted == precision)
+            && names(row.backend, backend)
+    };
+    TABLE.iter().find(fits).expect("the last row fits anything").tolerance
+}
+
+/// Whether a part computed alone has to have the bits that it has among others.
+///
+/// The default bodies of these two operations pad every sequence to the longest. That makes longer rows, and
+/// a sum of a longer row may be made in another order even if zeros are all that is added. The reference has
+/// no other bodies than these.
+pub fn is_invariant(op: &str, default_body: bool, backend: &str) -> bool {
+    !(["attention", "pool"].contains(&op) && (default_body || names("reference", backend)))
+}
+
+/// A case that a backend is known to get wrong. If it passes, the line has to go: that is an error too.
+pub struct Known {
+    /// The backend, with or without its instruction set.
+    pub backend: &'static str,
+    /// The name of the case begins with this.
+    pub case: &'static str,
+    /// What is wrong, and why it is left so.
+    pub reason: &'static str,
+}
+
+/// All known failures.
+pub const KNOWN: &[Known] = &[];
+
+impl Known {
+    /// Whether a case of a backend is this one.
+    pub fn is(&self, backend: &str, case: &str) -> bool {
+        names(self.backend, backend) && case.starts_with(self.case)
+    }
+}
+
+/// Whether `cpu` or `cpu:avx2` or `*` is a name of the backend `cpu:avx2`.
+pub fn names(pattern: &str, backend: &str) -> bool {
+    pattern == "*" || pattern == backend || backend.split(':').next() == Some(pattern)
+}
