@@ -1,5 +1,42 @@
 //! The classic BERT tasks: fill-mask, next sentence, question answering, entities, sentiment, embeddings.
+//!
+//! A task is loaded by the name of a model and answers texts:
+//!
+//! ```no_run
+//! use bert_tasks::{Device, FillMask};
+//! let fill_mask = FillMask::load("path/to/bert-base-uncased", &Device::auto()?)?;
+//! println!("{:?}", fill_mask.predict("The capital of France is [MASK].")?);
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+//!
+//! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is the two joined;
+//! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
+//!   that are cut by tokens;
+//! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
+//!
+//! Features: `cpu` (default) is the backend for CPUs, `hub` downloads models by name.
 
+mod device;
+mod error;
+pub mod fill_mask;
+mod fit;
 #[cfg(feature = "hub")]
 pub mod hub;
+pub mod multiple_choice;
+pub mod next_sentence;
+mod pretrained;
+mod scores;
+mod session;
+mod task;
+pub mod text_classification;
 pub mod tokenizer;
+
+pub use device::{Device, DeviceOptions};
+pub use error::{Error, Result};
+pub use fill_mask::FillMask;
+pub use multiple_choice::MultipleChoice;
+pub use next_sentence::NextSentence;
+pub use pretrained::{EmbeddedModel, ModelSource, Pretrained};
+pub use session::Session;
+pub use task::{Prepared, Rows, Sequence, Stream, Task};
+pub use text_classification::TextClassification;

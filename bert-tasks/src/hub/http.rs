@@ -77,7 +77,8 @@ impl Client {
         }
         let authorization = match &settings.token {
             Some(token) => {
-                let mut value = HeaderValue::from_str(&token.bearer()).map_err(|_| HubError::InvalidToken)?;
+                let bearer = token.bearer().ok_or(HubError::InvalidToken)?;
+                let mut value = HeaderValue::from_str(&bearer).map_err(|_| HubError::InvalidToken)?;
                 value.set_sensitive(true);
                 Some(value)
             }
@@ -433,8 +434,10 @@ mod tests {
 
     #[test]
     fn a_token_that_no_header_can_carry_is_refused() {
-        let mut settings = Settings::new("unused");
-        settings.token = super::super::Token::new("hf\nx");
-        assert!(matches!(Client::new(&settings), Err(HubError::InvalidToken)));
+        for token in ["hf\nx", "hf x", "h\u{fffd}f"] {
+            let mut settings = Settings::new("unused");
+            settings.token = super::super::Token::new(token);
+            assert!(matches!(Client::new(&settings), Err(HubError::InvalidToken)), "{token:?}");
+        }
     }
 }

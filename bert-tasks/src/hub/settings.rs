@@ -116,9 +116,9 @@ impl Token {
         (!token.is_empty()).then(|| Self(token.to_owned()))
     }
 
-    /// The value of the `Authorization` header.
-    pub(super) fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
+    /// The value of the `Authorization` header; `None` if no header can carry the token.
+    pub(super) fn bearer(&self) -> Option<String> {
+        self.0.bytes().all(|byte| byte.is_ascii_graphic()).then(|| format!("Bearer {}", self.0))
     }
 }
 

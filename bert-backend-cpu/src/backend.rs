@@ -1,0 +1,536 @@
+//! The words of [`Backend`], cut into tasks for the kernels.
+
+use std::sync::Arc;
+
+use bert_core::backend::{Backend, BackendInfo, Tensor};
+use bert_core::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
+use bert_core::packed::DeviceBatch;
+use bert_core::tensor::{DType, HostTensor, Shape, View};
+use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
+use bert_core::{Error, Result};
+use bytemuck::Pod;
+
+use crate::buffer::{CpuBuffer, Storage, dense, rows};
+use crate::kernels::attention::Attention;
+use crate::kernels::gemm::Product;
+use crate::kernels::pack::{PackedMatrix, pack_panel};
+use crate::kernels::rows::{CHUNK, Rows};
+use crate::kernels::{elementwise, norm, rows as row_kernels};
+use crate::memory::{Arena, Filling};
+use crate::pool::{Pool, Shareable};
+use crate::simd::Isa;
+use crate::{CpuError, CpuOptions, SimdLevel, limits};
+
+/// Numbers that a task of an element-wise operation handles: some microseconds of work.
+const PIECE: usize = 8192;
+/// Rows of a tile of a linear layer, at most: a block of so many rows and 256 columns leaves room in a
+/// second cache of 512 KiB.
+const TILE_ROWS: usize = 192;
+/// Panels of a tile, at most.
+const TILE_PANELS: usize = 8;
+
+/// The CPU of this machine, with one pool of threads. Clones share it, and so do backends with the same
+/// number of threads.
+#[derive(Clone)]
+pub struct CpuBackend {
+    pool: Arc<Pool>,
+    isa: Isa,
+    arena: Arc<Arena>,
+}
+
+impl CpuBackend {
+    /// A backend with these options.
+    ///
+    /// # Errors
+    /// [`CpuError`] for an instruction set that this machine does not have, a number of threads that is none,
+    /// and environment variables that mean nothing.
+    pub fn new(options: CpuOptions) -> Result<Self, CpuError> {
+        let threads = options.resolve_threads()?;
+        let isa = Isa::new(options.resolve_simd()?)?;
+        let pool = Pool::shared(threads).map_err(|source| CpuError::Spawn { threads, source })?;
+        Ok(Self { pool, isa, arena: Arc::default() })
+    }
+
+    /// How many threads compute, the caller's own counted in.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The instruction set that the kernels use.
+    pub fn simd(&self) -> SimdLevel {
+        self.isa.level()
+    }
+
+    /// Measures what this machine can do at best with these threads and instructions: half a second of full
+    /// load.
+    pub fn limits(&self) -> limits::Limits {
+        limits::measure(&self.pool, self.isa)
+    }
+
+    fn view<T: Pod>(memory: Filling<T>, dtype: DType, shape: impl Into<Shape>) -> View<CpuBuffer> {
+        View::contiguous(CpuBuffer(Storage::Block(memory.share(), dtype)), dtype, shape)
+    }
+
+    /// Makes a tensor of `f32` by filling pieces of whole rows of `length` numbers.
+    fn by_rows(
+        &self,
+        shape: impl Into<Shape>,
+        length: usize,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> View<CpuBuffer> {
+        let shape = shape.into();
+        let mut out = self.arena.take::<f32>(shape.len());
+        let rows = (PIECE / length.max(1)).max(1);
+        self.pool
+            .run_pieces(out.as_mut_slice(), rows * length.max(1), |task, piece| fill(task * rows, piece));
+        Self::view(out, DType::F32, shape)
+    }
+
+    fn copy<T: Pod + Send + Sync>(&self, x: &View<CpuBuffer>, data: &[T]) -> View<CpuBuffer> {
+        let mut out = self.arena.take::<T>(x.shape().len());
+        let from = Rows::joined(x, data);
+        self.pool.run_pieces(out.as_mut_slice(), PIECE, |task, piece| from.copy(task * PIECE, piece));
+        Self::view(out, x.dtype(), x.shape())
+    }
+
+    /// The view itself, or a row-major copy of it.
+    fn contiguous(&self, op: &'static str, x: &View<CpuBuffer>) -> Result<View<CpuBuffer>> {
+        if x.is_contiguous() { Ok(x.clone()) } else { Ok(self.copy(x, x.buffer().f32(op)?)) }
+    }
+
+    /// Runs `work` on all of the output, in pieces that lie within one row and are handed over as
+    /// `(row, first column, piece)`.
+    fn within_rows(&self, out: &mut [f32], length: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
+        self.pool.run_pieces(out, PIECE, |task, mut piece| {
+            let mut at = task * PIECE;
+            while !piece.is_empty() {
+                let (row, column) = (at / length, at % length);
+                let count = piece.len().min(length - column);
+                let (now, later) = piece.split_at_mut(count);
+                work(row, column, now);
+                (at, piece) = (at + count, later);
+            }
+        });
+    }
+
+    /// `x + residual` (or x alone) into a row-major tensor, each row then normalised.
+    fn normalised(
+        &self,
+        op: &'static str,
+        x: &View<CpuBuffer>,
+        residual: Option<&View<CpuBuffer>>,
+        layer: &LayerNorm<CpuBuffer>,
+    ) -> Result<View<CpuBuffer>> {
+        let length = x.shape()[x.shape().rank() - 1];
+        let x = self.contiguous(op, x)?;
+        let residual = residual.map(|residual| self.contiguous(op, residual)).transpose()?;
+        let (weight, bias) = (self.contiguous(op, &layer.weight)?, self.contiguous(op, &layer.bias)?);
+        let (weight, bias) = (dense(op, &weight)?, dense(op, &bias)?);
+        let from = dense(op, &x)?;
+        let residual = residual.as_ref().map(|residual| dense(op, residual)).transpose()?;
+        Ok(self.by_rows(x.shape(), length, |row, piece| {
+            let range = row * length..row * length + piece.len();
+            match residual {
+                Some(residual) => {
+                    let (x, residual) = (&from[range.clone()], &residual[range]);
+                    elementwise::binary(self.isa, BinaryOp::Add, x, residual, piece);
+                }
+                None => piece.copy_from_slice(&from[range]),
+            }
+            norm::layer_norm(self.isa, piece, weight, bias, layer.eps as f32);
+        }))
+    }
+}
+
+impl std::fmt::Debug for CpuBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CpuBackend({}, {} threads)", self.simd(), self.threads())
+    }
+}
+
+impl Backend for CpuBackend {
+    type Buffer = CpuBuffer;
+
+    fn info(&self) -> BackendInfo {
+        BackendInfo {
+            name: "cpu",
+            device: limits::cpu_name(),
+            features: vec![self.simd().to_string()],
+            threads: Some(self.threads()),
+            precisions: vec![Precision::F32],
+        }
+    }
+
+    /// Tensors of `f32` and `u32` are used where they lie, mapped files too; other floats are widened.
+    fn upload(&self, tensor: &HostTensor) -> Result<Tensor<Self>> {
+        let in_place = tensor.as_slice::<f32>().is_some() || tensor.as_slice::<u32>().is_some();
+        if in_place {
+            let buffer = CpuBuffer(Storage::Host(tensor.clone()));
+            return Ok(View::contiguous(buffer, tensor.dtype(), tensor.shape()));
+        }
+        if tensor.dtype() == DType::U32 {
+            let mut out = self.arena.take::<u32>(tensor.shape().len());
+            let numbers = tensor.bytes().as_chunks::<4>().0;
+            out.as_mut_slice().iter_mut().zip(numbers).for_each(|(to, &from)| *to = u32::from_le_bytes(from));
+            return Ok(Self::view(out, DType::U32, tensor.shape()));
+        }
+        let values = HostTensor::from_array(tensor.to_f32()?.into_owned())?;
+        let shape = values.shape();
+        Ok(View::contiguous(CpuBuffer(Storage::Host(values)), DType::F32, shape))
+    }
+
+    async fn download(&self, tensors: &[Tensor<Self>]) -> Result<Vec<HostTensor>> {
+        const OP: &str = "download";
+        tensors
+            .iter()
+            .map(|x| {
+                let length = x.shape().len();
+                Ok(match x.dtype() {
+                    DType::U32 => {
+                        let mut values = vec![0u32; length];
+                        Rows::joined(x, x.buffer().u32(OP)?).copy(0, &mut values);
+                        HostTensor::from_vec(values, x.shape())
+                    }
+                    _ => {
+                        let mut values = vec![0f32; length];
+                        Rows::joined(x, x.buffer().f32(OP)?).copy(0, &mut values);
+                        HostTensor::from_vec(values, x.shape())
+                    }
+                })
+            })
+            .collect()
+    }
+
+    fn gather_rows(&self, table: &Tensor<Self>, indices: &Tensor<Self>) -> Result<Tensor<Self>> {
+        const OP: &str = "gather_rows";
+        let length = table.shape()[1];
+        let table = rows(OP, table)?;
+        let indices_of = Rows::new(indices, indices.buffer().u32(OP)?);
+        let shape = [indices.shape().len(), length];
+        Ok(self.by_rows(shape, length, |row, piece| {
+            for (i, out) in piece.chunks_exact_mut(length).enumerate() {
+                let mut index = [0];
+                indices_of.copy(row + i, &mut index);
+                table.copy(index[0] as usize * length, out);
+            }
+        }))
+    }
+
+    fn matmul(&self, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
+        strided_matmul(self, a, b)
+    }
+
+    fn map(&self, op: UnaryOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        const OP: &str = "map";
+        match (op, x.dtype()) {
+            (UnaryOp::Copy, DType::U32) => return Ok(self.copy(x, x.buffer().u32(OP)?)),
+            (UnaryOp::Cast(to), from) if to != from => {
+                let mut values = match (from, to) {
+                    (DType::U32, DType::F32) => {
+                        let mut out = self.arena.take::<f32>(x.shape().len());
+                        let mut ids = self.arena.take::<u32>(x.shape().len());
+                        Rows::joined(x, x.buffer().u32(OP)?).copy(0, ids.as_mut_slice());
+                        let pairs = out.as_mut_slice().iter_mut().zip(ids.as_mut_slice());
+                        pairs.for_each(|(to, from)| *to = *from as f32);
+                        return Ok(Self::view(out, to, x.shape()));
+                    }
+                    (DType::F32, DType::U32) => self.arena.take::<u32>(x.shape().len()),
+                    _ => return Err(Error::DType { op: "cast", expected: "f32 or u32", found: to }),
+                };
+                let mut from = self.arena.take::<f32>(x.shape().len());
+                Rows::joined(x, x.buffer().f32(OP)?).copy(0, from.as_mut_slice());
+                let pairs = values.as_mut_slice().iter_mut().zip(from.as_mut_slice());
+                pairs.for_each(|(to, from)| *to = *from as u32);
+                return Ok(Self::view(values, to, x.shape()));
+            }
+            _ => (),
+        }
+        let from = Rows::joined(x, x.buffer().f32(OP)?);
+        let mut out = self.arena.take::<f32>(x.shape().len());
+        self.within_rows(out.as_mut_slice(), from.length, |row, column, piece| {
+            let mut space = [0.0; CHUNK];
+            for (i, piece) in piece.chunks_mut(from.chunk()).enumerate() {
+                let x = from.piece(row, column + i * from.chunk(), piece.len(), &mut space);
+                elementwise::unary(self.isa, op, x, piece);
+            }
+        });
+        Ok(Self::view(out, DType::F32, x.shape()))
+    }
+
+    fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
+        const OP: &str = "zip";
+        let shape = a.shape();
+        let both = a.is_contiguous() && b.is_contiguous();
+        let of = if both { Rows::joined } else { Rows::new };
+        let (a, b) = (of(a, a.buffer().f32(OP)?), of(b, b.buffer().f32(OP)?));
+        let chunk = a.chunk().min(b.chunk());
+        let mut out = self.arena.take::<f32>(shape.len());
+        self.within_rows(out.as_mut_slice(), a.length, |row, column, piece| {
+            let (mut a_space, mut b_space) = ([0.0; CHUNK], [0.0; CHUNK]);
+            for (i, piece) in piece.chunks_mut(chunk).enumerate() {
+                let a = a.piece(row, column + i * chunk, piece.len(), &mut a_space);
+                let b = b.piece(row, column + i * chunk, piece.len(), &mut b_space);
+                elementwise::binary(self.isa, op, a, b, piece);
+            }
+        });
+        Ok(Self::view(out, DType::F32, shape))
+    }
+
+    fn reduce(&self, op: ReduceOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        const OP: &str = "reduce";
+        let x = if x.strides()[x.shape().rank() - 1] == 1 { x.clone() } else { self.contiguous(OP, x)? };
+        let from = rows(OP, &x)?;
+        let mut shape = x.shape().to_vec();
+        *shape.last_mut().expect("a tensor to reduce has an axis") = 1;
+        let mut out = self.arena.take::<f32>(from.count());
+        let each = (PIECE / from.length).max(1);
+        self.pool.run_pieces(out.as_mut_slice(), each, |task, piece| {
+            for (i, out) in piece.iter_mut().enumerate() {
+                *out = row_kernels::reduce(self.isa, op, from.row(task * each + i));
+            }
+        });
+        Ok(Self::view(out, DType::F32, Shape::new(&shape)?))
+    }
+
+    fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<CpuBuffer> {
+        if precision != Precision::F32 {
+            return Err(Error::Precision { backend: "cpu".into(), precision });
+        }
+        let packed = PackedMatrix::new(&self.pool, self.isa, weight)?;
+        // What was read from a file is not needed in memory twice.
+        weight.release();
+        Ok(CpuBuffer(Storage::Packed(packed)))
+    }
+
+    fn linear(
+        &self,
+        x: &Tensor<Self>,
+        layer: &Linear<CpuBuffer>,
+        activation: Activation,
+    ) -> Result<Tensor<Self>> {
+        const OP: &str = "linear";
+        let weight = layer.weight.packed(OP)?;
+        let x = if x.strides()[1] == 1 { x.clone() } else { self.contiguous(OP, x)? };
+        let bias = layer.bias.as_ref().map(|bias| self.contiguous(OP, bias)).transpose()?;
+        let bias = bias.as_ref().map(|bias| dense(OP, bias)).transpose()?;
+        let (count, columns) = (x.shape()[0], weight.out_features);
+        let from = rows(OP, &x)?;
+        // What the pointers below rely on.
+        assert!(from.length == weight.in_features && bias.is_none_or(|bias| bias.len() == columns));
+        let mut out = self.arena.take::<f32>(count * columns);
+
+        let blocks = count.div_ceil(TILE_ROWS).max(1);
+        let panels = columns.div_ceil(weight.width);
+        let group = (panels * blocks).div_ceil(8 * self.threads()).clamp(1, TILE_PANELS);
+        let groups = panels.div_ceil(group);
+        let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
+        let x_stride = x.strides()[0];
+        self.pool.run(groups * blocks, |task| {
+            // Tiles that follow one another share their panels.
+            let (panel, block) = (task / blocks * group, task % blocks);
+            let first = block * count / blocks;
+            let rows = (block + 1) * count / blocks - first;
+            let columns = panel * weight.width..columns.min((panel + group) * weight.width);
+            // SAFETY: rows and panels exist, as the assertion above makes sure; this part of the output
+            // belongs to this task alone.
+            unsafe {
+                Product {
+                    a: from.row(first).as_ptr(),
+                    a_stride: x_stride,
+                    b: weight.panels()[panel * weight.stride()..].as_ptr(),
+                    b_stride: weight.stride(),
+                    c: base.at(first * layer.out_features + columns.start),
+                    c_stride: layer.out_features,
+                    rows,
+                    columns: columns.len(),
+                    depth: weight.in_features,
+                    bias: bias.map(|bias| &bias[columns]),
+                    activation,
+                }
+                .run(self.isa);
+            }
+        });
+        Ok(Self::view(out, DType::F32, [count, columns]))
+    }
+
+    fn embed(
+        &self,
+        tables: &EmbeddingTables<CpuBuffer>,
+        batch: &DeviceBatch<CpuBuffer>,
+    ) -> Result<Tensor<Self>> {
+        const OP: &str = "embed";
+        let length = tables.word.shape()[1];
+        let ids = |view: &View<CpuBuffer>| -> Result<Vec<u32>> {
+            let mut ids = vec![0; view.shape().len()];
+            Rows::joined(view, view.buffer().u32(OP)?).copy(0, &mut ids);
+            Ok(ids)
+        };
+        let (words, positions) = (ids(&batch.ids)?, ids(&batch.positions)?);
+        let word = rows(OP, &tables.word)?;
+        let position = rows(OP, &tables.position)?;
+        let token_type = match &tables.token_type {
+            Some(table) => Some((rows(OP, table)?, ids(&batch.segments)?)),
+            None => None,
+        };
+        let (weight, bias) = (dense(OP, &tables.norm.weight)?, dense(OP, &tables.norm.bias)?);
+        Ok(self.by_rows([words.len(), length], length, |row, piece| {
+            for (i, out) in piece.chunks_exact_mut(length).enumerate() {
+                word.copy(words[row + i] as usize * length, out);
+                if let Some((table, ids)) = &token_type {
+                    elementwise::add_to(self.isa, out, table.row(ids[row + i] as usize));
+                }
+                elementwise::add_to(self.isa, out, position.row(positions[row + i] as usize));
+            }
+            norm::layer_norm(self.isa, piece, weight, bias, tables.norm.eps as f32);
+        }))
+    }
+
+    fn layer_norm(&self, x: &Tensor<Self>, layer: &LayerNorm<CpuBuffer>) -> Result<Tensor<Self>> {
+        self.normalised("layer_norm", x, None, layer)
+    }
+
+    fn add_layer_norm(
+        &self,
+        x: &Tensor<Self>,
+        residual: &Tensor<Self>,
+        layer: &LayerNorm<CpuBuffer>,
+    ) -> Result<Tensor<Self>> {
+        self.normalised("add_layer_norm", x, Some(residual), layer)
+    }
+
+    fn attention(
+        &self,
+        qkv: &Tensor<Self>,
+        heads: usize,
+        batch: &DeviceBatch<CpuBuffer>,
+    ) -> Result<Tensor<Self>> {
+        const OP: &str = "attention";
+        let qkv = self.contiguous(OP, qkv)?;
+        let hidden = qkv.shape()[1] / 3;
+        let mut out = self.arena.take::<f32>(batch.tokens() * hidden);
+        let attention = Attention {
+            pool: &self.pool,
+            isa: self.isa,
+            arena: &self.arena,
+            qkv: dense(OP, &qkv)?,
+            heads,
+            head_size: hidden / heads,
+            bounds: &batch.bounds,
+        };
+        attention.run(out.as_mut_slice());
+        Ok(Self::view(out, DType::F32, [batch.tokens(), hidden]))
+    }
+
+    fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let length = x.shape()[x.shape().rank() - 1];
+        let x = self.contiguous("softmax", x)?;
+        let from = dense("softmax", &x)?;
+        Ok(self.by_rows(x.shape(), length, |row, piece| {
+            piece.copy_from_slice(&from[row * length..][..piece.len()]);
+            norm::softmax(self.isa, piece, length);
+        }))
+    }
+
+    fn pool(
+        &self,
+        x: &Tensor<Self>,
+        batch: &DeviceBatch<CpuBuffer>,
+        pooling: Pooling,
+    ) -> Result<Tensor<Self>> {
+        let hidden = x.shape()[1];
+        let x = self.contiguous("pool", x)?;
+        let from = dense("pool", &x)?;
+        let mut out = self.arena.take::<f32>(batch.sequences() * hidden);
+        self.pool.run_pieces(out.as_mut_slice(), hidden, |sequence, out| {
+            let (start, end) = (batch.bounds[sequence] as usize, batch.bounds[sequence + 1] as usize);
+            let mut tokens = from[start * hidden..end * hidden].chunks_exact(hidden);
+            match tokens.next() {
+                Some(first) => out.copy_from_slice(first),
+                None => return out.fill(0.0),
+            }
+            match pooling {
+                Pooling::Cls => (),
+                Pooling::Max => tokens.for_each(|token| elementwise::max_to(self.isa, out, token)),
+                Pooling::Mean | Pooling::MeanSqrtLen => {
+                    tokens.for_each(|token| elementwise::add_to(self.isa, out, token));
+                    let length = (end - start) as f32;
+                    let divisor = if pooling == Pooling::Mean { length } else { length.sqrt() };
+                    elementwise::scale(self.isa, out, 1.0 / divisor);
+                }
+            }
+        });
+        Ok(Self::view(out, DType::F32, [batch.sequences(), hidden]))
+    }
+}
+
+/// The product of any two views: B is packed on the way, once, and A copied where its rows are not dense.
+fn strided_matmul(backend: &CpuBackend, a: &View<CpuBuffer>, b: &View<CpuBuffer>) -> Result<View<CpuBuffer>> {
+    const OP: &str = "matmul";
+    let rank = a.shape().rank();
+    let a = if a.strides()[rank - 1] == 1 { a.clone() } else { backend.contiguous(OP, a)? };
+    let (m, k, n) = (a.shape()[rank - 2], a.shape()[rank - 1], b.shape()[rank - 1]);
+    assert_eq!(b.shape()[rank - 2], k, "the inner extents of a product are equal");
+    let mut shape = a.shape().to_vec();
+    shape[rank - 1] = n;
+    let batch: usize = shape[..rank - 2].iter().product();
+    let (a_data, b_data) = (a.buffer().f32(OP)?, b.buffer().f32(OP)?);
+    // The last element that a view reaches: what the pointers below rely on.
+    let end = |view: &View<CpuBuffer>| {
+        (0..rank).fold(view.offset(), |end, axis| end + (view.shape()[axis] - 1) * view.strides()[axis])
+    };
+    assert!(end(&a) < a_data.len() && end(b) < b_data.len());
+    // Where matrix `index` of a batch starts.
+    let start = |view: &View<CpuBuffer>, mut index: usize| {
+        let mut offset = view.offset();
+        for axis in (0..rank - 2).rev() {
+            offset += index % view.shape()[axis] * view.strides()[axis];
+            index /= view.shape()[axis];
+        }
+        offset
+    };
+
+    let width = 2 * backend.isa.lanes();
+    let panels = n.div_ceil(width);
+    let group = (panels * batch).div_ceil(4 * backend.threads()).clamp(1, TILE_PANELS);
+    let groups = panels.div_ceil(group);
+    let mut out = backend.arena.take::<f32>(batch * m * n);
+    let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
+    backend.pool.run(batch * groups, |task| {
+        let (matrix, first) = (task / groups, task % groups * group);
+        let columns = first * width..n.min((first + group) * width);
+        let mut packed = backend.arena.take::<f32>(columns.len().next_multiple_of(width) * k);
+        let packed = packed.as_mut_slice();
+        let b_start = start(b, matrix);
+        for (panel, column) in packed.chunks_exact_mut(k * width).zip(columns.clone().step_by(width)) {
+            let (depth_stride, column_stride) = (b.strides()[rank - 2], b.strides()[rank - 1]);
+            let count = width.min(columns.end - column);
+            // SAFETY: inside the view, whose end was checked.
+            unsafe {
+                let from = b_data.as_ptr().add(b_start + column * column_stride);
+                pack_panel(panel, width, from, (k, depth_stride), (count, column_stride));
+            }
+        }
+        for row in (0..m).step_by(TILE_ROWS) {
+            let a_stride = a.strides()[rank - 2];
+            // SAFETY: inside the view of A, whose end was checked; this part of the output belongs to this
+            // task alone.
+            unsafe {
+                Product {
+                    a: a_data.as_ptr().add(start(&a, matrix) + row * a_stride),
+                    a_stride,
+                    b: packed.as_ptr(),
+                    b_stride: k * width,
+                    c: base.at((matrix * m + row) * n + columns.start),
+                    c_stride: n,
+                    rows: TILE_ROWS.min(m - row),
+                    columns: columns.len(),
+                    depth: k,
+                    bias: None,
+                    activation: Activation::Identity,
+                }
+                .run(backend.isa);
+            }
+        }
+    });
+    Ok(CpuBackend::view(out, DType::F32, Shape::new(&shape)?))
+}

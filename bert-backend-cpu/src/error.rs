@@ -1,0 +1,58 @@
+//! What can go wrong in this crate.
+
+use crate::SimdLevel;
+
+/// What can go wrong when a [`CpuBackend`](crate::CpuBackend) is made or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CpuError {
+    /// A name of an instruction set that means nothing.
+    #[error("{found:?} names no instruction set; known are portable, avx2, avx512, neon")]
+    UnknownSimd {
+        /// What was given.
+        found: String,
+    },
+
+    /// An instruction set that this machine does not have.
+    #[error("this machine has no {asked}; the best that it has is {best}")]
+    SimdUnavailable {
+        /// What was asked for.
+        asked: SimdLevel,
+        /// What there is.
+        best: SimdLevel,
+    },
+
+    /// A number of threads that is none, or beyond reason.
+    #[error("{found:?} is no number of threads; give 1 to {}", crate::MAX_THREADS)]
+    Threads {
+        /// What was given.
+        found: String,
+    },
+
+    /// The system did not start a thread.
+    #[error("cannot start {threads} threads; ask for fewer")]
+    Spawn {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A buffer that does not hold what an operation takes: a packed weight where numbers are needed, or the
+    /// other way around.
+    #[error("{op} takes {expected}, but the buffer holds {found}")]
+    Buffer {
+        /// The operation.
+        op: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        found: &'static str,
+    },
+}
+
+impl From<CpuError> for bert_core::Error {
+    fn from(error: CpuError) -> Self {
+        Self::Device { backend: "cpu", source: Box::new(error) }
+    }
+}

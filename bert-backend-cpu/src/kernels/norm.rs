@@ -1,0 +1,146 @@
+//! Normalisation of rows: LayerNorm and softmax.
+//!
+//! Sums run over four vectors of partial sums and then over what is left of the row, in an order that
+//! depends on the length of the row alone.
+
+use super::{dispatch, math};
+use crate::simd::{Simd, larger};
+
+dispatch! {
+    /// `out = (x - mean) / sqrt(variance + eps) * weight + bias`, row by row, in place: `rows` holds x before
+    /// and the result after. A row is as long as `weight`.
+    pub(crate) fn layer_norm(rows: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) = layer_norm_generic;
+}
+
+dispatch! {
+    /// Softmax of rows of `length`, in place.
+    pub(crate) fn softmax(rows: &mut [f32], length: usize) = softmax_generic;
+}
+
+dispatch! {
+    /// `exp(scale * (x - max(x)))` of the first `length` numbers of each row of `stride`, in place; the sum
+    /// of each row goes to `sums`. `scale` is positive.
+    pub(crate) fn softmax_numerators(
+        rows: &mut [f32],
+        stride: usize,
+        length: usize,
+        scale: f32,
+        sums: &mut [f32],
+    ) = numerators_generic;
+}
+
+/// Folds a row into one number: `$step(partial, vector)` for whole vectors, `$join` of two partial results
+/// or lanes, `$last(partial, number)` for the rest.
+macro_rules! fold {
+    ($s:ident, $row:ident, $init:expr, $step:expr, $join:expr, $lanes:expr, $last:expr) => {{
+        let (s, row): (_, &[f32]) = ($s, $row);
+        let mut partial = [s.splat($init); 4];
+        let mut at = 0;
+        while at + 4 * S::LANES <= row.len() {
+            for (i, partial) in partial.iter_mut().enumerate() {
+                *partial = $step(*partial, s.read(row, at + i * S::LANES));
+            }
+            at += 4 * S::LANES;
+        }
+        while at + S::LANES <= row.len() {
+            partial[0] = $step(partial[0], s.read(row, at));
+            at += S::LANES;
+        }
+        let all = $join($join(partial[0], partial[1]), $join(partial[2], partial[3]));
+        let mut all: f32 = $lanes(all);
+        for &x in &row[at..] {
+            all = $last(all, x);
+        }
+        all
+    }};
+}
+
+#[inline(always)]
+pub(crate) fn sum<S: Simd>(s: S, row: &[f32]) -> f32 {
+    fold!(s, row, 0.0, |a, x| s.add(a, x), |a, b| s.add(a, b), |a| s.sum(a), |a, x| a + x)
+}
+
+#[inline(always)]
+pub(crate) fn largest<S: Simd>(s: S, row: &[f32]) -> f32 {
+    let first = f32::NEG_INFINITY;
+    fold!(s, row, first, |a, x| s.max(a, x), |a, b| s.max(a, b), |a| s.largest(a), larger)
+}
+
+#[inline(always)]
+fn squares_around<S: Simd>(s: S, row: &[f32], mean: f32) -> f32 {
+    let centre = s.splat(mean);
+    let step = |a, x| {
+        let x = s.sub(x, centre);
+        s.fma(x, x, a)
+    };
+    let last = |a, x: f32| a + (x - mean) * (x - mean);
+    fold!(s, row, 0.0, step, |a, b| s.add(a, b), |a| s.sum(a), last)
+}
+
+#[inline(always)]
+pub(crate) fn layer_norm_generic<S: Simd>(s: S, rows: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
+    for row in rows.chunks_exact_mut(weight.len()) {
+        let length = row.len() as f32;
+        let mean = sum(s, row) / length;
+        let variance = squares_around(s, row, mean) / length;
+        let (mean, scale) = (s.splat(mean), s.splat(1.0 / (variance + eps).sqrt()));
+        for at in (0..row.len()).step_by(S::LANES) {
+            let normal = s.mul(s.sub(s.read(row, at), mean), scale);
+            s.write(row, at, s.fma(normal, s.read(weight, at), s.read(bias, at)));
+        }
+    }
+}
+
+/// Turns a row into `exp(scale * (x - max))` and gives the sum.
+#[inline(always)]
+fn numerators<S: Simd>(s: S, row: &mut [f32], scale: f32) -> f32 {
+    let largest = s.splat(largest(s, row));
+    let scale = s.splat(scale);
+    let mut sums = [s.splat(0.0); 4];
+    let mut at = 0;
+    while at + 4 * S::LANES <= row.len() {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let x = s.read(row, at + i * S::LANES);
+            let y = math::exp(s, s.mul(s.sub(x, largest), scale));
+            s.write(row, at + i * S::LANES, y);
+            *sum = s.add(*sum, y);
+        }
+        at += 4 * S::LANES;
+    }
+    let mut rest = at;
+    while at < row.len() {
+        let y = math::exp(s, s.mul(s.sub(s.read(row, at), largest), scale));
+        s.write(row, at, y);
+        if at + S::LANES <= row.len() {
+            sums[0] = s.add(sums[0], y);
+            rest = at + S::LANES;
+        }
+        at += S::LANES;
+    }
+    let total = s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])));
+    row[rest..].iter().fold(total, |sum, x| sum + x)
+}
+
+#[inline(always)]
+fn numerators_generic<S: Simd>(
+    s: S,
+    rows: &mut [f32],
+    stride: usize,
+    length: usize,
+    scale: f32,
+    sums: &mut [f32],
+) {
+    for (row, sum) in rows.chunks_exact_mut(stride).zip(sums) {
+        *sum = numerators(s, &mut row[..length], scale);
+    }
+}
+
+#[inline(always)]
+fn softmax_generic<S: Simd>(s: S, rows: &mut [f32], length: usize) {
+    for row in rows.chunks_exact_mut(length) {
+        let sum = s.splat(numerators(s, row, 1.0));
+        for at in (0..row.len()).step_by(S::LANES) {
+            s.write(row, at, s.div(s.read(row, at), sum));
+        }
+    }
+}

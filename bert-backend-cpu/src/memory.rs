@@ -1,0 +1,316 @@
+//! Blocks of memory for activations and weights: 64-byte aligned, on huge pages where that pays, and
+//! recycled, so that a steady stream of batches allocates nothing.
+//!
+//! Where debug assertions are on, every block that is taken starts as NaNs between two guard bands, which
+//! are checked when its owner has filled it.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use bytemuck::Pod;
+use memmap2::MmapMut;
+
+/// A cache line, and the widest vector.
+const ALIGN: usize = 64;
+/// From this size on, memory comes from the system directly and asks for huge pages.
+const LARGE: usize = 1 << 20;
+/// Bytes before and after the numbers of a block that nobody may write.
+const GUARD: usize = if cfg!(debug_assertions) { ALIGN } else { 0 };
+const GUARD_BYTE: u8 = 0xA5;
+/// Free memory that an arena keeps, even if more was never in use at once.
+const KEEP: usize = 64 << 20;
+
+enum Memory {
+    Heap(NonNull<u8>, Layout),
+    Mapped(MmapMut),
+}
+
+/// Initialised memory.
+pub(crate) struct Block {
+    memory: Memory,
+    home: Weak<Arena>,
+}
+
+// SAFETY: the block owns its memory.
+unsafe impl Send for Block {}
+// SAFETY: a shared block is only read.
+unsafe impl Sync for Block {}
+
+impl Block {
+    fn new(bytes: usize, home: Weak<Arena>) -> Self {
+        let heap = || {
+            let layout =
+                Layout::from_size_align(bytes.max(ALIGN), ALIGN).expect("a size that fits in memory");
+            // SAFETY: the size is not zero.
+            let start = unsafe { alloc_zeroed(layout) };
+            Memory::Heap(NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout)
+        };
+        // A mapping is zero without being written to. Where there are none, the heap does.
+        let memory = match (bytes >= LARGE).then(|| MmapMut::map_anon(bytes)) {
+            Some(Ok(map)) => {
+                #[cfg(target_os = "linux")]
+                let _ = map.advise(memmap2::Advice::HugePage); // advice, not needed to be right
+                Memory::Mapped(map)
+            }
+            _ => heap(),
+        };
+        Self { memory, home }
+    }
+
+    fn capacity(&self) -> usize {
+        match &self.memory {
+            Memory::Heap(_, layout) => layout.size(),
+            Memory::Mapped(map) => map.len(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.memory {
+            // SAFETY: the block owns this memory, which was zeroed and thus initialised.
+            Memory::Heap(start, layout) => unsafe {
+                std::slice::from_raw_parts(start.as_ptr(), layout.size())
+            },
+            Memory::Mapped(map) => map,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.memory {
+            // SAFETY: as above, and borrowed for writing.
+            Memory::Heap(start, layout) => unsafe {
+                std::slice::from_raw_parts_mut(start.as_ptr(), layout.size())
+            },
+            Memory::Mapped(map) => map,
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if let Some(arena) = self.home.upgrade() {
+            arena.lock().used_bytes -= self.capacity();
+        }
+        if let Memory::Heap(start, layout) = self.memory {
+            // SAFETY: allocated with this layout, and nobody borrows it any more.
+            unsafe { dealloc(start.as_ptr(), layout) };
+        }
+    }
+}
+
+/// Where blocks go when they are no longer used, and come from when they are needed again.
+#[derive(Default)]
+pub(crate) struct Arena {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    free: Vec<Arc<Block>>,
+    free_bytes: usize,
+    /// In blocks that are not in `free`.
+    used_bytes: usize,
+    peak_bytes: usize,
+}
+
+impl Arena {
+    /// Memory for `length` numbers, of any value, to be filled by one owner and then shared.
+    pub fn take<T: Pod>(self: &Arc<Self>, length: usize) -> Filling<T> {
+        let bytes = Filling::<T>::capacity(length);
+        let mut state = self.lock();
+        // The tightest fit, but none that wastes more than half.
+        let fits = |block: &Arc<Block>| (bytes..=2 * bytes).contains(&block.capacity());
+        let best =
+            (0..state.free.len()).filter(|&i| fits(&state.free[i])).min_by_key(|&i| state.free[i].capacity());
+        let recycled = best.map(|i| state.free.swap_remove(i));
+        let capacity = recycled.as_ref().map_or(bytes, |block| block.capacity());
+        state.free_bytes -= recycled.as_ref().map_or(0, |block| block.capacity());
+        state.used_bytes += capacity;
+        state.peak_bytes = state.peak_bytes.max(state.used_bytes);
+        drop(state);
+        let block = recycled.unwrap_or_else(|| Arc::new(Block::new(bytes, Arc::downgrade(self))));
+        let mut filling = Filling { block: Some(block), length, kind: std::marker::PhantomData };
+        if cfg!(debug_assertions) {
+            let (before, numbers, after) = filling.parts();
+            before.fill(GUARD_BYTE);
+            numbers.fill(0xFF);
+            after.fill(GUARD_BYTE);
+        }
+        filling
+    }
+
+    fn give_back(&self, block: Arc<Block>) {
+        let mut state = self.lock();
+        let bytes = block.capacity();
+        if state.free_bytes + bytes <= state.peak_bytes.max(KEEP) {
+            state.used_bytes -= bytes;
+            state.free_bytes += bytes;
+            state.free.push(block);
+        }
+        // Otherwise it is freed, after the lock, which its end takes again.
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Memory that one owner writes.
+pub(crate) struct Filling<T> {
+    block: Option<Arc<Block>>,
+    length: usize,
+    kind: std::marker::PhantomData<T>,
+}
+
+impl<T: Pod> Filling<T> {
+    /// Memory of its own, all zeros, for what lives as long as a model.
+    pub fn permanent(length: usize) -> Self {
+        let block = Arc::new(Block::new(Self::capacity(length), Weak::new()));
+        Self { block: Some(block), length, kind: std::marker::PhantomData }
+    }
+
+    fn capacity(length: usize) -> usize {
+        (length * size_of::<T>() + 2 * GUARD).next_multiple_of(ALIGN)
+    }
+
+    /// The numbers, between the guard bands.
+    fn parts(&mut self) -> (&mut [u8], &mut [u8], &mut [u8]) {
+        let block = self.block.as_mut().and_then(Arc::get_mut).expect("one owner");
+        let (before, rest) = block.bytes_mut().split_at_mut(GUARD);
+        let (numbers, after) = rest.split_at_mut(self.length * size_of::<T>());
+        (before, numbers, &mut after[..GUARD])
+    }
+
+    /// The numbers, for writing.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(self.parts().1)
+    }
+
+    /// The end of writing.
+    pub fn share(mut self) -> Shared {
+        Shared { block: self.block.take(), bytes: self.length * size_of::<T>() }
+    }
+}
+
+impl<T> Drop for Filling<T> {
+    fn drop(&mut self) {
+        drop(Shared { block: self.block.take(), bytes: self.length * size_of::<T>() });
+    }
+}
+
+/// Memory that many read. The last owner gives the block back to its arena.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// `None` only while it is dropped.
+    block: Option<Arc<Block>>,
+    bytes: usize,
+}
+
+impl Shared {
+    pub fn as_slice<T: Pod>(&self) -> &[T] {
+        let block = self.block.as_ref().expect("alive");
+        bytemuck::cast_slice(&block.bytes()[GUARD..][..self.bytes])
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Of two last owners that go at once, perhaps neither sees itself alone: then the block is freed.
+        if cfg!(debug_assertions)
+            && let Some(block) = &self.block
+            && block.home.strong_count() > 0
+            && !std::thread::panicking()
+        {
+            let (before, rest) = block.bytes().split_at(GUARD);
+            let bands = before.iter().chain(&rest[self.bytes..][..GUARD]);
+            assert!(bands.into_iter().all(|&byte| byte == GUARD_BYTE), "written beyond {} bytes", self.bytes);
+        }
+        if let Some(mut block) = self.block.take()
+            && Arc::get_mut(&mut block).is_some()
+            && let Some(arena) = block.home.upgrade()
+        {
+            arena.give_back(block);
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_aligned_and_zero_when_new() {
+        for length in [1, 3, 1000, LARGE] {
+            let mut memory = Filling::<f32>::permanent(length);
+            let slice = memory.as_mut_slice();
+            assert_eq!(slice.len(), length);
+            assert_eq!(slice.as_ptr() as usize % ALIGN, 0);
+            assert!(slice.iter().all(|&x| x == 0.0));
+        }
+    }
+
+    #[test]
+    fn a_steady_stream_allocates_nothing() {
+        let arena = Arc::new(Arena::default());
+        let addresses = |n: usize| -> Vec<usize> {
+            let mut blocks: Vec<_> = (1..=n).map(|i| arena.take::<f32>(i * 100_000)).collect();
+            let addresses = blocks.iter_mut().map(|b| b.as_mut_slice().as_ptr() as usize).collect();
+            let shared: Vec<_> = blocks.into_iter().map(Filling::share).collect();
+            drop(shared.clone());
+            addresses
+        };
+        let first = addresses(5);
+        let free = arena.lock().free_bytes;
+        for _ in 0..10 {
+            let mut again = addresses(5);
+            again.retain(|address| !first.contains(address));
+            assert!(again.is_empty());
+            assert_eq!(arena.lock().free_bytes, free);
+        }
+        assert_eq!(arena.lock().used_bytes, 0);
+    }
+
+    #[test]
+    fn an_arena_does_not_hoard() {
+        let arena = Arc::new(Arena::default());
+        // Sizes that never fit one another.
+        for i in 0..40 {
+            drop(arena.take::<u8>((1 << 20) * (i + 1)).share());
+        }
+        let state = arena.lock();
+        assert!(state.free_bytes <= KEEP.max(state.peak_bytes), "{} bytes", state.free_bytes);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn a_write_beyond_the_numbers_is_seen() {
+        for byte in [0, 3, ALIGN + 12, ALIGN + 12 + ALIGN - 1] {
+            let result = std::panic::catch_unwind(|| {
+                let arena = Arc::new(Arena::default());
+                let mut memory = arena.take::<f32>(3);
+                assert!(memory.as_mut_slice().iter().all(|x| x.is_nan()));
+                let block = memory.block.as_mut().and_then(Arc::get_mut).unwrap();
+                block.bytes_mut()[byte] = 0;
+                drop(memory);
+            });
+            assert!(result.is_err() != (ALIGN..ALIGN + 12).contains(&byte), "byte {byte}");
+        }
+    }
+
+    #[test]
+    fn a_block_may_outlive_its_arena() {
+        let arena = Arc::new(Arena::default());
+        let mut memory = arena.take::<u32>(10);
+        memory.as_mut_slice().fill(7);
+        let shared = memory.share();
+        drop(arena);
+        assert_eq!(shared.as_slice::<u32>(), [7; 10]);
+    }
+}

@@ -1,0 +1,251 @@
+//! Vectors of `f32`, one type for each instruction set.
+//!
+//! Kernels are written once, as `#[inline(always)]` functions over a [`Simd`] token, and instantiated for
+//! each instruction set inside a function that enables it (see [`dispatch!`](crate::kernels::dispatch)).
+//! A token can only be made where its instructions may run, so the arithmetic on it is safe.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::CpuError;
+use crate::kernels::dispatch;
+
+/// Methods that are one intrinsic each, or a short chain of them.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! vector_ops {
+    ($($name:ident($($arg:ident),*) = $body:expr;)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: Self::V),*) -> Self::V {
+            // SAFETY: the token is the proof that these instructions may run.
+            unsafe { $body }
+        }
+    )*};
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
+pub(crate) use portable::Portable;
+
+/// A set of vector instructions that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SimdLevel {
+    /// Plain Rust, whatever the compiler makes of it.
+    Portable,
+    /// x86-64 with AVX2 and FMA: 8 lanes.
+    Avx2,
+    /// x86-64 with AVX-512F: 16 lanes.
+    Avx512,
+    /// AArch64 with NEON: 4 lanes.
+    Neon,
+}
+
+impl SimdLevel {
+    /// Every level there is, the best last.
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
+
+    /// Whether this machine can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Self::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            _ => false,
+        }
+    }
+
+    /// The best that this machine can run.
+    pub fn detect() -> Self {
+        *Self::ALL.iter().rev().find(|level| level.is_available()).expect("portable runs everywhere")
+    }
+
+    /// The levels that this machine can run, the best last.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|level| level.is_available())
+    }
+}
+
+impl fmt::Display for SimdLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "AVX2+FMA",
+            Self::Avx512 => "AVX-512",
+            Self::Neon => "NEON",
+        })
+    }
+}
+
+impl FromStr for SimdLevel {
+    type Err = CpuError;
+
+    fn from_str(text: &str) -> Result<Self, CpuError> {
+        match text.to_ascii_lowercase().as_str() {
+            "portable" => Ok(Self::Portable),
+            "avx2" => Ok(Self::Avx2),
+            "avx512" => Ok(Self::Avx512),
+            "neon" => Ok(Self::Neon),
+            _ => Err(CpuError::UnknownSimd { found: text.to_owned() }),
+        }
+    }
+}
+
+/// A [`SimdLevel`] that has been checked to run on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Isa(SimdLevel);
+
+impl Isa {
+    pub fn new(level: SimdLevel) -> Result<Self, CpuError> {
+        match level.is_available() {
+            true => Ok(Self(level)),
+            false => Err(CpuError::SimdUnavailable { asked: level, best: SimdLevel::detect() }),
+        }
+    }
+
+    pub fn level(self) -> SimdLevel {
+        self.0
+    }
+
+    /// Lanes of a vector.
+    pub fn lanes(self) -> usize {
+        shape(self).0
+    }
+
+    /// Rows of a register tile.
+    pub fn tile_rows(self) -> usize {
+        shape(self).1
+    }
+}
+
+dispatch! {
+    /// `(LANES, TILE_ROWS)`
+    fn shape() -> (usize, usize) = shape_of;
+}
+
+#[inline(always)]
+fn shape_of<S: Simd>(_: S) -> (usize, usize) {
+    (S::LANES, S::TILE_ROWS)
+}
+
+/// Proof that an instruction set may be used, and the operations it gives on vectors of `LANES` numbers.
+///
+/// `min`, `max` and `select_lt` compare as `<` does, so that a NaN in the *second* operand of `min` and
+/// `max` goes through.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// A vector of `LANES` numbers.
+    type V: Copy;
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Rows of the register tile of a matrix product; it is two vectors wide.
+    const TILE_ROWS: usize;
+
+    /// # Safety
+    /// `LANES` numbers must be readable at `from`.
+    unsafe fn load(self, from: *const f32) -> Self::V;
+    /// # Safety
+    /// `LANES` numbers must be writable at `to`.
+    unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// The first `count` numbers, zeros after them.
+    /// # Safety
+    /// `count <= LANES` numbers must be readable at `from`.
+    unsafe fn load_first(self, from: *const f32, count: usize) -> Self::V;
+    /// The first `count` lanes alone.
+    /// # Safety
+    /// `count <= LANES` numbers must be writable at `to`.
+    unsafe fn store_first(self, to: *mut f32, count: usize, v: Self::V);
+    /// Asks for the cache line at an address, which need not be valid.
+    fn prefetch(self, at: *const f32);
+
+    fn splat(self, x: f32) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once where the hardware can.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a < b ? a : b`
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a > b ? a : b`
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    fn abs(self, a: Self::V) -> Self::V;
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// The nearest integer, halves to even.
+    fn round(self, a: Self::V) -> Self::V;
+    /// `2^n` of integral `n` in -126..=127.
+    fn pow2(self, n: Self::V) -> Self::V;
+    /// `a < b ? yes : no`
+    fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+
+    /// The sum of all lanes, by halves.
+    fn sum(self, v: Self::V) -> f32 {
+        self.fold(v, |a, b| a + b)
+    }
+
+    /// The largest lane; NaN if there is one.
+    fn largest(self, v: Self::V) -> f32 {
+        self.fold(v, larger)
+    }
+
+    #[inline(always)]
+    fn fold(self, v: Self::V, f: impl Fn(f32, f32) -> f32) -> f32 {
+        let mut lanes = [0.0f32; 16];
+        debug_assert!(Self::LANES <= lanes.len());
+        // SAFETY: the array holds the lanes of the widest vector.
+        unsafe { self.store(lanes.as_mut_ptr(), v) };
+        let mut width = Self::LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                lanes[lane] = f(lanes[lane], lanes[lane + width]);
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
+
+    /// The vector at `at`, or what is left of the slice there, followed by zeros.
+    #[inline(always)]
+    fn read(self, from: &[f32], at: usize) -> Self::V {
+        let rest = &from[at..];
+        // SAFETY: the length is checked.
+        unsafe {
+            match rest.len() >= Self::LANES {
+                true => self.load(rest.as_ptr()),
+                false => self.load_first(rest.as_ptr(), rest.len()),
+            }
+        }
+    }
+
+    /// Writes a vector at `at`, or as much of it as the slice has room for.
+    #[inline(always)]
+    fn write(self, to: &mut [f32], at: usize, v: Self::V) {
+        let rest = &mut to[at..];
+        // SAFETY: the length is checked.
+        unsafe {
+            match rest.len() >= Self::LANES {
+                true => self.store(rest.as_mut_ptr(), v),
+                false => self.store_first(rest.as_mut_ptr(), rest.len(), v),
+            }
+        }
+    }
+}
+
+/// The larger of two numbers, NaN if either is.
+#[inline(always)]
+pub(crate) fn larger(a: f32, b: f32) -> f32 {
+    if a > b || a.is_nan() { a } else { b }
+}

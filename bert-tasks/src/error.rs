@@ -1,0 +1,126 @@
+//! The one error type of this crate: what was asked, what was found, what to do.
+//!
+//! A message does not repeat its cause; print the chain of [`source`](std::error::Error::source)s.
+
+use std::path::PathBuf;
+
+use bert_core::checkpoint::CheckpointError;
+
+use crate::tokenizer::TokenizerError;
+
+/// Shorthand for a result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong between a text and an answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model: its configuration, its parameters, or the device that runs it.
+    #[error(transparent)]
+    Core(#[from] bert_core::Error),
+
+    /// The model files.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+
+    /// The tokenizer files, or a text that cannot be tokenised.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+
+    /// The model hub.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
+
+    /// The CPU backend: its settings, or a machine that lacks what they ask for.
+    #[cfg(feature = "cpu")]
+    #[error(transparent)]
+    Cpu(#[from] bert_backend_cpu::CpuError),
+
+    /// A word that names no kind of device.
+    #[error("unknown device {found:?}; known are {known}")]
+    UnknownDevice {
+        /// The word.
+        found: String,
+        /// The words that would have been right.
+        known: &'static str,
+    },
+
+    /// A device that is not there. Nothing else is used in its place.
+    #[error("no device {asked:?}: {reason}")]
+    NoDevice {
+        /// The device that was asked for.
+        asked: String,
+        /// Why there is none.
+        reason: String,
+    },
+
+    /// A model name that is neither a folder nor an id that can be looked up.
+    #[error("no model {asked:?}: {reason}")]
+    NoModel {
+        /// The name.
+        asked: String,
+        /// Why it leads nowhere, and what to do.
+        reason: String,
+    },
+
+    /// A file of a model folder that cannot be read.
+    #[error("cannot read {}", path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A JSON file of a model folder that does not hold what it should.
+    #[error("{file} is not valid")]
+    Json {
+        /// The file, within the model folder.
+        file: String,
+        /// Where it is wrong.
+        source: serde_json::Error,
+    },
+
+    /// A tokenizer that knows no mask token, where one is needed.
+    #[error("this model's tokenizer has no mask token; a masked language model is needed")]
+    NoMaskToken,
+
+    /// A text without a token to fill in.
+    #[error("the text has no {mask} for the model to fill in")]
+    NoMask {
+        /// How this model writes it, such as `[MASK]`.
+        mask: String,
+    },
+
+    /// A token to fill in that lies beyond what the model sees of the text.
+    #[error(
+        "the {mask} at byte {at} lies beyond the {max_length} tokens that the model sees; shorten the text before it"
+    )]
+    MaskCutOff {
+        /// How this model writes it, such as `[MASK]`.
+        mask: String,
+        /// Where it stands in the text.
+        at: usize,
+        /// The longest sequence of the model.
+        max_length: usize,
+    },
+
+    /// Target words that the vocabulary does not hold as one token.
+    #[error("not a single token of this vocabulary: {}", refused.iter().map(|(word, pieces)| format!("{word:?} ({})", pieces.join(" "))).collect::<Vec<_>>().join(", "))]
+    Targets {
+        /// Each word with the tokens that it falls into.
+        refused: Vec<(String, Vec<String>)>,
+    },
+
+    /// A setting of a task with a value that makes no sense.
+    #[error("{setting} is {found}; it must be {expected}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
+}

@@ -1,0 +1,222 @@
+//! Fill-mask: which words the model expects where a text says `[MASK]`.
+//!
+//! ```no_run
+//! use bert_tasks::{Device, FillMask};
+//! let fill_mask = FillMask::load("path/to/bert-base-uncased", &Device::auto()?)?;
+//! let filled = fill_mask.predict("The capital of France is [MASK].")?;
+//! for candidate in &filled.masks[0].candidates {
+//!     println!("{:.3} {}", candidate.score, candidate.sequence);
+//! }
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+
+use std::ops::Range;
+
+use bert_core::graph::{Head, Output};
+use bert_core::ops::Precision;
+use ndarray::ArrayView1;
+use serde::Serialize;
+
+use crate::scores::softmax;
+use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+
+/// What to return for each mask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FillMaskOptions {
+    /// How many candidates out of the whole vocabulary, best first.
+    pub top_k: usize,
+    /// Score just these words, all of them. A score is still a probability among all words.
+    pub targets: Vec<String>,
+}
+
+impl Default for FillMaskOptions {
+    fn default() -> Self {
+        Self { top_k: 5, targets: vec![] }
+    }
+}
+
+/// A text with its masks filled in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilledText {
+    /// One entry for each mask, in the order of the text.
+    pub masks: Vec<FilledMask>,
+    /// The bytes of the text that the model did not see, if it was too long.
+    pub truncated: Option<Range<usize>>,
+}
+
+/// The candidates for one mask.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilledMask {
+    /// The bytes of the mask in the text.
+    pub range: Range<usize>,
+    /// Best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A word for a mask.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// Its probability among all words of the vocabulary.
+    pub score: f32,
+    /// Its id.
+    pub token: u32,
+    /// Its text in the vocabulary.
+    pub token_str: String,
+    /// The whole text with this word in the place of this mask; other masks are left as they are.
+    pub sequence: String,
+}
+
+/// A masked language model and its tokenizer.
+#[derive(Clone, Debug)]
+pub struct FillMask {
+    session: Session,
+    /// The id of the mask token.
+    mask: u32,
+    top_k: usize,
+    /// Ids of the target words; empty for the whole vocabulary.
+    targets: Vec<u32>,
+}
+
+impl FillMask {
+    /// Loads a model from a folder or by its id on the model hub.
+    ///
+    /// # Errors
+    /// A model that is not there, not a masked language model, or damaged.
+    pub fn load(name: &str, device: &Device) -> Result<Self> {
+        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+    }
+
+    /// Loads a model whose files are open.
+    ///
+    /// # Errors
+    /// A model that is not a masked language model, or damaged; a tokenizer without a mask token.
+    pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
+        let session = files.load(Head::MaskedLm, device, precision)?;
+        let mask = session.tokenizer().special().mask.ok_or(Error::NoMaskToken)?;
+        Ok(Self { session, mask, top_k: FillMaskOptions::default().top_k, targets: vec![] })
+    }
+
+    /// The same model with other options.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `top_k` is 0; [`Error::Targets`] if a target is not a single token.
+    pub fn with_options(mut self, options: FillMaskOptions) -> Result<Self> {
+        if options.top_k == 0 {
+            return Err(Error::Setting { setting: "top_k", found: "0".into(), expected: "at least 1" });
+        }
+        let tokenizer = self.session.tokenizer();
+        let mut targets = vec![];
+        let mut refused = vec![];
+        for word in options.targets {
+            let encoded = tokenizer.encode_without_special(&word)?;
+            let unknown = tokenizer.special().unk;
+            match encoded.ids[..] {
+                [id] if Some(id) != unknown => targets.push(id),
+                _ => {
+                    let pieces = encoded.ids.iter().filter_map(|&id| tokenizer.id_to_token(id)).collect();
+                    refused.push((word, pieces));
+                }
+            }
+        }
+        if !refused.is_empty() {
+            return Err(Error::Targets { refused });
+        }
+        self.targets = targets;
+        self.top_k = options.top_k;
+        Ok(self)
+    }
+
+    /// Fills the masks of one text.
+    ///
+    /// # Errors
+    /// [`Error::NoMask`] if it has none; [`Error::MaskCutOff`] if the text is so long that the model does
+    /// not see one.
+    pub fn predict(&self, text: &str) -> Result<FilledText> {
+        self.predict_one(text.to_owned())
+    }
+
+    /// The best ids of one row of logits, with their probabilities.
+    fn best(&self, logits: ArrayView1<'_, f32>) -> Vec<(u32, f32)> {
+        let scores = softmax(logits);
+        // Best first; of equals the lower id, so that the order is always the same.
+        let order = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+        let mut ids = self.targets.clone();
+        if ids.is_empty() {
+            ids = (0..logits.len() as u32).collect();
+            if self.top_k < ids.len() {
+                ids.select_nth_unstable_by(self.top_k - 1, order);
+                ids.truncate(self.top_k);
+            }
+        }
+        ids.sort_unstable_by(order);
+        ids.into_iter().map(|id| (id, scores[id as usize])).collect()
+    }
+}
+
+/// What is remembered of a text.
+pub struct Context {
+    masks: Vec<Range<usize>>,
+    truncated: Option<Range<usize>>,
+}
+
+impl Task for FillMask {
+    type Input = String;
+    type Context = Context;
+    /// For each mask, ids and their probabilities.
+    type Piece = Vec<Vec<(u32, f32)>>;
+    type Answer = FilledText;
+
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn outputs(&self) -> Vec<Output> {
+        vec![Output::MaskedLm(vec![])]
+    }
+
+    fn prepare(&self, text: &String) -> Result<Prepared<Context>> {
+        let tokenizer = self.session.tokenizer();
+        let encoded = tokenizer.encode(text)?;
+        let written = || tokenizer.id_to_token(self.mask).unwrap_or_default();
+        let last = encoded.positions(self.mask).filter_map(|position| encoded.range(position)).last();
+        let Some(last) = last else { return Err(Error::NoMask { mask: written() }) };
+
+        let fitted = self.session.fit(encoded);
+        let [truncated, _] = fitted.truncated;
+        if truncated.as_ref().is_some_and(|cut| cut.start <= last.start) {
+            let max_length = self.session.max_length();
+            return Err(Error::MaskCutOff { mask: written(), at: last.start, max_length });
+        }
+        let encoded = fitted.encoded;
+        let masked: Vec<u32> = encoded.positions(self.mask).map(|position| position as u32).collect();
+        let masks = masked.iter().filter_map(|&position| encoded.range(position as usize)).collect();
+        let sequence = Sequence { masked, ..encoded.into() };
+        Ok(Prepared { sequences: vec![sequence], context: Context { masks, truncated } })
+    }
+
+    fn reduce(&self, _: &Context, _: usize, rows: Rows) -> Result<Self::Piece> {
+        Ok(rows[0].outer_iter().map(|logits| self.best(logits)).collect())
+    }
+
+    fn finish(&self, text: &String, context: Context, pieces: Vec<Self::Piece>) -> Result<FilledText> {
+        let tokenizer = self.session.tokenizer();
+        let fill = |(range, best): (Range<usize>, Vec<(u32, f32)>)| {
+            let candidate = |(token, score)| {
+                let token_str = tokenizer.id_to_token(token).unwrap_or_default();
+                let mut sequence = text.clone();
+                // A piece that continues a word is glued to it.
+                match token_str.strip_prefix("##") {
+                    Some(rest) => {
+                        let start = text[..range.start].trim_end().len();
+                        sequence.replace_range(start..range.end, rest);
+                    }
+                    None => sequence.replace_range(range.clone(), &token_str),
+                }
+                Candidate { score, token, token_str, sequence }
+            };
+            FilledMask { candidates: best.into_iter().map(candidate).collect(), range: range.clone() }
+        };
+        let masks = context.masks.into_iter().zip(pieces.into_iter().flatten()).map(fill).collect();
+        Ok(FilledText { masks, truncated: context.truncated })
+    }
+}

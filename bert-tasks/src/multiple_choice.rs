@@ -1,0 +1,114 @@
+//! Multiple choice: which of several endings goes best with a beginning, as in SWAG.
+//!
+//! ```no_run
+//! use bert_tasks::{Device, MultipleChoice};
+//! let multiple_choice = MultipleChoice::load("path/to/a-swag-model", &Device::auto()?)?;
+//! let answer = multiple_choice.predict("She opened the fridge and", &["took out milk.", "flew to the moon."])?;
+//! println!("choice {} with probability {:.3}", answer.best, answer.probabilities[answer.best]);
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+
+use std::ops::Range;
+
+use bert_core::graph::{Head, Output};
+use bert_core::ops::Precision;
+use ndarray::ArrayView1;
+use serde::{Deserialize, Serialize};
+
+use crate::scores::softmax;
+use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+
+/// A beginning and the endings to choose from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choices {
+    /// What the choices go with: a question, or the beginning of a sentence.
+    pub prompt: String,
+    /// At least one.
+    pub choices: Vec<String>,
+}
+
+/// How well each choice goes with the prompt.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Choice {
+    /// The index of the best choice; of equals the first.
+    pub best: usize,
+    /// For each choice, in their order.
+    pub probabilities: Vec<f32>,
+    /// For each choice, the bytes of the prompt and of the choice that the model did not see.
+    pub truncated: Vec<[Option<Range<usize>>; 2]>,
+}
+
+/// A model that scores choices, and its tokenizer.
+#[derive(Clone, Debug)]
+pub struct MultipleChoice {
+    session: Session,
+}
+
+impl MultipleChoice {
+    /// Loads a model from a folder or by its id on the model hub.
+    ///
+    /// # Errors
+    /// A model that is not there, not made for multiple choice, or damaged.
+    pub fn load(name: &str, device: &Device) -> Result<Self> {
+        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+    }
+
+    /// Loads a model whose files are open.
+    ///
+    /// # Errors
+    /// A model that is not made for multiple choice, or damaged.
+    pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
+        Ok(Self { session: files.load(Head::MultipleChoice, device, precision)? })
+    }
+
+    /// Chooses once.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no choice; a device that failed.
+    pub fn predict(&self, prompt: &str, choices: &[&str]) -> Result<Choice> {
+        let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
+        self.predict_one(Choices { prompt: prompt.to_owned(), choices })
+    }
+}
+
+impl Task for MultipleChoice {
+    type Input = Choices;
+    type Context = Vec<[Option<Range<usize>>; 2]>;
+    type Piece = f32;
+    type Answer = Choice;
+
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn outputs(&self) -> Vec<Output> {
+        vec![Output::ChoiceScores]
+    }
+
+    fn prepare(&self, input: &Choices) -> Result<Prepared<Self::Context>> {
+        if input.choices.is_empty() {
+            return Err(Error::Setting {
+                setting: "choices",
+                found: "empty".into(),
+                expected: "at least one text",
+            });
+        }
+        let mut prepared = Prepared { sequences: vec![], context: vec![] };
+        for choice in &input.choices {
+            let fitted = self.session.fit(self.session.tokenizer().encode_pair(&input.prompt, choice)?);
+            prepared.sequences.push(Sequence::from(fitted.encoded));
+            prepared.context.push(fitted.truncated);
+        }
+        Ok(prepared)
+    }
+
+    fn reduce(&self, _: &Self::Context, _: usize, rows: Rows) -> Result<f32> {
+        Ok(rows[0][[0, 0]])
+    }
+
+    fn finish(&self, _: &Choices, truncated: Self::Context, scores: Vec<f32>) -> Result<Choice> {
+        let probabilities = softmax(ArrayView1::from(&scores));
+        let better = |best: usize, index: usize| if scores[index] > scores[best] { index } else { best };
+        Ok(Choice { best: (0..scores.len()).fold(0, better), probabilities, truncated })
+    }
+}

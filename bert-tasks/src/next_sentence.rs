@@ -1,0 +1,97 @@
+//! Next sentence: how probable it is that one text follows another.
+//!
+//! ```no_run
+//! use bert_tasks::{Device, NextSentence};
+//! let next_sentence = NextSentence::load("path/to/bert-base-uncased", &Device::auto()?)?;
+//! let answer = next_sentence.predict("He opened the door.", "The room was empty.")?;
+//! println!("follows with probability {:.3}", answer.is_next);
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+
+use std::ops::Range;
+
+use bert_core::graph::{Head, Output};
+use bert_core::ops::Precision;
+use serde::{Deserialize, Serialize};
+
+use crate::scores::softmax;
+use crate::{Device, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+
+/// Two texts in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextPair {
+    /// What comes first.
+    pub first: String,
+    /// What may follow.
+    pub second: String,
+}
+
+/// Whether the second text follows the first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NextSentenceAnswer {
+    /// The probability that it does.
+    pub is_next: f32,
+    /// For each text, the bytes that the model did not see, if the two were too long.
+    pub truncated: [Option<Range<usize>>; 2],
+}
+
+/// A model with a next-sentence head, and its tokenizer.
+#[derive(Clone, Debug)]
+pub struct NextSentence {
+    session: Session,
+}
+
+impl NextSentence {
+    /// Loads a model from a folder or by its id on the model hub.
+    ///
+    /// # Errors
+    /// A model that is not there, has no next-sentence head, or is damaged.
+    pub fn load(name: &str, device: &Device) -> Result<Self> {
+        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+    }
+
+    /// Loads a model whose files are open.
+    ///
+    /// # Errors
+    /// A model that has no next-sentence head, or is damaged.
+    pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
+        Ok(Self { session: files.load(Head::NextSentence, device, precision)? })
+    }
+
+    /// Judges one pair.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn predict(&self, first: &str, second: &str) -> Result<NextSentenceAnswer> {
+        self.predict_one(TextPair { first: first.to_owned(), second: second.to_owned() })
+    }
+}
+
+impl Task for NextSentence {
+    type Input = TextPair;
+    type Context = [Option<Range<usize>>; 2];
+    type Piece = f32;
+    type Answer = NextSentenceAnswer;
+
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn outputs(&self) -> Vec<Output> {
+        vec![Output::NextSentence]
+    }
+
+    fn prepare(&self, pair: &TextPair) -> Result<Prepared<Self::Context>> {
+        let fitted = self.session.fit(self.session.tokenizer().encode_pair(&pair.first, &pair.second)?);
+        Ok(Prepared { sequences: vec![Sequence::from(fitted.encoded)], context: fitted.truncated })
+    }
+
+    fn reduce(&self, _: &Self::Context, _: usize, rows: Rows) -> Result<f32> {
+        // Label 0 is "is the next sentence", as BERT was trained.
+        Ok(softmax(rows[0].row(0))[0])
+    }
+
+    fn finish(&self, _: &TextPair, truncated: Self::Context, pieces: Vec<f32>) -> Result<NextSentenceAnswer> {
+        Ok(NextSentenceAnswer { is_next: pieces[0], truncated })
+    }
+}

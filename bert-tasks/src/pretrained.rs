@@ -1,0 +1,189 @@
+//! A trained model as files: where it is, what it is, and how it is loaded.
+//!
+//! ```no_run
+//! use bert_tasks::{Device, Pretrained};
+//! use bert_core::{graph::Head, ops::Precision};
+//! let files = Pretrained::open("path/to/bert-base-uncased")?;
+//! println!("{} layers", files.config().num_hidden_layers);
+//! let session = files.load(Head::MaskedLm, &Device::auto()?, Precision::F32)?;
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use bert_core::ModelConfig;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::graph::Head;
+use bert_core::ops::Precision;
+
+use crate::tokenizer::Tokenizer;
+use crate::{Device, Error, Result, Session};
+
+/// A model that is part of the program: the contents of a checkpoint folder.
+#[derive(Clone, Copy)]
+pub struct EmbeddedModel {
+    /// What it is called in messages.
+    pub name: &'static str,
+    /// `config.json`
+    pub config: &'static str,
+    /// `vocab.txt`
+    pub vocab: &'static str,
+    /// `tokenizer_config.json`
+    pub tokenizer_config: &'static str,
+    /// `model.safetensors`
+    pub weights: &'static [u8],
+}
+
+/// Where the files of a model are.
+#[derive(Clone)]
+pub enum ModelSource {
+    /// A checkpoint folder.
+    Folder(PathBuf),
+    /// In the program itself.
+    Embedded(EmbeddedModel),
+}
+
+impl ModelSource {
+    /// Finds a model by name: a folder on disk, or an id of the model hub (with feature `hub`), which is
+    /// downloaded unless the cache has it. A hub that cannot be reached is no error while the cache has the
+    /// model; [`Hub::snapshot`](crate::hub::Hub::snapshot) also tells of that, and of progress.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] says what was tried.
+    pub fn find(name: &str) -> Result<Self> {
+        if let Some(folder) = Self::local(name)? {
+            return Ok(folder);
+        }
+        #[cfg(feature = "hub")]
+        return {
+            let hub = crate::hub::Hub::from_env()?;
+            Ok(Self::Folder(hub.snapshot(&name.parse()?, crate::hub::DEFAULT_REVISION, |_| ())?.path))
+        };
+        #[cfg(not(feature = "hub"))]
+        Err(Error::NoModel {
+            asked: name.to_owned(),
+            reason: "there is no such folder, and this build cannot download (feature hub is off)".into(),
+        })
+    }
+
+    /// A folder on disk; `None` if there is none by this name, but it may be an id of the model hub.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] for a name that can be neither.
+    pub fn local(name: &str) -> Result<Option<Self>> {
+        let path = Path::new(name);
+        let no_model =
+            |reason: &str| Err(Error::NoModel { asked: name.to_owned(), reason: reason.to_owned() });
+        if path.is_dir() {
+            return Ok(Some(Self::Folder(path.to_owned())));
+        }
+        if path.exists() {
+            return no_model("it is a file; give the folder that holds config.json and the weights");
+        }
+        let parts: Vec<&str> = name.split('/').collect();
+        if parts.len() > 2 || parts.iter().any(|part| part.is_empty() || part.starts_with('.')) {
+            return no_model("there is no such folder");
+        }
+        Ok(None)
+    }
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => path.display().fmt(f),
+            Self::Embedded(model) => write!(f, "{} (embedded)", model.name),
+        }
+    }
+}
+
+/// The files of a model, opened: its configuration is read, its weights are mapped but not loaded.
+pub struct Pretrained {
+    source: ModelSource,
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    checkpoint: Checkpoint,
+}
+
+impl Pretrained {
+    /// Opens a model by name; see [`ModelSource::find`].
+    ///
+    /// # Errors
+    /// [`Error::NoModel`], and what is wrong with its files.
+    pub fn open(name: &str) -> Result<Self> {
+        Self::from_source(ModelSource::find(name)?)
+    }
+
+    /// Opens a model whose place is known.
+    ///
+    /// # Errors
+    /// What is wrong with its files; a tokenizer that gives ids the model has no embedding for.
+    pub fn from_source(source: ModelSource) -> Result<Self> {
+        let (config, tokenizer, checkpoint) = match &source {
+            ModelSource::Folder(path) => {
+                (ModelConfig::from_folder(path)?, Tokenizer::from_folder(path)?, Checkpoint::open(path)?)
+            }
+            ModelSource::Embedded(model) => (
+                ModelConfig::from_json(model.config)?,
+                Tokenizer::from_parts(model.vocab, Some(model.tokenizer_config))?,
+                Checkpoint::from_bytes(Static(model.weights))?,
+            ),
+        };
+        tokenizer.check_vocab_size(config.vocab_size)?;
+        Ok(Self { source, config, tokenizer, checkpoint })
+    }
+
+    /// Where the files are.
+    pub fn source(&self) -> &ModelSource {
+        &self.source
+    }
+
+    /// The shape of the model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The parameters, by name.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The text of another file of the folder; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::ReadFile`] if it is there and cannot be read.
+    pub fn read(&self, file: &str) -> Result<Option<String>> {
+        let ModelSource::Folder(folder) = &self.source else { return Ok(None) };
+        let path = folder.join(file);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::ReadFile { path, source }),
+        }
+    }
+
+    /// Loads the parameters for one head onto a device.
+    ///
+    /// # Errors
+    /// A checkpoint made for another task, a tensor that is missing or misshapen, a device without room.
+    pub fn load(&self, head: Head, device: &Device, precision: Precision) -> Result<Session> {
+        let encoder = device.load(self.config.clone(), &self.checkpoint, head, precision)?;
+        Ok(Session::new(encoder, self.tokenizer.clone()))
+    }
+}
+
+struct Static(&'static [u8]);
+
+impl bert_core::tensor::ByteSource for Static {
+    fn bytes(&self) -> &[u8] {
+        self.0
+    }
+}

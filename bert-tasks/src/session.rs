@@ -1,0 +1,96 @@
+//! A loaded model and its tokenizer: what every task stands on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bert_core::backend::BackendInfo;
+use bert_core::graph::{Encoder, Output};
+use bert_core::tensor::HostTensor;
+use bert_core::{ModelConfig, PackedBatch};
+
+use crate::Result;
+use crate::fit::{Fitted, fit};
+use crate::tokenizer::{Encoded, Tokenizer};
+
+/// A model on a device, with its tokenizer. Cloning shares both; calls from many threads are safe.
+#[derive(Clone)]
+pub struct Session {
+    encoder: Arc<dyn Encoder>,
+    tokenizer: Tokenizer,
+    max_length: usize,
+    token_budget: usize,
+}
+
+impl Session {
+    /// A session on a loaded model.
+    pub fn new(encoder: Arc<dyn Encoder>, tokenizer: Tokenizer) -> Self {
+        let positions = encoder.config().max_position_embeddings;
+        let max_length = tokenizer.max_length().map_or(positions, |length| length.min(positions));
+        Self { encoder, tokenizer, max_length, token_budget: 2048 }
+    }
+
+    /// The same session with sequences of at most `length` tokens (and never more than the model has
+    /// positions for).
+    pub fn with_max_length(mut self, length: usize) -> Self {
+        self.max_length = length.min(self.config().max_position_embeddings);
+        self
+    }
+
+    /// The same session with batches of at most `tokens` tokens. More costs memory and gains little.
+    pub fn with_token_budget(mut self, tokens: usize) -> Self {
+        self.token_budget = tokens.max(1);
+        self
+    }
+
+    /// The shape of the model and the meaning of its outputs.
+    pub fn config(&self) -> &ModelConfig {
+        self.encoder.config()
+    }
+
+    /// What it runs on.
+    pub fn backend_info(&self) -> BackendInfo {
+        self.encoder.backend_info()
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The longest sequence, special tokens included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// How many tokens a batch holds at most.
+    pub fn token_budget(&self) -> usize {
+        self.token_budget
+    }
+
+    /// How many threads the host may use for tokenisation.
+    pub(crate) fn threads(&self) -> usize {
+        self.encoder.backend_info().threads.unwrap_or(1)
+    }
+
+    /// Cuts tokens to [`max_length`](Self::max_length).
+    pub(crate) fn fit(&self, encoded: Encoded) -> Fitted {
+        fit(encoded, self.max_length)
+    }
+
+    /// Runs one batch, and waits for it. See [`Encoder::run`].
+    ///
+    /// # Errors
+    /// As [`Encoder::run`].
+    pub fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
+        Ok(pollster::block_on(self.encoder.run(batch, outputs))?)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("config", self.config())
+            .field("backend", &self.backend_info())
+            .finish()
+    }
+}

@@ -1,0 +1,174 @@
+//! Text classification: which label a text, or a pair of texts, has. Sentiment is its best-known use.
+//!
+//! ```no_run
+//! use bert_tasks::{Device, TextClassification};
+//! let classifier = TextClassification::load("path/to/a-sentiment-model", &Device::auto()?)?;
+//! let answer = classifier.predict("A gorgeous, witty, seductive movie.")?;
+//! println!("{} {:.3}", answer.scores[0].label, answer.scores[0].score);
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+
+use std::ops::Range;
+
+use bert_core::config::ProblemType;
+use bert_core::graph::{Head, Output};
+use bert_core::ops::Precision;
+use serde::{Deserialize, Serialize};
+
+use crate::scores::{sigmoid, softmax};
+use crate::{Device, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+
+/// What to return for each text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextClassificationOptions {
+    /// How many labels, best first; all of them if not given.
+    pub top_k: Option<usize>,
+    /// What the scores mean, in place of what the model's configuration says.
+    pub problem_type: Option<ProblemType>,
+}
+
+/// One text or two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// A second text, for tasks on pairs: entailment, paraphrase, similarity.
+    #[serde(default)]
+    pub pair: Option<String>,
+}
+
+impl<T: Into<String>> From<T> for Text {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), pair: None }
+    }
+}
+
+/// The labels of a text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Classification {
+    /// Best first; of equals the one with the lower index.
+    pub scores: Vec<LabelScore>,
+    /// For each text, the bytes that the model did not see, if it was too long.
+    pub truncated: [Option<Range<usize>>; 2],
+}
+
+/// A label and its score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelScore {
+    /// The name, as the model's configuration gives it.
+    pub label: String,
+    /// A probability; for a regression the number itself.
+    pub score: f32,
+}
+
+/// A sequence classifier and its tokenizer.
+#[derive(Clone, Debug)]
+pub struct TextClassification {
+    session: Session,
+    options: TextClassificationOptions,
+}
+
+impl TextClassification {
+    /// Loads a model from a folder or by its id on the model hub.
+    ///
+    /// # Errors
+    /// A model that is not there, no sequence classifier, or damaged.
+    pub fn load(name: &str, device: &Device) -> Result<Self> {
+        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+    }
+
+    /// Loads a model whose files are open.
+    ///
+    /// # Errors
+    /// A model that is no sequence classifier, or damaged.
+    pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
+        let session = files.load(Head::SequenceClassification, device, precision)?;
+        Ok(Self { session, options: TextClassificationOptions::default() })
+    }
+
+    /// The same model with other options.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if `top_k` is 0.
+    pub fn with_options(self, options: TextClassificationOptions) -> Result<Self> {
+        if options.top_k == Some(0) {
+            return Err(crate::Error::Setting {
+                setting: "top_k",
+                found: "0".into(),
+                expected: "at least 1",
+            });
+        }
+        Ok(Self { options, ..self })
+    }
+
+    /// Labels one text.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn predict(&self, text: &str) -> Result<Classification> {
+        self.predict_one(text.into())
+    }
+
+    /// Labels a pair of texts.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn predict_pair(&self, first: &str, second: &str) -> Result<Classification> {
+        self.predict_one(Text { text: first.into(), pair: Some(second.into()) })
+    }
+
+    /// What the scores mean: what the caller says, else what the configuration says, else a sigmoid for a
+    /// single label and softmax for several, as transformers' text-classification pipeline has it.
+    pub fn problem_type(&self) -> ProblemType {
+        let config = self.session.config();
+        self.options.problem_type.or(config.problem_type).unwrap_or(match config.labels.len() {
+            1 => ProblemType::MultiLabelClassification,
+            _ => ProblemType::SingleLabelClassification,
+        })
+    }
+}
+
+impl Task for TextClassification {
+    type Input = Text;
+    type Context = [Option<Range<usize>>; 2];
+    type Piece = Vec<f32>;
+    type Answer = Classification;
+
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn outputs(&self) -> Vec<Output> {
+        vec![Output::SequenceLabels]
+    }
+
+    fn prepare(&self, text: &Text) -> Result<Prepared<Self::Context>> {
+        let tokenizer = self.session.tokenizer();
+        let encoded = match &text.pair {
+            None => tokenizer.encode(&text.text)?,
+            Some(pair) => tokenizer.encode_pair(&text.text, pair)?,
+        };
+        let fitted = self.session.fit(encoded);
+        Ok(Prepared { sequences: vec![Sequence::from(fitted.encoded)], context: fitted.truncated })
+    }
+
+    fn reduce(&self, _: &Self::Context, _: usize, rows: Rows) -> Result<Vec<f32>> {
+        let logits = rows[0].row(0);
+        Ok(match self.problem_type() {
+            ProblemType::Regression => logits.to_vec(),
+            ProblemType::SingleLabelClassification => softmax(logits),
+            ProblemType::MultiLabelClassification => logits.iter().map(|&logit| sigmoid(logit)).collect(),
+        })
+    }
+
+    fn finish(&self, _: &Text, truncated: Self::Context, pieces: Vec<Vec<f32>>) -> Result<Classification> {
+        let labels = self.session.config().labels.iter().cloned();
+        let mut scores: Vec<_> = labels
+            .zip(pieces.into_iter().flatten())
+            .map(|(label, score)| LabelScore { label, score })
+            .collect();
+        scores.sort_by(|a, b| b.score.total_cmp(&a.score));
+        scores.truncate(self.options.top_k.unwrap_or(usize::MAX));
+        Ok(Classification { scores, truncated })
+    }
+}
