@@ -164,7 +164,7 @@ pub enum IndexError {
         part: String,
     },
     /// A part does not hold what the index says.
-    #[error("tensor {tensor:?} should be in {part}, but is not; download both anew")]
+    #[error("tensor {tensor:?} should be in {part:?}, but is not; download both anew")]
     NotInPart {
         /// The stored name of the tensor.
         tensor: String,
@@ -172,7 +172,7 @@ pub enum IndexError {
         part: String,
     },
     /// The index is there, but a part is not.
-    #[error("part {part} ({number} of {count}) is missing; download it into the same folder")]
+    #[error("part {part:?} ({number} of {count}) is missing; download it into the same folder")]
     MissingPart {
         /// The file name of the part.
         part: String,

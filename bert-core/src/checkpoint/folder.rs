@@ -113,15 +113,14 @@ fn read_parts(path: &Path) -> Result<Vec<Found>, CheckpointError> {
             let (part, number, count) = (part.to_owned(), i + 1, parts.len());
             return Err(fail(IndexError::MissingPart { part, number, count }));
         }
-        let found = read_file(&file)?;
-        held.extend(found.iter().map(|found| (part, found.name.clone())));
+        let mut found = read_file(&file)?;
+        // Where a part repeats a tensor, the index says which one counts.
+        found.retain(|found| index.weight_map.get(&found.name).is_none_or(|listed| listed == part));
+        held.extend(found.iter().map(|found| found.name.clone()));
         tensors.extend(found);
     }
-    let mut listed = index.weight_map.iter();
-    match listed.find(|(name, part)| !held.contains(&(part.as_str(), (*name).clone()))) {
-        Some((tensor, part)) => {
-            Err(fail(IndexError::NotInPart { tensor: tensor.clone(), part: part.clone() }))
-        }
+    match index.weight_map.into_iter().find(|(name, _)| !held.contains(name)) {
+        Some((tensor, part)) => Err(fail(IndexError::NotInPart { tensor, part })),
         None => Ok(tensors),
     }
 }

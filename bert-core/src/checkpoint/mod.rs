@@ -107,6 +107,8 @@ pub struct TensorInfo<'a> {
     pub name: &'a str,
     /// The name in the file. Where the file holds the tensor twice, the first of them.
     pub stored_name: &'a str,
+    /// Where it is: one of several files, for a checkpoint in parts.
+    pub file: &'a Origin,
     /// How the numbers are stored.
     pub dtype: &'a StoredType,
     /// The extents, as many as the file says.
@@ -130,7 +132,7 @@ impl Checkpoint {
     }
 
     /// Opens a checkpoint that is in memory: the bytes of a safetensors file, or of a `pytorch_model.bin`.
-    /// A `&'static [u8]` from `include_bytes!` is used in place.
+    /// A `&'static [u8]`, as `include_bytes!(…).as_slice()` makes one, is used in place.
     ///
     /// # Errors
     /// [`CheckpointError`], if the bytes are damaged.
@@ -289,8 +291,15 @@ impl Entry {
     }
 
     fn info<'a>(&'a self, name: &'a str) -> TensorInfo<'a> {
-        let Spelling { name: stored_name, tensor, scale, .. } = self.first();
-        TensorInfo { name, stored_name, dtype: &tensor.dtype, shape: &tensor.shape, scaled: scale.is_some() }
+        let Spelling { name: stored_name, file, tensor, scale } = self.first();
+        TensorInfo {
+            name,
+            stored_name,
+            file,
+            dtype: &tensor.dtype,
+            shape: &tensor.shape,
+            scaled: scale.is_some(),
+        }
     }
 }
 

@@ -43,9 +43,7 @@ pub enum PickleError {
         at: usize,
     },
     /// A class or function outside the short list that describes tensors.
-    #[error(
-        "the pickle asks to import {module:?} {name:?} at byte {at}; nothing is ever imported or run. {SAVE}"
-    )]
+    #[error("the pickle asks to import {module:?} {name:?} at byte {at}; nothing is imported or run; {SAVE}")]
     Class {
         /// The Python module.
         module: String,

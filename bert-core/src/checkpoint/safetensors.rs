@@ -10,6 +10,8 @@ use crate::tensor::{ByteSource, DType};
 /// Largest header that is read, as in the format's own library.
 const MAX_HEADER: usize = 100_000_000;
 const LENGTH: usize = size_of::<u64>();
+/// Most axes of a tensor: those of PyTorch, far more than a model has.
+const MAX_AXES: usize = 64;
 
 /// Why a safetensors file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,12 @@ pub enum SafetensorsError {
         /// What follows the header, in bytes.
         found: usize,
     },
+    /// A tensor has more axes than any program can use.
+    #[error("a tensor has {axes} axes; the header is damaged")]
+    Axes {
+        /// How many.
+        axes: usize,
+    },
 }
 
 /// All tensors of a file, by their stored names.
@@ -53,7 +61,11 @@ pub(super) fn read(source: &Arc<dyn ByteSource>) -> Result<Vec<(String, Stored)>
     if described != found {
         return Err(SafetensorsError::Length { described, found });
     }
-    let tensors = metadata.tensors().into_iter().map(|(name, info)| {
+    let tensors = metadata.tensors();
+    if let Some(axes) = tensors.values().map(|info| info.shape.len()).find(|&axes| axes > MAX_AXES) {
+        return Err(SafetensorsError::Axes { axes });
+    }
+    let tensors = tensors.into_iter().map(|(name, info)| {
         let (start, end) = info.data_offsets;
         let stored = Stored {
             dtype: stored_type(info.dtype),

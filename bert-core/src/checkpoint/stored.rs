@@ -166,6 +166,6 @@ fn number<T: Pod>(bytes: &[u8]) -> T {
     bytemuck::pod_read_unaligned(bytes)
 }
 
-fn count<T: Pod>(bytes: &[u8], wanted: fn(T) -> bool) -> usize {
+fn count<T: Pod>(bytes: &[u8], wanted: impl Fn(T) -> bool) -> usize {
     bytes.chunks_exact(size_of::<T>()).filter(|bytes| wanted(number(bytes))).count()
 }

@@ -34,7 +34,7 @@ pub enum TorchError {
     /// The storages were written on a big-endian machine.
     #[error("the numbers are stored in byte order {order:?}; only \"little\" is read")]
     ByteOrder {
-        /// What the file says.
+        /// What the file says, cut where it gets long.
         order: String,
     },
     /// A tensor refers to a storage that the archive lacks.
@@ -92,7 +92,9 @@ pub(super) fn read(source: &Arc<dyn ByteSource>) -> Result<Vec<(String, Stored)>
     if let Some(range) = archive.range(&format!("{root}byteorder"))? {
         let order = bytes[range].trim_ascii();
         if order != b"little" {
-            return Err(TorchError::ByteOrder { order: String::from_utf8_lossy(order).into_owned() });
+            return Err(TorchError::ByteOrder {
+                order: String::from_utf8_lossy(&order[..order.len().min(16)]).into_owned(),
+            });
         }
     }
     let pickle = archive.range(&format!("{root}data.pkl"))?.ok_or(TorchError::NoPickle { found: 0 })?;

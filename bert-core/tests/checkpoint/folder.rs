@@ -69,7 +69,11 @@ fn a_mapped_tensor_outlives_its_checkpoint_and_its_release() {
 fn parts_are_joined() {
     let index = br#"{"weight_map":{"a":"x-1.safetensors","b":"x-2.safetensors"}}"#;
     let part = safetensors(&[("b", "F32", &[1], f32s(&[2.0])), ("q_scale", "F32", &[1], f32s(&[0.5]))]);
-    let quantised = safetensors(&[("a", "F32", &[1], f32s(&[1.0])), ("q", "I8", &[1, 2], vec![2, 4])]);
+    let quantised = safetensors(&[
+        ("a", "F32", &[1], f32s(&[1.0])),
+        ("b", "F32", &[1], f32s(&[9.0])),
+        ("q", "I8", &[1, 2], vec![2, 4]),
+    ]);
     let folder = folder(&[
         ("model.safetensors.index.json", index),
         ("x-1.safetensors", &quantised),
@@ -77,6 +81,7 @@ fn parts_are_joined() {
         ("x-3.safetensors", &one("c", 3.0)),
     ]);
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    assert_eq!(checkpoint.tensor("b", &[1]).unwrap().to_f32().unwrap()[[0]], 2.0);
     assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a", "b", "q"]);
     assert_eq!(checkpoint.tensor("q", &[1, 2]).unwrap().as_slice::<f32>(), Some(&[1.0, 2.0][..]));
     match checkpoint_error(checkpoint.tensor("b", &[2])) {
@@ -129,7 +134,7 @@ fn an_index_must_be_kept() {
         assert!(matches!(index(text), IndexError::Json(_)), "{text}");
     }
     let missing = index(r#"{"weight_map":{"a":"x.safetensors","b":"y.safetensors"}}"#);
-    assert!(missing.to_string().contains("part y.safetensors (2 of 2) is missing"), "{missing}");
+    assert!(missing.to_string().contains("part \"y.safetensors\" (2 of 2) is missing"), "{missing}");
     let lie = index(r#"{"weight_map":{"a":"x.safetensors","b":"x.safetensors"}}"#);
     assert!(
         matches!(&lie, IndexError::NotInPart { tensor, part } if tensor == "b" && part == "x.safetensors"),

@@ -13,6 +13,13 @@ mod torch;
 use bert_core::Error;
 use bert_core::checkpoint::{Checkpoint, CheckpointError};
 
+#[test]
+fn a_checkpoint_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Checkpoint>();
+    shared::<CheckpointError>();
+}
+
 /// The error of a checkpoint that must not open.
 fn refused(bytes: Vec<u8>) -> CheckpointError {
     checkpoint_error(Checkpoint::from_bytes(bytes).map(drop))
