@@ -113,6 +113,26 @@ pub enum Error {
         refused: Vec<(String, Vec<String>)>,
     },
 
+    /// A layer that the model does not have.
+    #[error("no layer {layer}; this model has layers 0 (the embeddings) to {count}, or -1 (the last) to -{}", count + 1)]
+    Layer {
+        /// The layer that was asked for.
+        layer: i64,
+        /// How many layers there are above the embeddings.
+        count: i64,
+    },
+
+    /// A stage of a sentence-transformers model that this crate does not have.
+    #[error(
+        "this sentence-transformers model needs {class} (at {path:?} in modules.json), which is not supported; without it the vectors would be others"
+    )]
+    Module {
+        /// The stage.
+        class: String,
+        /// Its folder in the model.
+        path: String,
+    },
+
     /// A setting of a task with a value that makes no sense.
     #[error("{setting} is {found}; it must be {expected}")]
     Setting {

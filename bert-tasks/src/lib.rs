@@ -17,7 +17,9 @@
 //! Features: `cpu` (default) is the backend for CPUs, `hub` downloads models by name.
 
 mod device;
+pub mod embedding;
 mod error;
+pub mod features;
 pub mod fill_mask;
 mod fit;
 #[cfg(feature = "hub")]
@@ -32,7 +34,9 @@ pub mod text_classification;
 pub mod tokenizer;
 
 pub use device::{Device, DeviceOptions};
+pub use embedding::Embedding;
 pub use error::{Error, Result};
+pub use features::Features;
 pub use fill_mask::FillMask;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
