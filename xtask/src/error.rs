@@ -1,4 +1,4 @@
-//! The one error type of xtask.
+//! The one error type of xtask. A message does not repeat its cause; `main` prints the chain of sources.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder could not be read, written, renamed or locked.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
 
     /// There is no Python to run.
-    #[error(
-        "cannot run {python:?}: {source}; install Python 3.8 or later, or name one with PYTHON=/path/to/python3"
-    )]
+    #[error("cannot run {python:?} (install Python 3.8 or later, or name one with PYTHON=/path/to/python3)")]
     NoPython { python: String, source: io::Error },
 
     /// Python runs but has no pip.
