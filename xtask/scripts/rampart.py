@@ -23,6 +23,15 @@ from pathlib import Path
 FLOAT, UINT8 = 1, 2  # TensorProto.DataType
 BITS, BLOCK, ZERO = 4, 32, 8
 
+TAKEN = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "LICENSE",
+]
+
 
 def varint(data, at):
     value = shift = 0
@@ -179,7 +188,7 @@ def write_safetensors(path, weights):
 
 
 def main(source, target):
-    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "LICENSE"]:
+    for name in TAKEN:
         shutil.copyfile(source / name, target / name)
     onnx = memoryview((source / "onnx" / "model_q4.onnx").read_bytes())
     weights = read_weights(onnx)
