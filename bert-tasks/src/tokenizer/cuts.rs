@@ -11,7 +11,7 @@ use tokenizers::{AddedToken, NormalizedString, Normalizer as _};
 
 /// Finds places to cut in texts that one tokenizer is to take in pieces.
 pub(super) struct Cuts {
-    /// Whether CJK ideographs are words of their own.
+    /// Whether texts may be cut between CJK ideographs.
     ideographs: bool,
     /// Neighbours within some added token: no cut between them.
     joined: AHashSet<(char, char)>,
@@ -25,6 +25,7 @@ impl Cuts {
         added: impl IntoIterator<Item = &'a AddedToken>,
     ) -> Option<Self> {
         let mut joined = AHashSet::new();
+        let mut ideographs = normalizer.handle_chinese_chars;
         for token in added {
             // Matched in the text as the caller wrote it, or as normalisation leaves it.
             let mut text = NormalizedString::from(token.content.as_str());
@@ -36,8 +37,10 @@ impl Cuts {
                 return None;
             }
             joined.extend(text.chars().zip(text.chars().skip(1)));
+            // Such a token stands alone when its neighbours are no letters, and ideographs are letters.
+            ideographs &= !token.single_word;
         }
-        Some(Self { ideographs: normalizer.handle_chinese_chars, joined })
+        Some(Self { ideographs, joined })
     }
 
     /// The first place to cut at or after byte `from`, or the end of the text.
@@ -56,8 +59,8 @@ impl Cuts {
         text.len()
     }
 
-    /// Whether a char stands alone between words, is left as it is by normalisation, and is no mark. The
-    /// underscore is left out: for added tokens that match whole words only, it belongs to a word.
+    /// Whether a char is a word of its own, is left as it is by normalisation, and is no mark. The underscore
+    /// is left out: next to added tokens that match whole words only, it counts as a letter.
     fn is_a_word(&self, char: char) -> bool {
         match char {
             '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' => self.ideographs,

@@ -94,6 +94,29 @@ pub enum TokenizerError {
         found: u32,
     },
 
+    /// Two added tokens read the same once the text is normalised, so either could be meant.
+    #[error(
+        "the added tokens {first:?} and {second:?} are the same after normalisation: remove one of them, or \
+         set its \"normalized\" to false"
+    )]
+    SameAddedToken {
+        /// The one that comes first in the files.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
+    /// Two tokens of the vocabulary have one id.
+    #[error("the vocabulary gives id {id} to both {first:?} and {second:?}: every token needs its own")]
+    SharedId {
+        /// The id.
+        id: u32,
+        /// One of the tokens.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
     /// The tokenizer can give ids that have no row in the model's embedding table.
     #[error(
         "the tokenizer needs {vocab} embedding rows (its greatest id plus one) but the model has {table} \

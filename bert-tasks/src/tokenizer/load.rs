@@ -17,7 +17,7 @@ use super::config::{Config, Role};
 use super::error::{Result, TokenizerError};
 use super::file::{TextFile, json};
 use super::model::{LongestMatch, Model};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, guard};
 use super::template::{PostProcessor, Template};
 use super::{Inner, SpecialIds, Tokenizer};
 
@@ -135,7 +135,7 @@ fn from_tokenizer_json(file: &TextFile, config: &Config) -> Result<Tokenizer> {
         r#type: Option<&'a str>,
     }
 
-    let parts: TokenizerJson<'_> = file.json()?;
+    let parts: TokenizerJson<'_> = guard("loader", || file.json())??;
     if let Some(version) = parts.version.filter(|version| version != "1.0") {
         let (field, hint) = ("version", "version 1.0 would work");
         return Err(TokenizerError::Unsupported { path: file.path.clone(), field, value: version, hint });
@@ -145,11 +145,12 @@ fn from_tokenizer_json(file: &TextFile, config: &Config) -> Result<Tokenizer> {
         Some("WordPiece") => {
             let WordPieceJson { unk_token, continuing_subword_prefix, max_input_chars_per_word, vocab } =
                 json(&file.path, model)?;
+            check_ids(&vocab)?;
             let matcher =
                 LongestMatch::new(vocab, unk_token, continuing_subword_prefix, max_input_chars_per_word)?;
             Model::WordPiece(matcher)
         }
-        _ => Model::Other(json::<ModelWrapper>(&file.path, model)?),
+        _ => Model::Other(guard("loader", || json::<ModelWrapper>(&file.path, model))??),
     };
     let mut normalizer = parts.normalizer;
     if let Some(NormalizerWrapper::BertNormalizer(bert)) = &mut normalizer
@@ -168,6 +169,18 @@ fn from_tokenizer_json(file: &TextFile, config: &Config) -> Result<Tokenizer> {
     assemble(pipeline, Some(template.unwrap_or_else(Template::plain)), config)
 }
 
+/// Every id must stand for one token.
+fn check_ids(vocab: &AHashMap<String, u32>) -> Result<()> {
+    let mut tokens = AHashMap::with_capacity(vocab.len());
+    for (token, &id) in vocab {
+        if let Some(other) = tokens.insert(id, token) {
+            let (first, second) = (other.min(token).clone(), other.max(token).clone());
+            return Err(TokenizerError::SharedId { id, first, second });
+        }
+    }
+    Ok(())
+}
+
 /// Puts a tokenizer together; without a template it is BERT's.
 fn assemble(pipeline: Pipeline, template: Option<Template>, config: &Config) -> Result<Tokenizer> {
     let id = |role| pipeline.token_to_id(config.token(role));
@@ -177,7 +190,7 @@ fn assemble(pipeline: Pipeline, template: Option<Template>, config: &Config) -> 
     };
     let (first, last) = template.as_ref().map_or((None, None), Template::ends);
     let special = SpecialIds {
-        unk: id(Role::Unk),
+        unk: pipeline.unk().or_else(|| id(Role::Unk)),
         cls: require(Role::Cls, id(Role::Cls).or(first))?,
         sep: require(Role::Sep, id(Role::Sep).or(last))?,
         pad: id(Role::Pad),

@@ -99,6 +99,10 @@ impl LongestMatch {
         &self.vocab
     }
 
+    pub(super) fn unk(&self) -> u32 {
+        self.unk
+    }
+
     /// Pieces with byte offsets into `word`; the whole word is one unknown token when any part of it is.
     /// Only id and offsets are filled in.
     fn pieces(&self, word: &str) -> Vec<Token> {

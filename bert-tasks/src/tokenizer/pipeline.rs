@@ -6,10 +6,14 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ahash::AHashMap;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::{AddedToken, AddedVocabulary, Decoder as _, Encoding, OffsetType, PreTokenizer as _};
+use tokenizers::{
+    AddedToken, AddedVocabulary, Decoder as _, Encoding, NormalizedString, Normalizer as _, OffsetType,
+    PreTokenizer as _,
+};
 
 use super::cuts::Cuts;
 use super::encoded::{Encoded, Source};
@@ -59,7 +63,16 @@ impl Pipeline {
     fn add(&mut self, tokens: Vec<(Option<u32>, AddedToken)>) -> Result<()> {
         let mut next = self.model.rows();
         let mut expected = Vec::with_capacity(tokens.len());
+        let mut seen = AHashMap::new();
         for (id, token) in &tokens {
+            if token.normalized {
+                // The library keeps both and matches either.
+                let before = seen.insert(self.normalized(&token.content)?, &token.content);
+                if let Some(first) = before.filter(|&first| first != &token.content) {
+                    let (first, second) = (first.clone(), token.content.clone());
+                    return Err(TokenizerError::SameAddedToken { first, second });
+                }
+            }
             let known = self.model.token_to_id(&token.content);
             let id = id.or(known).unwrap_or(u32::try_from(next).unwrap_or(u32::MAX));
             next = next.max(id as usize + 1);
@@ -85,6 +98,14 @@ impl Pipeline {
         Ok(())
     }
 
+    fn normalized(&self, text: &str) -> Result<String> {
+        let mut normalized = NormalizedString::from(text);
+        if let Some(normalizer) = &self.normalizer {
+            run("normalizer", || normalizer.normalize(&mut normalized))?;
+        }
+        Ok(normalized.get().to_owned())
+    }
+
     pub(super) fn token_to_id(&self, token: &str) -> Option<u32> {
         self.added.get_vocab().get(token).copied().or_else(|| self.model.token_to_id(token))
     }
@@ -92,6 +113,14 @@ impl Pipeline {
     pub(super) fn id_to_token(&self, id: u32) -> Option<String> {
         let added = self.added.get_added_tokens_decoder().get(&id);
         added.map(|token| token.content.clone()).or_else(|| self.model.id_to_token(id))
+    }
+
+    /// The id that words get which the vocabulary cannot spell, where the algorithm has one.
+    pub(super) fn unk(&self) -> Option<u32> {
+        match &self.model {
+            Model::WordPiece(matcher) => Some(matcher.unk()),
+            Model::Other(_) => None,
+        }
     }
 
     pub(super) fn is_special(&self, id: u32) -> bool {
@@ -115,7 +144,7 @@ impl Pipeline {
         while start < text.len() {
             let cut = self.cuts.as_ref().map(|cuts| cuts.next(text, start.saturating_add(piece)));
             let end = cut.unwrap_or(text.len());
-            let encoding = self.guard("encoder", || self.run(&text[start..end]))?;
+            let encoding = run("encoder", || self.tokens(&text[start..end]))?;
             let first_word = words;
             let columns = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_word_ids());
             for ((&id, offsets), &word) in columns {
@@ -131,7 +160,7 @@ impl Pipeline {
     }
 
     /// The library's steps, with byte offsets into `text`.
-    fn run(&self, text: &str) -> tokenizers::Result<Encoding> {
+    fn tokens(&self, text: &str) -> tokenizers::Result<Encoding> {
         let mut words = self.added.extract_and_normalize(self.normalizer.as_ref(), text);
         if let Some(pre_tokenizer) = &self.pre_tokenizer {
             pre_tokenizer.pre_tokenize(&mut words)?;
@@ -145,18 +174,21 @@ impl Pipeline {
         let ids = ids.iter().copied().filter(|&id| !(skip_special && self.is_special(id)));
         let tokens: Vec<String> = ids.filter_map(|id| self.id_to_token(id)).collect();
         match &self.decoder {
-            Some(decoder) => self.guard("decoder", || decoder.decode(tokens)),
+            Some(decoder) => run("decoder", || decoder.decode(tokens)),
             None => Ok(tokens.join(" ")),
         }
     }
+}
 
-    /// Runs a step of the library. BERT's own steps do not panic; of the others that a tokenizer.json can
-    /// ask for some do when their settings are absurd, and a file is no reason to take the process down.
-    fn guard<T>(&self, stage: &'static str, step: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(step))
-            .map_err(|_| TokenizerError::Broken { stage })?
-            .map_err(|source| TokenizerError::Pipeline { stage, source })
-    }
+/// Runs a step of the library. BERT's own steps do not panic; of the others that a tokenizer.json can ask for
+/// some do when their settings are absurd, and a file is no reason to take the process down.
+pub(super) fn guard<T>(stage: &'static str, step: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(step)).map_err(|_| TokenizerError::Broken { stage })
+}
+
+/// The same for a step that can also fail properly.
+fn run<T>(stage: &'static str, step: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    guard(stage, step)?.map_err(|source| TokenizerError::Pipeline { stage, source })
 }
 
 /// The range within `text` that begins and ends with whole chars.
@@ -185,21 +217,23 @@ mod tests {
     }
 
     proptest! {
-        /// Marks of several combining classes, blanks that are removed (U+0085, U+000B) and kept, and
-        /// added tokens that stand alone, in words, and across the cuts.
+        /// Marks of several combining classes; blanks that are removed (U+0085, U+000B) and kept; chars that
+        /// may be removed as unassigned (U+9FFF); added tokens that stand alone, in words, and across cuts.
         #[test]
         fn cutting_changes_nothing(
-            text in "([abeé中国._]|[ \t\n\r\u{85}\u{b}\u{a0}\u{3000}]|[\u{301}\u{323}\u{5b0}\u{302e}\u{0}]|\\[MASK\\]|ab|AB|\\.\\.){0,40}",
+            text in "([abeé中国._\u{9fff}]|[ \t\n\r\u{85}\u{b}\u{a0}\u{3000}]|[\u{301}\u{323}\u{5b0}\u{302e}\u{0}]\
+                     |\\[MASK\\]|ab|AB|\\.\\.|_\\.a ){0,40}",
             lowercase: bool,
+            whole_words: bool,
             piece in 1usize..20,
         ) {
-            let added = [
+            let pipeline = pipeline(lowercase, &[
                 AddedToken::from("[MASK]", true),
-                AddedToken::from("ab", false).single_word(true),
-                AddedToken::from(".a", false).single_word(true),
+                AddedToken::from("ab", false).single_word(whole_words),
+                AddedToken::from(".a", false).single_word(whole_words),
+                AddedToken::from("国", true).single_word(whole_words),
                 AddedToken::from("中.", true),
-            ];
-            let pipeline = pipeline(lowercase, &added);
+            ]);
             prop_assert!(pipeline.cuts.is_some());
             let whole = pipeline.encode_in_pieces(&text, usize::MAX).unwrap();
             prop_assert_eq!(pipeline.encode_in_pieces(&text, piece).unwrap(), whole);
