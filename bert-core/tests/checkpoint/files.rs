@@ -38,12 +38,16 @@ pub fn counting(count: usize) -> Vec<u8> {
 /// How a [`zip`] is written.
 #[derive(Clone, Copy, Default)]
 pub struct ZipStyle {
-    /// Sizes and offsets in the 64-bit records only, as for files beyond 4 GiB.
+    /// Sizes and offsets in the 64-bit records only, as for entries beyond 4 GiB.
     pub zip64: bool,
+    /// Only offsets there, as for small entries of a large archive.
+    pub far: bool,
     /// Data begins at multiples of 64, as PyTorch has it.
     pub aligned: bool,
     /// The compression method that the directory claims.
     pub method: u16,
+    /// The flags of every entry; the lowest one says that it is encrypted.
+    pub flags: u16,
 }
 
 /// A zip archive of stored entries.
@@ -75,17 +79,21 @@ pub fn zip(entries: &[(&str, &[u8])], style: ZipStyle) -> Vec<u8> {
             extra.extend([9, 9, 2, 0, 7, 7]); // a field of another kind
             extra.extend([1, 0, 24, 0]);
             extra.extend([size, size, offset].iter().flat_map(|value| value.to_le_bytes()));
+        } else if style.far {
+            extra.extend([1, 0, 8, 0]);
+            extra.extend(offset.to_le_bytes());
         }
-        let small = |value: u64| if style.zip64 { u32::MAX } else { value as u32 };
-        directory.extend(b"PK\x01\x02\0\0\0\0\0\0");
+        let narrow = |value: u64, wide: bool| if wide { u32::MAX } else { value as u32 };
+        directory.extend(b"PK\x01\x02\0\0\0\0");
+        directory.extend(style.flags.to_le_bytes());
         directory.extend(style.method.to_le_bytes());
         directory.extend([0; 8]);
-        directory.extend(small(size).to_le_bytes());
-        directory.extend(small(size).to_le_bytes());
+        directory.extend(narrow(size, style.zip64).to_le_bytes());
+        directory.extend(narrow(size, style.zip64).to_le_bytes());
         directory.extend((name.len() as u16).to_le_bytes());
         directory.extend((extra.len() as u16).to_le_bytes());
         directory.extend([0; 10]);
-        directory.extend(small(offset).to_le_bytes());
+        directory.extend(narrow(offset, style.zip64 || style.far).to_le_bytes());
         directory.extend(name.as_bytes());
         directory.extend(extra);
     }

@@ -17,7 +17,8 @@ fn torch_error(bytes: Vec<u8>) -> TorchError {
 fn a_state_dict_is_read_in_place() {
     let pickle = state_dict(&[
         TorchTensor::new("bert.pooler.dense.weight", "0", &[2, 3], &[3, 1]),
-        TorchTensor { offset: 1, length: 4, ..TorchTensor::new("bert.pooler.dense.bias", "1", &[2], &[1]) },
+        // The stride of a single row means nothing.
+        TorchTensor { offset: 1, length: 4, ..TorchTensor::new("classifier.bias", "1", &[1, 2], &[999, 1]) },
     ]);
     let file = torch(&pickle, &[("0", &counting(6)), ("1", &counting(4))]);
     let file: &'static [u8] = file.leak();
@@ -25,8 +26,9 @@ fn a_state_dict_is_read_in_place() {
     let weight = checkpoint.tensor("pooler.dense.weight", &[2, 3]).unwrap();
     assert_eq!(weight.bytes(), counting(6));
     assert!(file.as_ptr_range().contains(&weight.bytes().as_ptr()));
-    let bias = checkpoint.tensor("pooler.dense.bias", &[2]).unwrap();
+    let bias = checkpoint.tensor("classifier.bias", &[1, 2]).unwrap();
     assert_eq!(bias.to_f32().unwrap().as_slice().unwrap(), [1.0, 2.0]);
+    assert!(file.as_ptr_range().contains(&bias.bytes().as_ptr()));
 }
 
 #[test]
@@ -75,7 +77,6 @@ fn strided_tensors_are_put_in_order() {
     assert_eq!(load(&[2, 2], &[10, 2], 3), [3, 5, 13, 15]);
     assert_eq!(load(&[2, 3, 4], &[12, 4, 1], 0), (0..24).collect::<Vec<_>>());
     assert_eq!(load(&[4, 3, 2], &[1, 4, 12], 0)[..7], [0, 12, 4, 16, 8, 20, 1]);
-    // The stride of a single row means nothing.
     assert_eq!(load(&[1, 3], &[999, 1], 2), [2, 3, 4]);
     assert_eq!(load(&[2, 2], &[0, 1], 5), [5, 6, 5, 6]);
     assert_eq!(load(&[], &[], 23), [23]);
@@ -113,7 +114,7 @@ fn tied_tensors_share_a_storage() {
 #[test]
 fn the_newer_forms_of_the_same_pickle_are_read() {
     let tensor = TorchTensor::new("a", "0", &[2], &[1]);
-    let storages: [(&str, &[u8]); 1] = [("0", &counting(2))];
+    let storages: [(&str, &[u8]); 1] = [("0", &counting(200))];
     // Protocol 4: frames, short strings, names from the stack, memo without numbers, a plain dictionary.
     let short = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes()].concat();
     let four = Pickle(b"\x80\x04\x95\0\0\0\0\0\0\0\0}\x94".to_vec())
@@ -126,7 +127,7 @@ fn the_newer_forms_of_the_same_pickle_are_read() {
         .global("torch", "FloatStorage")
         .raw(short("0"))
         .raw(short("cuda:0"))
-        .raw(b"\x8a\x01\x02tQ\x8a\x00K\x02\x85K\x01\x85\x88}\x94tRs")
+        .raw(b"\x8a\x02\xc8\x00tQ\x8a\x00K\x01K\x01K\x02\x87K\x02K\x02K\x01\x87\x88}\x94tRs")
         .stop();
     // A parameter around the tensor, a torch.Size for the shape, values that are no tensors, a list.
     let parameter = Pickle::new()
@@ -148,10 +149,10 @@ fn the_newer_forms_of_the_same_pickle_are_read() {
         .ints(&[2, 3])
         .raw(b"\x85Ru")
         .stop();
-    for pickle in [four, parameter] {
+    for (pickle, shape) in [(four, &[1, 1, 2][..]), (parameter, &[2])] {
         let checkpoint = Checkpoint::from_bytes(torch(&pickle, &storages)).unwrap();
         assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a"]);
-        assert_eq!(checkpoint.tensor("a", &[2]).unwrap().bytes(), counting(2));
+        assert_eq!(checkpoint.tensor("a", shape).unwrap().bytes(), counting(2));
     }
 }
 
@@ -167,8 +168,9 @@ fn archives_of_every_style() {
         zip(&entries.each_ref().map(|(name, data)| (name.as_str(), *data)), style)
     };
     for root in ["archive", "pytorch_model", "modèle"] {
-        for (zip64, aligned) in [(false, false), (false, true), (true, false), (true, true)] {
-            let file = write(root, ZipStyle { zip64, aligned, ..ZipStyle::default() });
+        let plain = ZipStyle::default();
+        for style in [plain, ZipStyle { zip64: true, ..plain }, ZipStyle { far: true, ..plain }] {
+            let file = write(root, ZipStyle { aligned: root == "archive", ..style });
             let checkpoint = Checkpoint::from_bytes(file).unwrap();
             assert_eq!(checkpoint.tensor("a", &[3]).unwrap().to_f32().unwrap()[[2]], 2.0);
         }
@@ -179,8 +181,11 @@ fn archives_of_every_style() {
     commented[end - 2] = (commented.len() - end) as u8;
     assert!(Checkpoint::from_bytes(commented).is_ok());
 
-    let packed = torch_error(write("archive", ZipStyle { method: 8, ..ZipStyle::default() }));
-    assert!(matches!(packed, TorchError::Zip(ZipError::NotStored { .. })), "{packed}");
+    for style in [ZipStyle { method: 8, ..ZipStyle::default() }, ZipStyle { flags: 1, ..ZipStyle::default() }]
+    {
+        let packed = torch_error(write("archive", style));
+        assert!(matches!(packed, TorchError::Zip(ZipError::NotStored { .. })), "{packed}");
+    }
 }
 
 #[test]
@@ -237,6 +242,7 @@ fn tensors_that_reach_beyond_their_storage() {
     for tensor in [
         TorchTensor { strides: &[-3, 1], ..good },
         TorchTensor { strides: &[1], ..good },
+        TorchTensor { strides: &[3, 1, 1], ..good },
         TorchTensor { offset: -1, ..good },
     ] {
         assert!(matches!(torch_error(file(tensor)), TorchError::Pickle(_)));
