@@ -41,6 +41,10 @@ pub enum Error {
     #[error("there is no backend {found:?} here; known are {known}")]
     NoBackend { found: String, known: String },
 
+    /// The CPU backend cannot be made, for example because `BERT_THREADS` is no number.
+    #[error(transparent)]
+    Cpu(#[from] bert_backend_cpu::CpuError),
+
     /// A filter that leaves nothing.
     #[error("no case has a name that contains {filter:?}")]
     NoCase { filter: String },

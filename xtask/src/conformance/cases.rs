@@ -98,7 +98,7 @@ pub fn required() -> Vec<Case> {
         }
     }
     for op in [ReduceOp::Sum, ReduceOp::Max] {
-        cases.push(Case::new(Op::Reduce(op), [2, 20_000]));
+        cases.push(Case::new(Op::Reduce(op), [2, 5_000]));
         cases.push(Case::new(Op::Reduce(op), [20_000, 2]).values(Negative));
     }
     distinct(cases)
@@ -106,6 +106,10 @@ pub fn required() -> Vec<Case> {
 
 /// Of every rank, none a multiple of anything.
 const SHAPES: &[&[usize]] = &[&[17], &[3, 17], &[5, 3, 7], &[2, 3, 5, 7]];
+
+/// A row of three numbers near 1000 can be almost constant by chance: what is normal about it is then lost
+/// in `f32`, however it is computed.
+const WIDE_ENOUGH: usize = 17;
 
 /// The provided operations.
 pub fn provided() -> Vec<Case> {
@@ -131,8 +135,11 @@ pub fn provided() -> Vec<Case> {
 
     for n in SIZES.into_iter().chain([384, 768, 1024]) {
         for op in [Op::LayerNorm, Op::AddLayerNorm] {
-            for values in [Normal, Offset, Small, Peaked] {
+            for values in [Normal, Small, Peaked] {
                 cases.push(Case::new(op, [5, n]).values(values));
+            }
+            if n >= WIDE_ENOUGH {
+                cases.push(Case::new(op, [5, n]).values(Offset));
             }
             cases.push(Case::new(op, [n.min(65), 65]).both(Sliced, Sliced));
         }
@@ -155,7 +162,9 @@ pub fn provided() -> Vec<Case> {
     for hidden in SIZES.into_iter().chain([768]) {
         for segments in [Segments::With, Segments::Without] {
             cases.push(Case::new(Op::Embed(segments), [97, hidden]).lengths(&[1, 17, 3]));
-            cases.push(Case::new(Op::Embed(segments), [97, hidden]).lengths(&[5]).values(Offset));
+            if hidden >= WIDE_ENOUGH {
+                cases.push(Case::new(Op::Embed(segments), [97, hidden]).lengths(&[5]).values(Offset));
+            }
         }
     }
     for layout in [Sliced, Transposed, SlicedTransposed] {

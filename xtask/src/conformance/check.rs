@@ -54,7 +54,8 @@ pub fn check<B: Backend>(
             results.push((prepared.compute)(part..part + 1)?);
         }
         let results = desk.collect(&results)?;
-        let difference = compare(&results[0], &prepared.want, case.op.scale(), demands.tolerance)?;
+        let difference =
+            compare(&results[0], &prepared.want, case.op.scale(), case.values.floor(), demands.tolerance)?;
         for (&part, result) in alone.iter().zip(&results[1..]) {
             let rows = prepared.bounds[part]..prepared.bounds[part + 1];
             let together = results[0].slice_axis(Axis(0), Slice::from(rows)).to_owned();

@@ -29,15 +29,13 @@ pub struct Difference {
     pub outside: (usize, usize),
 }
 
-/// A mean square below this one counts as zero: `f32` has no digits left there.
-const SQUARE_OF_NOTHING: f64 = 1e-60;
-
-/// Compares. Infinities and NaNs have to be where they are expected; other numbers are compared as `f32`
+/// Compares. The mean square error is normalised by nothing smaller than the square of `floor`. Infinities and NaNs have to be where they are expected; other numbers are compared as `f32`
 /// sees them.
 pub fn compare(
     got: &ArrayD<f64>,
     want: &ArrayD<f64>,
     scale: Scale,
+    floor: f64,
     tolerance: Tolerance,
 ) -> Result<Difference, Fault> {
     if got.shape() != want.shape() {
@@ -76,7 +74,7 @@ pub fn compare(
             }
         }
     }
-    difference.nmse = error_square / square.max(want.len() as f64 * SQUARE_OF_NOTHING);
+    difference.nmse = error_square / square.max(want.len() as f64 * floor.powi(2));
     if difference.outside.0 > 0 || difference.nmse > tolerance.nmse {
         return Err(Fault::Values(difference));
     }
@@ -115,7 +113,7 @@ mod tests {
 
     fn of(got: &[f64], want: &[f64], scale: Scale) -> Result<Difference, Fault> {
         let array = |x: &[f64]| ArrayD::from_shape_vec(vec![1, x.len()], x.to_vec()).unwrap();
-        compare(&array(got), &array(want), scale, TIGHT)
+        compare(&array(got), &array(want), scale, 1e-30, TIGHT)
     }
 
     fn wrong(result: Result<Difference, Fault>) -> Difference {

@@ -67,6 +67,14 @@ impl Values {
 const SPECIAL: [f64; 8] =
     [0.0, -0.0, 1.0, -1.0, f32::MIN_POSITIVE as f64, f32::EPSILON as f64, MASKED as f64, -(MASKED as f64)];
 
+impl Values {
+    /// A root mean square below this one says nothing: numbers of the order of 1 can cancel to it by chance,
+    /// and their rounding stays.
+    pub fn floor(self) -> f64 {
+        if self == Self::Small { 1e-30 } else { 0.1 }
+    }
+}
+
 impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&format!("{self:?}").to_lowercase())

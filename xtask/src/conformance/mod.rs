@@ -33,7 +33,7 @@ use suite::{Mode, Plan};
 #[derive(clap::Args)]
 pub struct Args {
     /// Backends to run; cpu means each of its instruction sets in turn.
-    #[arg(long, value_delimiter = ',', default_value = "reference")]
+    #[arg(long, value_delimiter = ',', default_value = "reference,cpu")]
     backend: Vec<String>,
 
     /// What to compare; everything unless given.
@@ -62,4 +62,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         verdicts.extend(subject.run(&plan));
     }
     report::print(&verdicts, args)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backends_agree_on_the_cases_that_take_little_work() {
+        let plan = Plan { most_work: 300_000, ..Plan::all(1) };
+        for subject in registry::subjects().unwrap() {
+            let wrong: Vec<_> = subject.run(&plan).into_iter().filter(suite::Verdict::is_error).collect();
+            assert!(wrong.is_empty(), "{}: {wrong:#?}", subject.name);
+        }
+    }
+
+    #[test]
+    fn a_name_means_all_its_instruction_sets() {
+        let of = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            Ok(registry::chosen(&names)?.into_iter().map(|subject| subject.name).collect::<Vec<_>>())
+        };
+        let cpu: crate::error::Result<_> = of(&["cpu"]);
+        assert!(cpu.unwrap().contains(&"cpu:portable".to_owned()));
+        assert_eq!(of(&["cpu:portable"]).unwrap(), ["cpu:portable"]);
+        assert!(matches!(of(&["abacus"]), Err(crate::error::Error::NoBackend { .. })));
+    }
 }

@@ -1,5 +1,6 @@
 //! The backends that can be compared. Another one is another line in [`subjects`].
 
+use bert_backend_cpu::{CpuBackend, CpuOptions, SimdLevel};
 use bert_core::Backend;
 use bert_core::reference::Reference;
 
@@ -29,8 +30,16 @@ impl Subject {
 }
 
 /// All backends of this build that this machine can run.
-pub fn subjects() -> Vec<Subject> {
-    vec![Subject::new("reference", Reference)]
+///
+/// # Errors
+/// [`Error::Cpu`] if the CPU backend cannot be made.
+pub fn subjects() -> Result<Vec<Subject>> {
+    let mut all = vec![Subject::new("reference", Reference)];
+    for level in SimdLevel::available() {
+        let backend = CpuBackend::new(CpuOptions { simd: Some(level), ..CpuOptions::default() })?;
+        all.push(Subject::new(format!("cpu:{level:?}").to_lowercase(), backend));
+    }
+    Ok(all)
 }
 
 /// Those that are asked for by name: `cpu` means all of `cpu:portable`, `cpu:avx2` and so on.
@@ -38,7 +47,7 @@ pub fn subjects() -> Vec<Subject> {
 /// # Errors
 /// [`Error::NoBackend`] for a name that fits none.
 pub fn chosen(wanted: &[String]) -> Result<Vec<Subject>> {
-    let all = subjects();
+    let all = subjects()?;
     if let Some(found) = wanted.iter().find(|name| !all.iter().any(|subject| names(name, &subject.name))) {
         let known = all.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(Error::NoBackend { found: found.clone(), known });
