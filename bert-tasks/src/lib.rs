@@ -33,6 +33,11 @@ mod task;
 pub mod text_classification;
 pub mod tokenizer;
 
+/// The crate below, whose types appear in this one's.
+pub use bert_core;
+pub use bert_core::Head;
+pub use bert_core::config::ProblemType;
+pub use bert_core::ops::{Pooling, Precision};
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

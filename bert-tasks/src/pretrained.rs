@@ -106,6 +106,7 @@ pub struct Pretrained {
     config: ModelConfig,
     tokenizer: Tokenizer,
     checkpoint: Checkpoint,
+    token_budget: Option<usize>,
 }
 
 impl Pretrained {
@@ -133,7 +134,12 @@ impl Pretrained {
             ),
         };
         tokenizer.check_vocab_size(config.vocab_size)?;
-        Ok(Self { source, config, tokenizer, checkpoint })
+        Ok(Self { source, config, tokenizer, checkpoint, token_budget: None })
+    }
+
+    /// The same model, to be run in batches of at most `tokens` tokens; see [`Session::with_token_budget`].
+    pub fn with_token_budget(self, tokens: usize) -> Self {
+        Self { token_budget: Some(tokens), ..self }
     }
 
     /// Where the files are.
@@ -176,7 +182,11 @@ impl Pretrained {
     /// A checkpoint made for another task, a tensor that is missing or misshapen, a device without room.
     pub fn load(&self, head: Head, device: &Device, precision: Precision) -> Result<Session> {
         let encoder = device.load(self.config.clone(), &self.checkpoint, head, precision)?;
-        Ok(Session::new(encoder, self.tokenizer.clone()))
+        let session = Session::new(encoder, self.tokenizer.clone());
+        Ok(match self.token_budget {
+            Some(tokens) => session.with_token_budget(tokens),
+            None => session,
+        })
     }
 }
 
