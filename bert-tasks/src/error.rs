@@ -133,6 +133,15 @@ pub enum Error {
         path: String,
     },
 
+    /// A label that the model does not have.
+    #[error("this model has no label {found:?}; it has {}", known.join(", "))]
+    UnknownLabel {
+        /// The label.
+        found: String,
+        /// The labels of the model.
+        known: Vec<String>,
+    },
+
     /// A setting of a task with a value that makes no sense.
     #[error("{setting} is {found}; it must be {expected}")]
     Setting {

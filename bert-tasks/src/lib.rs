@@ -31,6 +31,7 @@ mod scores;
 mod session;
 mod task;
 pub mod text_classification;
+pub mod token_classification;
 pub mod tokenizer;
 
 /// The crate below, whose types appear in this one's.
@@ -49,3 +50,4 @@ pub use pretrained::{EmbeddedModel, ModelSource, Pretrained};
 pub use session::Session;
 pub use task::{Prepared, Rows, Sequence, Stream, Task};
 pub use text_classification::TextClassification;
+pub use token_classification::TokenClassification;

@@ -1,0 +1,207 @@
+//! Token classification: which words of a text name a person, a place, an organisation. Entities, in short.
+//!
+//! ```no_run
+//! use bert_tasks::{Device, TokenClassification};
+//! let tagger = TokenClassification::load("path/to/an-ner-model", &Device::auto()?)?;
+//! for entity in tagger.predict("My name is Sarah Connor and I live in Los Angeles.")? {
+//!     println!("{} {:.3} {:?} {}", entity.label, entity.score, entity.range, entity.text);
+//! }
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+//!
+//! Texts may be of any length: a long one is seen through overlapping windows, each token keeps the scores of
+//! the window that shows most of its surroundings, and the text is then decoded once, as a whole. So no
+//! entity is lost or found twice where windows meet, and nothing is cut off.
+
+mod aggregation;
+mod labels;
+
+use std::ops::Range;
+
+use bert_core::graph::{Head, Output};
+use bert_core::ops::Precision;
+use ndarray::Array2;
+use serde::Serialize;
+
+use crate::scores::softmax;
+use crate::tokenizer::{Source, Windows};
+use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+pub use aggregation::Aggregation;
+use aggregation::Decoder;
+pub use labels::{OUTSIDE, Scheme, Span};
+
+/// How tokens become entities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenClassificationOptions {
+    /// What gets a label, and whether neighbours are joined. [`Aggregation::First`], the default, gives
+    /// entities of whole words.
+    pub aggregation: Aggregation,
+    /// How labels tell where entities begin and end, in place of what the labels themselves suggest.
+    pub scheme: Option<Scheme>,
+    /// Entities to leave out, by type (`PER`) or by the label of their first token or word (`B-PER`).
+    pub ignore_labels: Vec<String>,
+    /// For texts longer than the model's input: how many tokens after one window the next begins. Windows
+    /// overlap by the rest, a quarter of the window if not given, so that no token but those at the text's
+    /// ends has less than an eighth of it to either side.
+    pub stride: Option<usize>,
+}
+
+impl Default for TokenClassificationOptions {
+    fn default() -> Self {
+        Self {
+            aggregation: Aggregation::default(),
+            scheme: None,
+            ignore_labels: vec![OUTSIDE.into()],
+            stride: None,
+        }
+    }
+}
+
+/// A part of a text, and what it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entity {
+    /// Its type, such as `PER`; with [`Aggregation::None`] the label as the model has it, such as `B-PER`.
+    pub label: String,
+    /// The mean probability of the labels of its tokens or words.
+    pub score: f32,
+    /// The bytes of the text that it covers, on char boundaries. Entities come in order and never overlap.
+    pub range: Range<usize>,
+    /// What stands there.
+    pub text: String,
+}
+
+/// A token classifier and its tokenizer.
+#[derive(Clone, Debug)]
+pub struct TokenClassification {
+    session: Session,
+    scheme: Scheme,
+    options: TokenClassificationOptions,
+}
+
+impl TokenClassification {
+    /// Loads a model from a folder or by its id on the model hub.
+    ///
+    /// # Errors
+    /// A model that is not there, no token classifier, or damaged.
+    pub fn load(name: &str, device: &Device) -> Result<Self> {
+        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+    }
+
+    /// Loads a model whose files are open.
+    ///
+    /// # Errors
+    /// A model that is no token classifier, or damaged.
+    pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
+        let session = files.load(Head::TokenClassification, device, precision)?;
+        let scheme = Scheme::detect(&session.config().labels);
+        Ok(Self { session, scheme, options: TokenClassificationOptions::default() })
+    }
+
+    /// The same model with other options.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a stride that would leave tokens out; [`Error::UnknownLabel`] for an ignored
+    /// label that the model does not have.
+    pub fn with_options(mut self, options: TokenClassificationOptions) -> Result<Self> {
+        let labels = &self.session.config().labels;
+        self.scheme = options.scheme.unwrap_or_else(|| Scheme::detect(labels));
+        let known = |name: &String| {
+            name == OUTSIDE || labels.iter().any(|label| label == name || self.scheme.kind(label) == name)
+        };
+        if let Some(found) = options.ignore_labels.iter().find(|name| !known(name)) {
+            return Err(Error::UnknownLabel { found: found.clone(), known: labels.clone() });
+        }
+        if options.stride.is_some_and(|stride| stride == 0 || stride > self.room()) {
+            return Err(Error::Setting {
+                setting: "stride",
+                found: options.stride.unwrap_or_default().to_string(),
+                expected: "at least 1 and at most the tokens that the model sees at once",
+            });
+        }
+        self.options = options;
+        Ok(self)
+    }
+
+    /// Finds the entities of one text.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn predict(&self, text: &str) -> Result<Vec<Entity>> {
+        self.predict_one(text.to_owned())
+    }
+
+    /// How this model's labels are read.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// How many tokens of a text the model sees at once.
+    fn room(&self) -> usize {
+        self.session.max_length().saturating_sub(self.session.tokenizer().special_count(false))
+    }
+}
+
+/// What is remembered of a text.
+pub struct Context {
+    /// Where each token came from.
+    sources: Vec<Source>,
+    windows: Windows,
+    /// How many special tokens stand before the text's own.
+    lead: usize,
+}
+
+impl Task for TokenClassification {
+    type Input = String;
+    type Context = Context;
+    /// `[tokens, labels]`, the probabilities of those tokens that this window shows best.
+    type Piece = Array2<f32>;
+    type Answer = Vec<Entity>;
+
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn outputs(&self) -> Vec<Output> {
+        vec![Output::TokenLabels]
+    }
+
+    fn prepare(&self, text: &String) -> Result<Prepared<Context>> {
+        let tokenizer = self.session.tokenizer();
+        let tokens = tokenizer.encode_without_special(text)?;
+        let room = self.room();
+        let stride = self.options.stride.unwrap_or(room - room / 4);
+        let windows = Windows::new(tokens.len(), room, stride)?;
+        let mut lead = 0;
+        let mut sequences = Vec::with_capacity(windows.count());
+        for window in windows.iter() {
+            let encoded = tokenizer.with_special(&tokens.slice(window));
+            lead = encoded.sources.iter().take_while(|source| source.is_none()).count();
+            sequences.push(Sequence::from(encoded));
+        }
+        let sources = tokens.sources.into_iter().flatten().collect();
+        Ok(Prepared { sequences, context: Context { sources, windows, lead } })
+    }
+
+    fn reduce(&self, context: &Context, index: usize, rows: Rows) -> Result<Array2<f32>> {
+        let logits = &rows[0];
+        let window = context.windows.get(index).unwrap_or_default();
+        let mut scores = Vec::with_capacity(window.len() * logits.ncols());
+        for token in window.clone().filter(|&token| context.windows.best(token) == Some(index)) {
+            scores.extend(softmax(logits.row(context.lead + token - window.start)));
+        }
+        let shape = (scores.len() / logits.ncols(), logits.ncols());
+        Ok(Array2::from_shape_vec(shape, scores).expect("whole rows"))
+    }
+
+    fn finish(&self, text: &String, context: Context, pieces: Vec<Array2<f32>>) -> Result<Vec<Entity>> {
+        let decoder = Decoder {
+            labels: &self.session.config().labels,
+            scheme: self.scheme,
+            aggregation: self.options.aggregation,
+            ignore: &self.options.ignore_labels,
+        };
+        // What windows show best follows one another as the windows do.
+        let scores = pieces.iter().flat_map(|piece| piece.outer_iter());
+        Ok(decoder.entities(text, context.sources.into_iter().zip(scores)))
+    }
+}

@@ -1,0 +1,299 @@
+//! Entities of a tiny random model (forms, windows, seams, order) and of a trained one (names and places).
+
+mod common;
+
+use std::sync::LazyLock;
+
+use bert_core::ops::Precision;
+use bert_tasks::token_classification::{
+    Aggregation, Entity, Scheme, TokenClassification, TokenClassificationOptions,
+};
+use bert_tasks::tokenizer::Windows;
+use bert_tasks::{Error, Pretrained, Sequence, Task};
+use common::{Tiny, device, trained};
+use ndarray::Array2;
+use proptest::prelude::*;
+
+const BIO: [&str; 5] = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"];
+
+fn tagger(labels: &[&str], options: TokenClassificationOptions) -> TokenClassification {
+    let tiny = Tiny::new("BertForTokenClassification", labels);
+    TokenClassification::load(tiny.name(), &device()).unwrap().with_options(options).unwrap()
+}
+
+fn with(aggregation: Aggregation) -> TokenClassificationOptions {
+    TokenClassificationOptions { aggregation, ..Default::default() }
+}
+
+/// Everything a consumer relies on.
+fn check(text: &str, entities: &[Entity]) {
+    let mut end = 0;
+    for entity in entities {
+        assert!(entity.range.start >= end && !entity.range.is_empty(), "{entities:?}");
+        assert_eq!(text.get(entity.range.clone()), Some(entity.text.as_str()));
+        assert!((0.0..=1.0).contains(&entity.score), "{entity:?}");
+        end = entity.range.end;
+    }
+}
+
+#[test]
+fn entities_lie_in_the_text_whatever_it_holds() {
+    let texts = [
+        "he lives in london",
+        "  Ünd he\tworks at\r\nthe 🙂 BANK…",
+        "東京 of 中国.",
+        "a\0b\u{7f}\u{301}c \u{202e}x",
+        "한국어 ﬁ İ",
+        "[MASK] [CLS] [SEP]",
+    ];
+    for aggregation in
+        [Aggregation::None, Aggregation::Simple, Aggregation::First, Aggregation::Average, Aggregation::Max]
+    {
+        // Nothing is ignored, so every text has entities.
+        let options = TokenClassificationOptions { ignore_labels: vec![], ..with(aggregation) };
+        let tagger = tagger(&BIO, options);
+        for text in texts {
+            let entities = tagger.predict(text).unwrap();
+            assert!(!entities.is_empty(), "{text:?}");
+            check(text, &entities);
+        }
+    }
+}
+
+#[test]
+fn nothing_has_no_entities() {
+    let tagger = tagger(&BIO, TokenClassificationOptions { ignore_labels: vec![], ..Default::default() });
+    for text in ["", " ", "\t\r\n", "\0", "\u{200b}", "\u{3000}"] {
+        assert!(tagger.predict(text).unwrap().is_empty(), "{text:?}");
+    }
+    assert!(tagger.predict_all([], |_| ()).unwrap().is_empty());
+}
+
+#[test]
+fn labels_without_meaning_are_given_as_they_are() {
+    let tiny = Tiny::with_config(
+        "BertForTokenClassification",
+        &["LABEL_0", "LABEL_1"],
+        serde_json::json!({ "id2label": null }),
+    );
+    let tagger = TokenClassification::load(tiny.name(), &device()).unwrap();
+    assert_eq!(tagger.scheme(), Scheme::Plain);
+    let text = "he lives in london, the capital of england";
+    let entities = tagger.predict(text).unwrap();
+    check(text, &entities);
+    assert!(entities.iter().all(|entity| ["LABEL_0", "LABEL_1"].contains(&entity.label.as_str())));
+    // Every word has one of the two, and neighbours of one label are one entity.
+    assert_eq!((entities[0].range.start, entities[entities.len() - 1].range.end), (0, text.len()));
+    assert!(entities.windows(2).all(|pair| pair[0].label != pair[1].label));
+}
+
+#[test]
+fn the_scheme_can_be_overridden() {
+    let labels = ["B-52", "I-95"];
+    let read = |scheme| {
+        let tagger = tagger(&labels, TokenClassificationOptions { scheme, ..Default::default() });
+        let entities = tagger.predict("a movie of london and paris and a river").unwrap();
+        (tagger.scheme(), entities)
+    };
+    let (scheme, entities) = read(None);
+    assert!(scheme == Scheme::Iob && entities.iter().all(|e| ["52", "95"].contains(&e.label.as_str())));
+    let (scheme, entities) = read(Some(Scheme::Plain));
+    assert!(scheme == Scheme::Plain && entities.iter().all(|e| labels.contains(&e.label.as_str())));
+}
+
+#[test]
+fn settings_without_sense_are_errors() {
+    let try_options = |options| {
+        let tiny = Tiny::new("BertForTokenClassification", &BIO);
+        TokenClassification::load(tiny.name(), &device()).unwrap().with_options(options)
+    };
+    for (stride, right) in [(0, false), (1, true), (62, true), (63, false), (usize::MAX, false)] {
+        let options = TokenClassificationOptions { stride: Some(stride), ..Default::default() };
+        assert_eq!(try_options(options).is_ok(), right, "{stride}");
+    }
+    for (name, right) in [("PER", true), ("B-LOC", true), ("O", true), ("PERSON", false), ("", false)] {
+        let options =
+            TokenClassificationOptions { ignore_labels: vec![name.to_owned()], ..Default::default() };
+        match try_options(options) {
+            Ok(_) => assert!(right, "{name}"),
+            Err(Error::UnknownLabel { found, known }) => assert!(!right && found == name && known == BIO),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let classifier = Tiny::new("BertForSequenceClassification", &["a", "b"]);
+    assert!(TokenClassification::load(classifier.name(), &device()).is_err());
+    let narrow = Tiny::new("BertForTokenClassification", &BIO);
+    std::fs::write(
+        narrow.folder.path().join("tokenizer_config.json"),
+        r#"{"do_lower_case": true, "model_max_length": 2}"#,
+    )
+    .unwrap();
+    let narrow = TokenClassification::load(narrow.name(), &device()).unwrap();
+    let error = narrow.predict("london").unwrap_err().to_string();
+    assert!(error.contains("windows of 0 tokens"), "{error}");
+}
+
+/// The logits of one window, made by hand: the tokens whose id is in `names` begin or continue an entity,
+/// but a token with less than `context` others to either side, where the text goes on, is mistaken for the
+/// opposite of what it is.
+fn logits(sequence: &Sequence, names: &[u32], context: usize, first: bool, last: bool) -> Array2<f32> {
+    let tokens = sequence.ids.len() - 2;
+    let mut logits = Array2::zeros((sequence.ids.len(), BIO.len()));
+    let named = |at: usize| names.contains(&sequence.ids[at]);
+    for at in 1..=tokens {
+        let unsure = !first && at - 1 < context || !last && tokens - at < context;
+        let label = match named(at) != unsure {
+            true if at > 1 && !named(at - 1) => 1,
+            true => 2,
+            false => 0,
+        };
+        logits[[at, label]] = 10.0;
+    }
+    // What stands above the special tokens must never be read.
+    logits[[0, 3]] = 99.0;
+    logits[[tokens + 1, 3]] = 99.0;
+    logits
+}
+
+/// Decodes a text from logits made by hand, window by window.
+fn by_hand(tagger: &TokenClassification, text: &str, names: &[&str], context: usize) -> Vec<Entity> {
+    let tokenizer = tagger.session().tokenizer();
+    let names: Vec<u32> = names.iter().map(|name| tokenizer.token_to_id(name).unwrap()).collect();
+    let text = text.to_owned();
+    let prepared = tagger.prepare(&text).unwrap();
+    let count = prepared.sequences.len();
+    let pieces = prepared.sequences.iter().enumerate().map(|(index, sequence)| {
+        assert!(sequence.ids.len() <= tagger.session().max_length());
+        let rows = logits(sequence, &names, context, index == 0, index + 1 == count);
+        tagger.reduce(&prepared.context, index, vec![rows]).unwrap()
+    });
+    let pieces = pieces.collect();
+    tagger.finish(&text, prepared.context, pieces).unwrap()
+}
+
+#[test]
+fn an_entity_across_a_seam_is_found_once() {
+    // 62 tokens a window: the second begins at token 47, and from token 54 on it shows more.
+    let tagger = tagger(&BIO, TokenClassificationOptions::default());
+    for at in 0..120 {
+        let text = "the ".repeat(at) + "london paris england " + &"of ".repeat(130 - at);
+        let entities = by_hand(&tagger, &text, &["london", "paris", "england"], 7);
+        check(&text, &entities);
+        let found: Vec<_> =
+            entities.iter().map(|entity| (entity.range.start, entity.text.as_str())).collect();
+        assert_eq!(found, [(4 * at, "london paris england")], "at word {at}");
+    }
+    // A word in pieces across the seam, and one that is longer than any window.
+    for length in 2..100 {
+        let text = "the ".repeat(40) + &"z".repeat(length) + &" of".repeat(90);
+        let found = by_hand(&tagger, &text, &["z", "##z"], 7);
+        assert_eq!(found.len(), 1, "{length} pieces: {found:?}");
+        assert_eq!(found[0].range, 160..160 + length);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    /// Windows of any stride and texts of any length: the entities are those of one pass over the whole.
+    #[test]
+    fn windows_change_nothing(
+        words in prop::collection::vec(prop::sample::select(vec!["the", "london", "paris", "zé", "."]), 0..300),
+        stride in 1usize..=62,
+    ) {
+        let text = words.join(" ");
+        let names = ["london", "paris", "z"];
+        static TAGGER: LazyLock<TokenClassification> = LazyLock::new(|| tagger(&BIO, with(Aggregation::Simple)));
+        let options = TokenClassificationOptions { stride: Some(stride), ..with(Aggregation::Simple) };
+        let windowed = TAGGER.clone().with_options(options).unwrap();
+        // Half of what neighbours share is what the best window shows at least.
+        let context = (62 - stride) / 2;
+        let entities = by_hand(&windowed, &text, &names, context);
+        check(&text, &entities);
+
+        let mut expected: Vec<std::ops::Range<usize>> = vec![];
+        let (mut at, mut open) = (0, false);
+        for word in &words {
+            let named = names.iter().any(|name| word.starts_with(name));
+            // The second piece of "zé" is no name.
+            let end = at + if *word == "zé" { 1 } else { word.len() };
+            match expected.last_mut() {
+                Some(last) if named && open => last.end = end,
+                _ if named => expected.push(at..end),
+                _ => {}
+            }
+            open = named && *word != "zé";
+            at += word.len() + 1;
+        }
+        prop_assert_eq!(entities.into_iter().map(|entity| entity.range).collect::<Vec<_>>(), expected);
+    }
+
+    /// Each token is best seen by one window that holds it, and windows follow one another.
+    #[test]
+    fn every_token_is_kept_once_and_in_order(len in 0usize..2000, room in 1usize..200, part in 0.0..1.0) {
+        let stride = 1 + ((room - 1) as f64 * part) as usize;
+        let windows = Windows::new(len, room, stride).unwrap();
+        let best: Vec<usize> = (0..len).map(|token| windows.best(token).unwrap()).collect();
+        prop_assert!(best.is_sorted());
+        for (token, &window) in best.iter().enumerate() {
+            prop_assert!(windows.get(window).unwrap().contains(&token));
+        }
+        prop_assert_eq!(windows.best(len), None);
+    }
+}
+
+#[test]
+fn long_texts_stream_beside_short_ones_in_order() {
+    let tagger = tagger(&BIO, TokenClassificationOptions { ignore_labels: vec![], ..Default::default() });
+    let texts: Vec<String> =
+        (0..60).map(|i| ["the bank of london ", "zebra, ", ""][i % 3].repeat(i * 7 % 90)).collect();
+    for (text, entities) in texts.iter().zip(tagger.stream(texts.clone())) {
+        let entities = entities.unwrap();
+        check(text, &entities);
+        assert_eq!(entities, tagger.predict(text).unwrap(), "alone and in a batch: {text}");
+        // With nothing left out, the last word is in the last entity, however long the text is.
+        assert_eq!(entities.last().map_or(0, |last| last.range.end), text.trim_end().len());
+    }
+}
+
+#[test]
+fn a_trained_model_finds_names_and_places() {
+    let Some(folder) = trained("rampart-ner") else { return };
+    let files = Pretrained::open(folder.to_str().unwrap()).unwrap();
+    let tagger = TokenClassification::from_pretrained(&files, &device(), Precision::F32).unwrap();
+    assert_eq!(tagger.scheme(), Scheme::Iob);
+    for (text, expected) in [
+        // A city alone is no address: this model looks for what identifies a person.
+        (
+            "My name is Sarah Connor and I live in Los Angeles.",
+            &[("GIVEN_NAME", "Sarah"), ("SURNAME", "Connor")][..],
+        ),
+        (
+            "Ship it to José Müller, 12 Baker Street, Apt 4B, Springfield, IL 62704.",
+            &[
+                ("GIVEN_NAME", "José"),
+                ("SURNAME", "Müller"),
+                ("BUILDING_NUMBER", "12"),
+                ("STREET_NAME", "Baker Street"),
+                ("SECONDARY_ADDRESS", "Apt 4B"),
+                ("CITY", "Springfield"),
+                ("STATE", "IL"),
+                ("ZIP_CODE", "62704"),
+            ],
+        ),
+    ] {
+        let entities = tagger.predict(text).unwrap();
+        check(text, &entities);
+        let found: Vec<_> = entities.iter().map(|e| (e.label.as_str(), e.text.as_str())).collect();
+        assert_eq!(found, expected);
+        assert!(entities.iter().all(|entity| entity.score > 0.5), "{entities:?}");
+    }
+
+    let mut texts: Vec<String> = (0..12)
+        .map(|i| format!("{} He wrote to sarah.connor@example.com in {i}.", "Well, ".repeat(3 * i)))
+        .collect();
+    texts.push("My name is Sarah Connor and I live in Los Angeles. ".repeat(50));
+    for (text, entities) in texts.iter().zip(tagger.stream(texts.clone())) {
+        assert_eq!(entities.unwrap(), tagger.predict(text).unwrap(), "alone and in a batch: {text}");
+    }
+}
