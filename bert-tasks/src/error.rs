@@ -64,7 +64,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A file of a model folder that cannot be read.
+    /// A file of a model folder, or a data set, that cannot be read.
     #[error("cannot read {}", path.display())]
     ReadFile {
         /// The file.
@@ -73,10 +73,10 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// A JSON file of a model folder that does not hold what it should.
+    /// A JSON file that does not hold what it should.
     #[error("{file} is not valid")]
     Json {
-        /// The file, within the model folder.
+        /// The file; its name alone if it is in the model folder.
         file: String,
         /// Where it is wrong.
         source: serde_json::Error,
@@ -140,6 +140,15 @@ pub enum Error {
         found: String,
         /// The labels of the model.
         known: Vec<String>,
+    },
+
+    /// A model that gives infinities or NaN where an answer takes numbers.
+    #[error(
+        "the {output} scores of the model are not all finite; its parameters are damaged, or overflow in this precision"
+    )]
+    NotFinite {
+        /// Which of its scores.
+        output: &'static str,
     },
 
     /// A setting of a task with a value that makes no sense.
