@@ -31,8 +31,11 @@
 //!   takes one for each window, so that a window without an answer may outbid the one that has it.
 //! * The search is exhaustive: the first answer is the best span that there is. The original only pairs the
 //!   n best starts with the n best ends.
+//!
+//! [`squad`] reads the data sets and scores answers as their authors do.
 
 mod decode;
+pub mod squad;
 
 use std::ops::Range;
 
@@ -77,7 +80,8 @@ pub struct QuestionAnsweringOptions {
     /// long, or are lost for being longer than [`max_answer_tokens`](Self::max_answer_tokens).
     pub align_to_words: bool,
     /// Answer nothing if [`no_answer_odds`](Answers::no_answer_odds) are greater than this; always answer if
-    /// not given. For models trained on questions without answers, as in SQuAD 2.0, 0 is the natural choice.
+    /// not given. For models trained on questions without answers, as in SQuAD 2.0, 0 is the natural choice
+    /// and [`squad::best_thresholds`] finds the best one.
     pub no_answer_threshold: Option<f32>,
 }
 

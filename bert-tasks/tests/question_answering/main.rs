@@ -1,5 +1,5 @@
-//! Question answering: decoding against a plain reading of SQuAD's rules, on logits that are made up; and
-//! the whole way through a tiny random model.
+//! Question answering: decoding against a plain reading of SQuAD's rules, on logits that are made up; the
+//! whole way through a tiny random model; and the data sets with their official figures.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -7,3 +7,5 @@ mod common;
 mod decoding;
 mod inputs;
 mod planted;
+mod real_texts;
+mod squad;
