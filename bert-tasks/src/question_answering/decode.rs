@@ -140,12 +140,13 @@ impl<'a> Spans<'a> {
         }
     }
 
-    /// The spans that begin with one unit, the shortest first.
+    /// The spans that begin with one unit, the shortest first. Where one is held by no window, longer ones
+    /// are not either.
     fn beginning_with(&self, first: usize) -> impl Iterator<Item = Span> + '_ {
         let start = self.units[first].start;
         (first..self.units.len())
             .take_while(move |&last| self.units[last].end - start <= self.max_tokens)
-            .filter_map(move |last| self.logit(first, last).map(|logit| Span { logit, first, last }))
+            .map_while(move |last| self.logit(first, last).map(|logit| Span { logit, first, last }))
     }
 
     /// The logit of a span: the logarithm of the sum over all that are widened to it. `None` if no window

@@ -142,6 +142,7 @@ impl Asked {
 
     /// All spans with their probabilities, best first; and at last that of no answer.
     pub fn every_span(&self, logits: &[WindowLogits]) -> (Vec<(Range<usize>, f64)>, f64) {
+        let exp = |[start, end]: [f32; 2]| (f64::from(start) + f64::from(end)).exp();
         let mut weights: BTreeMap<(usize, usize), f64> = BTreeMap::new();
         for start in 0..self.tokens.len() {
             for end in start..self.tokens.len() {
@@ -160,10 +161,10 @@ impl Asked {
                 }
                 let Some((_, index)) = best else { continue };
                 let at = |token: usize| logits[index].tokens[token - self.windows[index].start];
-                *weights.entry(span).or_default() += f64::from(at(start)[0] + at(end)[1]).exp();
+                *weights.entry(span).or_default() += exp([at(start)[0], at(end)[1]]);
             }
         }
-        let null = logits.iter().map(|window| f64::from(window.null[0] + window.null[1]).exp());
+        let null = logits.iter().map(|window| exp(window.null));
         let null = null.fold(f64::INFINITY, f64::min);
         let total = null + weights.values().sum::<f64>();
         let mut spans: Vec<_> = weights
