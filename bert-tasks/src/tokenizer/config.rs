@@ -142,9 +142,7 @@ impl Config {
                 parsed.names.override_with(file.json()?);
             }
             if let Some(file) = added_tokens {
-                let ids: BTreeMap<String, u32> = file.json()?;
-                let tokens = ids.into_iter().map(|(token, id)| (id, TokenSpec::Text(token))).collect();
-                parsed.added_tokens_decoder = Some(tokens);
+                parsed.added_tokens_decoder = Some(by_id(file.json()?)?);
             }
         }
         Ok(parsed)
@@ -199,23 +197,31 @@ impl Config {
     ///
     /// `known` tells whether the vocabulary has a token: a mask or padding token that it lacks is no token.
     pub(super) fn added_tokens(&self, known: impl Fn(&str) -> bool) -> Vec<(Option<u32>, AddedToken)> {
-        let specials = || {
-            let roles = Role::ALL.map(|role| self.names.get(role).cloned().unwrap_or_else(|| role.into()));
-            let more = self.names.additional_special_tokens.iter().flatten().cloned();
-            roles.into_iter().filter(|token| known(token.text())).chain(more)
-        };
+        let roles = Role::ALL.map(|role| self.names.get(role).cloned().unwrap_or_else(|| role.into()));
+        let more = self.names.additional_special_tokens.as_deref().unwrap_or_default();
         let mut tokens: Vec<(Option<u32>, AddedToken)> = Vec::new();
         for (&id, token) in self.added_tokens_decoder.iter().flatten() {
-            let special = specials().any(|special| special.text() == token.text());
+            let special = roles.iter().chain(more).any(|special| special.text() == token.text());
             tokens.push((Some(id), token.to_added(special)));
         }
-        for token in specials() {
+        for token in roles.iter().filter(|token| known(token.text())).chain(more) {
             if tokens.iter().all(|(_, listed)| listed.content != token.text()) {
                 tokens.push((None, token.to_added(true)));
             }
         }
         tokens
     }
+}
+
+/// Turns `added_tokens.json` around.
+fn by_id(ids: BTreeMap<String, u32>) -> Result<BTreeMap<u32, TokenSpec>> {
+    let mut tokens = BTreeMap::new();
+    for (token, id) in ids {
+        if let Some(first) = tokens.insert(id, TokenSpec::Text(token.clone())) {
+            return Err(TokenizerError::SharedId { id, first: first.text().to_owned(), second: token });
+        }
+    }
+    Ok(tokens)
 }
 
 impl From<Role> for TokenSpec {

@@ -106,8 +106,8 @@ pub enum TokenizerError {
         second: String,
     },
 
-    /// Two tokens of the vocabulary have one id.
-    #[error("the vocabulary gives id {id} to both {first:?} and {second:?}: every token needs its own")]
+    /// Two tokens have one id.
+    #[error("the tokenizer's files give id {id} to both {first:?} and {second:?}: every token needs its own")]
     SharedId {
         /// The id.
         id: u32,

@@ -131,8 +131,8 @@ struct WordPieceJson {
 
 fn from_tokenizer_json(file: &TextFile, config: &Config) -> Result<Tokenizer> {
     #[derive(Deserialize)]
-    struct Kind<'a> {
-        r#type: Option<&'a str>,
+    struct Kind {
+        r#type: Option<String>,
     }
 
     let parts: TokenizerJson<'_> = guard("loader", || file.json())??;
@@ -141,7 +141,7 @@ fn from_tokenizer_json(file: &TextFile, config: &Config) -> Result<Tokenizer> {
         return Err(TokenizerError::Unsupported { path: file.path.clone(), field, value: version, hint });
     }
     let model = parts.model.get();
-    let model = match json::<Kind<'_>>(&file.path, model)?.r#type {
+    let model = match json::<Kind>(&file.path, model)?.r#type.as_deref() {
         Some("WordPiece") => {
             let WordPieceJson { unk_token, continuing_subword_prefix, max_input_chars_per_word, vocab } =
                 json(&file.path, model)?;
@@ -160,10 +160,7 @@ fn from_tokenizer_json(file: &TextFile, config: &Config) -> Result<Tokenizer> {
         bert.strip_accents = config.strip_accents.or(bert.strip_accents);
         bert.handle_chinese_chars = config.tokenize_chinese_chars.unwrap_or(bert.handle_chinese_chars);
     }
-    let template = match parts.post_processor {
-        Some(processor) => processor.template()?,
-        None => None,
-    };
+    let template = parts.post_processor.map(|processor| processor.template()).transpose()?.flatten();
     let added = parts.added_tokens.into_iter().map(|added| (Some(added.id), added.token)).collect();
     let pipeline = Pipeline::new(normalizer, parts.pre_tokenizer, model, parts.decoder, added)?;
     assemble(pipeline, Some(template.unwrap_or_else(Template::plain)), config)

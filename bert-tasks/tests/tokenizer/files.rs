@@ -139,6 +139,14 @@ fn added_tokens_are_matched_first() {
     let tokenizer = load(&files).unwrap();
     assert_eq!(ids(&tokenizer, "a<X>b<Y>"), [5, next, 7, next + 1]);
     assert!(tokenizer.is_special(next) && tokenizer.is_special(next + 1));
+    // A mask token may be one of the added tokens: special, and matched as it is written.
+    let without_mask = VOCAB.replace("[MASK]", "[unused0]");
+    let added = format!(r#"{{"[MASK]": {next}}}"#);
+    let tokenizer = load(&[("vocab.txt", &without_mask), ("added_tokens.json", &added)]).unwrap();
+    assert_eq!(tokenizer.special().mask, Some(next));
+    assert!(tokenizer.is_special(next));
+    assert_eq!(ids(&tokenizer, "a [MASK]"), [5, next]);
+    assert!(!ids(&tokenizer, "[mask]").contains(&next));
     // With the newest form the two older files are leftovers.
     let files = [
         ("vocab.txt", VOCAB),
@@ -157,6 +165,9 @@ fn added_tokens_must_get_the_ids_that_the_files_state() {
     let config = r#"{"added_tokens_decoder": {"7": {"content": "[MASK]"}}}"#;
     let error = Tokenizer::from_parts(VOCAB, Some(config)).unwrap_err();
     assert!(matches!(error, TokenizerError::AddedTokenId { expected: 7, found: MASK, .. }), "{error}");
+    let error =
+        load(&[("vocab.txt", VOCAB), ("added_tokens.json", r#"{"<X>": 20, "<Y>": 20}"#)]).unwrap_err();
+    assert!(matches!(error, TokenizerError::SharedId { id: 20, .. }), "{error}");
     // The library numbers added tokens by the count of tokens, which equal lines make too small.
     let config = r#"{"additional_special_tokens": ["<X>"]}"#;
     let error = Tokenizer::from_parts("[UNK]\n[CLS]\n[SEP]\na\na\nb\n", Some(config)).unwrap_err();
