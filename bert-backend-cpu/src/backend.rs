@@ -12,7 +12,7 @@ use bytemuck::Pod;
 
 use crate::buffer::{CpuBuffer, Storage, dense, rows};
 use crate::kernels::attention::Attention;
-use crate::kernels::gemm::Product;
+use crate::kernels::gemm::{Product, scratch_length};
 use crate::kernels::pack::{PackedMatrix, pack_panel};
 use crate::kernels::rows::{CHUNK, Rows};
 use crate::kernels::{elementwise, norm, rows as row_kernels};
@@ -23,11 +23,11 @@ use crate::{CpuError, CpuOptions, SimdLevel, limits};
 
 /// Numbers that a task of an element-wise operation handles: some microseconds of work.
 const PIECE: usize = 8192;
-/// Rows of a tile of a linear layer, at most: a block of so many rows and 256 columns leaves room in a
-/// second cache of 512 KiB.
-const TILE_ROWS: usize = 192;
-/// Panels of a tile, at most.
-const TILE_PANELS: usize = 8;
+/// Rows of the left matrix in a task of a product, give or take a half: 768 columns of so many fit in a second cache of
+/// 512 KiB, beside a panel and the sums.
+const TASK_ROWS: usize = 96;
+/// Panels of the right matrix in a task of a product, at most.
+const TASK_PANELS: usize = 8;
 
 /// The CPU of this machine, with one pool of threads. Clones share it, and so do backends with the same
 /// number of threads.
@@ -319,18 +319,19 @@ impl Backend for CpuBackend {
         assert!(from.length == weight.in_features && bias.is_none_or(|bias| bias.len() == columns));
         let mut out = self.arena.take::<f32>(count * columns);
 
-        let blocks = count.div_ceil(TILE_ROWS).max(1);
+        let blocks = ((count + TASK_ROWS / 2) / TASK_ROWS).max(1);
         let panels = columns.div_ceil(weight.width);
-        let group = (panels * blocks).div_ceil(8 * self.threads()).clamp(1, TILE_PANELS);
+        let group = (panels * blocks).div_ceil(8 * self.threads()).clamp(1, TASK_PANELS);
         let groups = panels.div_ceil(group);
         let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
         let x_stride = x.strides()[0];
         self.pool.run(groups * blocks, |task| {
-            // Tiles that follow one another share their panels.
-            let (panel, block) = (task / blocks * group, task % blocks);
+            // Tasks that follow one another share their rows, which thus stay in the second cache.
+            let (block, panel) = (task / groups, task % groups * group);
             let first = block * count / blocks;
             let rows = (block + 1) * count / blocks - first;
             let columns = panel * weight.width..columns.min((panel + group) * weight.width);
+            let mut scratch = self.arena.take::<f32>(scratch_length(self.isa, rows, columns.len()));
             // SAFETY: rows and panels exist, as the assertion above makes sure; this part of the output
             // belongs to this task alone.
             unsafe {
@@ -346,6 +347,7 @@ impl Backend for CpuBackend {
                     depth: weight.in_features,
                     bias: bias.map(|bias| &bias[columns]),
                     activation,
+                    scratch: scratch.as_mut_slice().as_mut_ptr(),
                 }
                 .run(self.isa);
             }
@@ -491,7 +493,7 @@ fn strided_matmul(backend: &CpuBackend, a: &View<CpuBuffer>, b: &View<CpuBuffer>
 
     let width = 2 * backend.isa.lanes();
     let panels = n.div_ceil(width);
-    let group = (panels * batch).div_ceil(4 * backend.threads()).clamp(1, TILE_PANELS);
+    let group = (panels * batch).div_ceil(4 * backend.threads()).clamp(1, TASK_PANELS);
     let groups = panels.div_ceil(group);
     let mut out = backend.arena.take::<f32>(batch * m * n);
     let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
@@ -500,6 +502,8 @@ fn strided_matmul(backend: &CpuBackend, a: &View<CpuBuffer>, b: &View<CpuBuffer>
         let columns = first * width..n.min((first + group) * width);
         let mut packed = backend.arena.take::<f32>(columns.len().next_multiple_of(width) * k);
         let packed = packed.as_mut_slice();
+        let mut scratch =
+            backend.arena.take::<f32>(scratch_length(backend.isa, m.min(TASK_ROWS), columns.len()));
         let b_start = start(b, matrix);
         for (panel, column) in packed.chunks_exact_mut(k * width).zip(columns.clone().step_by(width)) {
             let (depth_stride, column_stride) = (b.strides()[rank - 2], b.strides()[rank - 1]);
@@ -510,7 +514,7 @@ fn strided_matmul(backend: &CpuBackend, a: &View<CpuBuffer>, b: &View<CpuBuffer>
                 pack_panel(panel, width, from, (k, depth_stride), (count, column_stride));
             }
         }
-        for row in (0..m).step_by(TILE_ROWS) {
+        for row in (0..m).step_by(TASK_ROWS) {
             let a_stride = a.strides()[rank - 2];
             // SAFETY: inside the view of A, whose end was checked; this part of the output belongs to this
             // task alone.
@@ -522,11 +526,12 @@ fn strided_matmul(backend: &CpuBackend, a: &View<CpuBuffer>, b: &View<CpuBuffer>
                     b_stride: k * width,
                     c: base.at((matrix * m + row) * n + columns.start),
                     c_stride: n,
-                    rows: TILE_ROWS.min(m - row),
+                    rows: TASK_ROWS.min(m - row),
                     columns: columns.len(),
                     depth: k,
                     bias: None,
                     activation: Activation::Identity,
+                    scratch: scratch.as_mut_slice().as_mut_ptr(),
                 }
                 .run(backend.isa);
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bert_core::ops::Activation;
 
-use crate::kernels::gemm::{BLOCK_DEPTH, Product};
+use crate::kernels::gemm::{Product, block_depth, scratch_length};
 use crate::memory::Filling;
 use crate::pool::Pool;
 use crate::simd::Isa;
@@ -23,8 +23,8 @@ pub struct Limits {
 }
 
 /// The best of several runs of this length: a limit is what is reached undisturbed.
-const RUN: Duration = Duration::from_millis(15);
-const RUNS: usize = 8;
+const RUN: Duration = Duration::from_millis(2);
+const RUNS: usize = 50;
 const MEMORY: usize = 256 << 20;
 
 pub(crate) fn measure(pool: &Pool, isa: Isa) -> Limits {
@@ -50,9 +50,10 @@ fn together(pool: &Pool, threads: usize, rate: impl Fn() -> f64 + Sync) -> f64 {
 /// second.
 fn multiply(isa: Isa) -> f64 {
     let (width, rows) = (2 * isa.lanes(), isa.tile_rows());
-    let depth = BLOCK_DEPTH / 2;
+    let depth = block_depth(isa);
     let (a, b) = (vec![0.5f32; rows * depth], vec![0.25f32; width * depth]);
     let mut c = vec![0.0f32; rows * width];
+    let mut scratch = vec![0.0f32; scratch_length(isa, rows, width)];
     let start = Instant::now();
     let mut count = 0;
     while start.elapsed() < RUN {
@@ -71,6 +72,7 @@ fn multiply(isa: Isa) -> f64 {
                     depth,
                     bias: None,
                     activation: Activation::Identity,
+                    scratch: scratch.as_mut_ptr(),
                 }
                 .run(isa);
             }
@@ -95,7 +97,7 @@ fn read(pool: &Pool, isa: Isa) -> f64 {
         });
         MEMORY as f64 / start.elapsed().as_secs_f64() / 1e9
     };
-    (0..RUNS).map(|_| once()).fold(0.0, f64::max)
+    (0..8).map(|_| once()).fold(0.0, f64::max)
 }
 
 /// The processor, in its maker's words.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bert_core::ops::Activation;
 
-use super::gemm::Product;
+use super::gemm::{Product, scratch_length};
 use super::pack::pack_panel;
 use super::{elementwise, norm};
 use crate::memory::Arena;
@@ -81,11 +81,13 @@ impl Attention<'_> {
         let padded = length.next_multiple_of(width);
         let rows = (SCORES / padded).clamp(width, QUERIES);
 
-        let lengths = [padded * size, size.next_multiple_of(width) * length, rows * padded, rows];
+        let products = scratch_length(self.isa, rows, padded.max(size));
+        let lengths = [padded * size, size.next_multiple_of(width) * length, rows * padded, rows, products];
         let mut scratch = self.arena.take::<f32>(lengths.iter().sum());
         let (keys, rest) = scratch.as_mut_slice().split_at_mut(lengths[0]);
         let (values, rest) = rest.split_at_mut(lengths[1]);
-        let (scores, sums) = rest.split_at_mut(lengths[2]);
+        let (scores, rest) = rest.split_at_mut(lengths[2]);
+        let (sums, products) = rest.split_at_mut(lengths[3]);
 
         let sequence = &self.qkv[start * stride..(start + length) * stride];
         let query = sequence[head * size..].as_ptr();
@@ -124,6 +126,7 @@ impl Attention<'_> {
                     depth: size,
                     bias: None,
                     activation: Activation::Identity,
+                    scratch: products.as_mut_ptr(),
                 }
                 .run(self.isa);
             }
@@ -144,6 +147,7 @@ impl Attention<'_> {
                     depth: length,
                     bias: None,
                     activation: Activation::Identity,
+                    scratch: products.as_mut_ptr(),
                 }
                 .run(self.isa);
                 for (row, sum) in sums.iter().enumerate() {

@@ -2,9 +2,10 @@
 //!
 //! A *panel* is two vectors wide: column `j` of row `k` of B lies at `panel[k * width + j]`, zeros after the
 //! last column. A *register tile* is up to `TILE_ROWS` rows of A times one panel; its accumulators never
-//! leave the registers while it walks along k. The walk is cut into blocks of [`BLOCK_DEPTH`] at most, so
-//! that the piece of a panel in use stays in the first cache while all rows of A pass by; between blocks the
-//! sums rest in C itself.
+//! leave the registers while it walks along k. The walk is cut into blocks, so that the piece of a panel in
+//! use stays in the first cache while all rows of A pass by. Between blocks the sums rest in a scratch
+//! buffer, panel by panel: rows of C itself are often a power of two apart, and would push one another out
+//! of the cache.
 //!
 //! Every element of C is a sum of blocks, each a chain of fused multiply-adds over ascending k that starts
 //! at 0, and where the blocks begin depends on the depth alone. So the result for a row depends neither on
@@ -13,11 +14,15 @@
 use bert_core::ops::Activation;
 
 use super::{dispatch, math};
-use crate::simd::Simd;
+use crate::simd::{Isa, Simd};
 
-/// Rows of B that a register tile walks before the next one starts on the same piece of the panel: 16 KiB
-/// of it with AVX2, 32 KiB with AVX-512.
-pub(crate) const BLOCK_DEPTH: usize = 256;
+/// The piece of a panel that register tiles walk one after another, in numbers: 12 KiB. The next piece, which
+/// is fetched meanwhile, and the rows of A share a first cache of 32 KiB with it.
+const BLOCK: usize = 3072;
+/// Steps of the depth that are written out, and that share the fetching of what comes next.
+const UNROLL: usize = 4;
+/// Numbers in a cache line.
+const LINE: usize = 16;
 
 /// One piece of a product: some rows of A times some panels of B, into some rows and columns of C.
 #[derive(Clone, Copy)]
@@ -37,6 +42,18 @@ pub(crate) struct Product<'a> {
     /// Added to each row of C at the end, and applied after that.
     pub bias: Option<&'a [f32]>,
     pub activation: Activation,
+    /// [`scratch_length`] numbers, of any value.
+    pub scratch: *mut f32,
+}
+
+/// The deepest product of one block.
+pub(crate) fn block_depth(isa: Isa) -> usize {
+    BLOCK / (2 * isa.lanes())
+}
+
+/// What a product of so many rows and columns needs as scratch.
+pub(crate) fn scratch_length(isa: Isa, rows: usize, columns: usize) -> usize {
+    rows * columns.next_multiple_of(2 * isa.lanes())
 }
 
 dispatch! {
@@ -49,8 +66,9 @@ impl Product<'_> {
     ///
     /// # Safety
     /// For some `isa` whose panels B is made of: `rows` rows of A and C, `depth` and `columns` long, and all
-    /// panels that `columns` touches, `depth` rows each, must be valid; nobody else may use this part of C.
-    pub unsafe fn run(&self, isa: crate::simd::Isa) {
+    /// panels that `columns` touches, `depth` rows each, must be valid, and the scratch; nobody else may use
+    /// this part of C.
+    pub unsafe fn run(&self, isa: Isa) {
         debug_assert!(self.bias.is_none_or(|bias| bias.len() == self.columns));
         run(isa, self);
     }
@@ -78,50 +96,58 @@ fn generic<S: Simd>(s: S, p: &Product<'_>) {
 unsafe fn blocks<S: Simd, const PANELS: usize>(s: S, p: &Product<'_>) {
     let width = 2 * S::LANES;
     let tiles = p.rows.div_ceil(S::TILE_ROWS);
-    let block = p.depth.div_ceil(p.depth.div_ceil(BLOCK_DEPTH).max(1)).next_multiple_of(8);
-    let mut k = 0;
-    loop {
+    let block = p.depth.div_ceil(p.depth.div_ceil(BLOCK / width).max(1)).next_multiple_of(UNROLL);
+    let plain = p.bias.is_none() && p.activation == Activation::Identity;
+    // A product of one block has no sums to keep, and may have nothing to add to them.
+    let direct = plain && block >= p.depth;
+    let (blocks, groups) = (p.depth.div_ceil(block), p.columns.div_ceil(PANELS * width));
+    // Many rows pass by a piece of a panel before the next panel comes; few rows stream each panel as a whole.
+    let (few, pieces) = (tiles <= 2, blocks * groups);
+    let place = |piece: usize| match few {
+        true => (piece % blocks * block, piece / blocks * PANELS),
+        false => (piece / groups * block, piece % groups * PANELS),
+    };
+    for piece in 0..pieces {
+        let (k, panel) = place(piece);
+        let (next_k, next_panel) = place((piece + 1).min(pieces - 1));
+        let column = panel * width;
         let depth = block.min(p.depth - k);
-        let last = k + depth == p.depth;
-        let mut column = 0;
-        while column < p.columns {
-            let columns = (PANELS * width).min(p.columns - column);
-            // SAFETY: all offsets stay inside the operands that the caller vouches for; the address for
-            // prefetching is never read.
-            unsafe {
-                let b = p.b.add(column / width * p.b_stride + k * width);
-                let c = p.c.add(column);
-                let ahead = b.wrapping_add(PANELS * p.b_stride);
-                let mut row = 0;
-                for tile in 0..tiles {
-                    let rows = p.rows / tiles + usize::from(tile < p.rows % tiles);
-                    let tile = Tile {
-                        a: p.a.add(row * p.a_stride + k),
-                        a_stride: p.a_stride,
-                        b,
-                        b_stride: p.b_stride,
-                        c: c.add(row * p.c_stride),
-                        c_stride: p.c_stride,
-                        columns,
-                        depth,
-                        accumulate: k > 0,
-                        // The tiles of a block fetch the next panel, each a part of it.
-                        ahead: ahead.wrapping_add(tile * depth / 4 * width),
-                    };
-                    tile.run::<S, PANELS>(s, rows);
-                    row += rows;
-                }
-                if last && (p.bias.is_some() || p.activation != Activation::Identity) {
-                    let bias = p.bias.map(|bias| &bias[column..column + columns]);
-                    finish(s, c, p.c_stride, p.rows, columns, bias, p.activation);
-                }
+        // Lines of the next piece that each tile fetches in a step of its depth.
+        let fetch = (UNROLL * width / LINE).div_ceil(tiles);
+        // SAFETY: all offsets stay inside the operands and the scratch that the caller vouches for; the
+        // address for prefetching is never read.
+        unsafe {
+            let ahead = p.b.add(next_panel * p.b_stride + next_k * width);
+            let (sums, sums_stride, sums_panel) = match direct {
+                true => (p.c.add(column), p.c_stride, width),
+                false => (p.scratch.add(p.rows * column), width, p.rows * width),
+            };
+            let mut row = 0;
+            for tile in 0..tiles {
+                let rows = p.rows / tiles + usize::from(tile < p.rows % tiles);
+                let tile = Tile {
+                    a: p.a.add(row * p.a_stride + k),
+                    a_stride: p.a_stride,
+                    b: p.b.add(panel * p.b_stride + k * width),
+                    b_stride: p.b_stride,
+                    sums: sums.add(row * sums_stride),
+                    sums_stride,
+                    sums_panel,
+                    columns: (PANELS * width).min(p.columns - column),
+                    whole: !direct,
+                    depth,
+                    accumulate: k > 0,
+                    ahead: ahead.wrapping_add(tile * (depth / UNROLL) * fetch * LINE),
+                    fetch,
+                };
+                tile.run::<S, PANELS>(s, rows);
+                row += rows;
             }
-            column += columns;
         }
-        k += depth;
-        if last {
-            break;
-        }
+    }
+    if !direct {
+        // SAFETY: passed on.
+        unsafe { finish(s, p) };
     }
 }
 
@@ -131,13 +157,19 @@ struct Tile {
     a_stride: usize,
     b: *const f32,
     b_stride: usize,
-    c: *mut f32,
-    c_stride: usize,
+    /// Where the sums go: the distances between rows and between panels.
+    sums: *mut f32,
+    sums_stride: usize,
+    sums_panel: usize,
     columns: usize,
+    /// Whether there is room for all columns of a panel, those too that do not exist.
+    whole: bool,
     depth: usize,
-    /// Whether C holds the sum of the blocks before.
+    /// Whether the sums of the blocks before are there.
     accumulate: bool,
+    /// What to fetch meanwhile, and how many lines of it in each step, for each panel.
     ahead: *const f32,
+    fetch: usize,
 }
 
 impl Tile {
@@ -151,7 +183,10 @@ impl Tile {
             macro_rules! with_rows {
                 ($($rows:literal)*) => {
                     match rows {
-                        $($rows if $rows <= S::TILE_ROWS => self.multiply::<S, $rows, PANELS>(s),)*
+                        // A function of its own for each, that has all registers for itself.
+                        $($rows if $rows <= S::TILE_ROWS => {
+                            s.vectorize(#[inline(always)] || self.multiply::<S, $rows, PANELS>(s))
+                        })*
                         _ => unreachable!("{rows} rows in a tile"),
                     }
                 };
@@ -178,106 +213,95 @@ impl Tile {
         unsafe {
             let panels: [*const f32; PANELS] =
                 std::array::from_fn(|panel| self.b.add(panel.min(last) * self.b_stride));
-            for k in 0..self.depth {
-                if k % 4 == 0 {
-                    s.prefetch(self.ahead.wrapping_add(k / 4 * width));
+            let whole = self.depth / UNROLL * UNROLL;
+            for k in (0..whole).step_by(UNROLL) {
+                for panel in 0..PANELS {
+                    let ahead =
+                        self.ahead.wrapping_add(panel * self.b_stride + k / UNROLL * self.fetch * LINE);
+                    for line in 0..self.fetch {
+                        s.prefetch(ahead.wrapping_add(line * LINE));
+                    }
                 }
-                for (panel, b) in panels.iter().enumerate() {
-                    let b = b.add(k * width);
-                    let (b0, b1) = (s.load(b), s.load(b.add(S::LANES)));
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let a = s.splat(*self.a.add(row * self.a_stride + k));
-                        sums[panel][0] = s.fma(a, b0, sums[panel][0]);
-                        sums[panel][1] = s.fma(a, b1, sums[panel][1]);
+                for i in 0..UNROLL {
+                    self.step(s, k + i, &panels, &mut sums);
+                }
+            }
+            for k in whole..self.depth {
+                self.step(s, k, &panels, &mut sums);
+            }
+            for (row, sums) in sums.iter().enumerate() {
+                for (panel, &[mut low, mut high]) in sums.iter().enumerate().take(last + 1) {
+                    let to = self.sums.add(row * self.sums_stride + panel * self.sums_panel);
+                    if self.accumulate {
+                        low = s.add(s.load(to), low);
+                        high = s.add(s.load(to.add(S::LANES)), high);
+                    }
+                    let room = self.columns - panel * width;
+                    if self.whole || room >= width {
+                        s.store(to, low);
+                        s.store(to.add(S::LANES), high);
+                    } else {
+                        s.store_first(to, room.min(S::LANES), low);
+                        s.store_first(to.wrapping_add(S::LANES), room.saturating_sub(S::LANES), high);
                     }
                 }
             }
-            for (row, sums) in sums.iter().enumerate() {
-                for (panel, &sums) in sums.iter().enumerate() {
-                    let c = self.c.wrapping_add(row * self.c_stride + panel * width);
-                    let sums = if self.accumulate {
-                        let before = self.load(s, c, panel * width);
-                        [s.add(before[0], sums[0]), s.add(before[1], sums[1])]
-                    } else {
-                        sums
-                    };
-                    self.store(s, c, panel * width, sums);
+        }
+    }
+
+    /// One step of the depth.
+    ///
+    /// # Safety
+    /// As [`Product::run`].
+    #[inline(always)]
+    unsafe fn step<S: Simd, const ROWS: usize, const PANELS: usize>(
+        &self,
+        s: S,
+        k: usize,
+        panels: &[*const f32; PANELS],
+        sums: &mut [[[S::V; 2]; PANELS]; ROWS],
+    ) {
+        for (panel, b) in panels.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let b = b.add(k * 2 * S::LANES);
+                let (b0, b1) = (s.load(b), s.load(b.add(S::LANES)));
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let a = s.splat(*self.a.add(row * self.a_stride + k));
+                    sums[panel][0] = s.fma(a, b0, sums[panel][0]);
+                    sums[panel][1] = s.fma(a, b1, sums[panel][1]);
                 }
-            }
-        }
-    }
-
-    /// # Safety
-    /// `c` is where column `from` of the tile begins.
-    #[inline(always)]
-    unsafe fn load<S: Simd>(&self, s: S, c: *const f32, from: usize) -> [S::V; 2] {
-        let room = self.columns.saturating_sub(from);
-        // SAFETY: the caller's promise; only columns that exist are read.
-        unsafe {
-            match room >= 2 * S::LANES {
-                true => [s.load(c), s.load(c.add(S::LANES))],
-                false => [
-                    s.load_first(c, room.min(S::LANES)),
-                    s.load_first(c.wrapping_add(S::LANES), room.saturating_sub(S::LANES)),
-                ],
-            }
-        }
-    }
-
-    /// # Safety
-    /// `c` is where column `from` of the tile begins.
-    #[inline(always)]
-    unsafe fn store<S: Simd>(&self, s: S, c: *mut f32, from: usize, sums: [S::V; 2]) {
-        let room = self.columns.saturating_sub(from);
-        // SAFETY: the caller's promise; only columns that exist are written.
-        unsafe {
-            if room >= 2 * S::LANES {
-                s.store(c, sums[0]);
-                s.store(c.add(S::LANES), sums[1]);
-            } else {
-                s.store_first(c, room.min(S::LANES), sums[0]);
-                s.store_first(c.wrapping_add(S::LANES), room.saturating_sub(S::LANES), sums[1]);
             }
         }
     }
 }
 
-/// Bias and activation, while the tile is in the first cache.
+/// Bias and activation, on the way from the scratch to C. Row by row, so that each line and page of C is met
+/// once.
 ///
 /// # Safety
-/// `rows` rows of `columns` numbers at `c`, `stride` apart, must be valid.
+/// As [`Product::run`].
 #[inline(always)]
-unsafe fn finish<S: Simd>(
-    s: S,
-    c: *mut f32,
-    stride: usize,
-    rows: usize,
-    columns: usize,
-    bias: Option<&[f32]>,
-    activation: Activation,
-) {
+unsafe fn finish<S: Simd>(s: S, p: &Product<'_>) {
+    let width = 2 * S::LANES;
     macro_rules! each {
         (|$x:ident| $f:expr) => {
-            for from in (0..columns).step_by(S::LANES) {
-                let bias = bias.map_or(s.splat(0.0), |bias| s.read(bias, from));
-                let count = S::LANES.min(columns - from);
-                for row in 0..rows {
-                    // SAFETY: inside the tile, as the caller promises.
+            for row in 0..p.rows {
+                for column in (0..p.columns).step_by(S::LANES) {
+                    let bias = p.bias.map_or(s.splat(0.0), |bias| s.read(bias, column));
+                    let count = S::LANES.min(p.columns - column);
+                    // SAFETY: inside the scratch and C, as the caller promises.
                     unsafe {
-                        let at = c.add(row * stride + from);
-                        if count == S::LANES {
-                            let $x = s.add(s.load(at), bias);
-                            s.store(at, $f);
-                        } else {
-                            let $x = s.add(s.load_first(at, count), bias);
-                            s.store_first(at, count, $f);
-                        }
+                        let panel = p.scratch.add(column / width * p.rows * width);
+                        let $x = s.add(s.load(panel.add(row * width + column % width)), bias);
+                        let to = p.c.add(row * p.c_stride + column);
+                        if count == S::LANES { s.store(to, $f) } else { s.store_first(to, count, $f) }
                     }
                 }
             }
         };
     }
-    match activation {
+    match p.activation {
         Activation::Identity => each!(|x| x),
         Activation::Gelu => each!(|x| math::gelu(s, x)),
         Activation::GeluTanh => each!(|x| math::gelu_tanh(s, x)),

@@ -154,6 +154,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rows of the register tile of a matrix product; it is two vectors wide.
     const TILE_ROWS: usize;
 
+    /// Calls `f` as a function of its own that is compiled for these instructions. `f`, and all that it
+    /// calls, must be `#[inline(always)]` to become a part of it.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+
     /// # Safety
     /// `LANES` numbers must be readable at `from`.
     unsafe fn load(self, from: *const f32) -> Self::V;

@@ -24,6 +24,17 @@ impl Simd for Neon {
     const TILE_ROWS: usize = 12;
 
     #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "neon")]
+        #[inline(never)]
+        fn with_features<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        // SAFETY: the token is the proof that these instructions may run.
+        unsafe { with_features(f) }
+    }
+
+    #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::V {
         // SAFETY: the caller's promise.
         unsafe { vld1q_f32(from) }

@@ -24,6 +24,11 @@ impl Simd for Portable {
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 5;
 
+    #[inline(never)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
+
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::V {
         // SAFETY: the caller's promise. An array of f32 has the alignment of f32.
