@@ -1,0 +1,32 @@
+//! `bert completions`: scripts that complete commands and options in a shell.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::Outcome;
+use crate::cli::Cli;
+use crate::error::Result;
+use crate::output;
+use crate::talk::Talk;
+
+/// Print a script that completes commands and options in your shell
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  bert completions bash > ~/.local/share/bash-completion/completions/bert
+  bert completions zsh > ~/.zfunc/_bert
+  bert completions fish > ~/.config/fish/completions/bert.fish")]
+pub struct CompletionsCommand {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl CompletionsCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let mut script = vec![];
+        clap_complete::generate(self.shell, &mut Cli::command(), "bert", &mut script);
+        output::print(&script, talk)?;
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,124 @@
+//! `bert devices`: where models can run.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use bert_tasks::{Device, DeviceOptions};
+use clap::Args;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::error::{Result, describe};
+use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::style;
+use crate::talk::Talk;
+
+/// The backends that a build may have, as `--device` names them.
+const BACKENDS: [&str; 4] = ["cpu", "wgpu", "cuda", "reference"];
+
+/// List the devices that this build and this machine have
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  bert devices --json")]
+pub struct DevicesCommand {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl DevicesCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let mut sink = Sink::open(&self.output, true, talk)?;
+        let chosen = Device::auto().ok().map(|device| device.info().name);
+        for name in BACKENDS {
+            sink.write(None, &Row::new(name, chosen == Some(name)))?;
+        }
+        sink.finish()?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// What is known of a device.
+#[derive(Serialize)]
+pub struct Row {
+    /// The word for `--device`.
+    device: &'static str,
+    /// Whether it can be used.
+    available: bool,
+    /// Whether `--device auto` takes it.
+    auto: bool,
+    /// The hardware, or why there is none.
+    description: String,
+    features: Vec<String>,
+    threads: Option<usize>,
+    precisions: Vec<String>,
+}
+
+impl Row {
+    fn new(device: &'static str, auto: bool) -> Self {
+        match Device::open(device, DeviceOptions::default()) {
+            Ok(found) => {
+                let info = found.info();
+                let precisions = info.precisions.iter().map(ToString::to_string).collect();
+                let (description, features, threads) = (info.device, info.features, info.threads);
+                Self { device, available: true, auto, description, features, threads, precisions }
+            }
+            Err(error) => Self {
+                device,
+                available: false,
+                auto: false,
+                description: describe(&error),
+                features: vec![],
+                threads: None,
+                precisions: vec![],
+            },
+        }
+    }
+}
+
+impl Record for Row {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        ["device", "available", "auto", "description", "features", "threads", "precisions"]
+            .map(Cow::Borrowed)
+            .to_vec()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        vec![vec![
+            self.device.to_owned(),
+            self.available.to_string(),
+            self.auto.to_string(),
+            self.description.clone(),
+            self.features.join(" "),
+            self.threads.map(|threads| threads.to_string()).unwrap_or_default(),
+            self.precisions.join(" "),
+        ]]
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        let name = format!("{:<11}", self.device);
+        if !self.available {
+            return writeln!(
+                page,
+                "{}",
+                look.paint(style::FAINT, format_args!("{name}{}", self.description))
+            );
+        }
+        writeln!(page, "{}{}", look.paint(style::STRONG, name), self.description)?;
+        let mut facts = vec![];
+        if self.auto {
+            facts.push("chosen by auto".to_owned());
+        }
+        match self.threads {
+            Some(1) => facts.push("1 thread".to_owned()),
+            Some(threads) => facts.push(format!("{threads} threads")),
+            None => {}
+        }
+        if !self.features.is_empty() {
+            facts.push(self.features.join(" "));
+        }
+        facts.push(format!("precisions: {}", self.precisions.join(" ")));
+        writeln!(page, "           {}", facts.join(", "))
+    }
+}

@@ -1,0 +1,167 @@
+//! `bert embed`: texts as vectors.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use bert_core::ops::Pooling as CorePooling;
+use bert_tasks::Embedding;
+use bert_tasks::embedding::{EmbeddingOptions, TextEmbedding};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::batch::answer_all;
+use crate::cli::positive;
+use crate::error::Result;
+use crate::input::{InputArgs, Inputs};
+use crate::model::{ModelArgs, Need};
+use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::style::{self, shorten, visible};
+use crate::talk::Talk;
+
+pub const NEED: Need = Need {
+    kind: "a model that was trained for sentence embeddings",
+    example: "sentence-transformers/all-MiniLM-L6-v2",
+    embedded: false,
+};
+
+/// Turn texts into vectors
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A sentence-transformers folder says itself how its vectors are made; the options override it. Lines of
+plain output hold the numbers of one vector, parted by blanks; a terminal shows the start of each.
+
+Examples:
+  bert embed --model sentence-transformers/all-MiniLM-L6-v2 \"A man is eating food.\" --json
+  bert embed --model path/to/bert --pooling cls --normalize --input texts.jsonl --jsonl -o vectors.jsonl")]
+pub struct EmbedCommand {
+    /// Texts; `-` reads lines from stdin
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How vectors are made.
+#[derive(Args, Debug)]
+pub struct RecipeArgs {
+    /// How hidden states become one vector; as the model's folder says, else their mean
+    #[arg(long, value_name = "POOLING", value_enum)]
+    pooling: Option<Pooling>,
+
+    /// Scale vectors to length 1, or not; as the model's folder says, if not given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    normalize: Option<bool>,
+
+    /// The longest text in tokens; longer ones are cut
+    #[arg(long, value_name = "TOKENS", value_parser = positive, allow_negative_numbers = true)]
+    max_length: Option<usize>,
+
+    /// Put this before each text, such as "query: "
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Pooling {
+    /// The mean over all tokens
+    Mean,
+    /// The first token, [CLS]
+    Cls,
+    /// The largest value of each feature
+    Max,
+    /// The sum over the root of the length
+    MeanSqrtLen,
+}
+
+impl From<Pooling> for CorePooling {
+    fn from(pooling: Pooling) -> Self {
+        match pooling {
+            Pooling::Mean => Self::Mean,
+            Pooling::Cls => Self::Cls,
+            Pooling::Max => Self::Max,
+            Pooling::MeanSqrtLen => Self::MeanSqrtLen,
+        }
+    }
+}
+
+impl RecipeArgs {
+    /// Loads a model that makes vectors so.
+    ///
+    /// # Errors
+    /// What is wrong with the model, the device, or the options.
+    pub fn load(self, talk: &Talk, model: &ModelArgs) -> Result<Embedding> {
+        let options = EmbeddingOptions {
+            pooling: self.pooling.map(|pooling| vec![pooling.into()]),
+            normalize: self.normalize,
+            max_length: self.max_length,
+            prompt: self.prompt,
+        };
+        model.load(talk, &NEED, |files, device, precision| {
+            Embedding::from_pretrained(files, device, precision)?.with_options(options)
+        })
+    }
+}
+
+impl EmbedCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let inputs = Inputs::texts(&self.input, self.texts)?;
+        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let task = self.recipe.load(talk, &self.model)?;
+        answer_all(
+            talk,
+            inputs,
+            sink,
+            &task,
+            |texts| texts[0].clone(),
+            |mut texts, answer| Embedded { text: texts.swap_remove(0), answer },
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Embedded {
+    text: String,
+    #[serde(flatten)]
+    answer: TextEmbedding,
+}
+
+impl Record for Embedded {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        let numbers = (0..self.answer.vector.len()).map(|index| format!("v{index}").into());
+        std::iter::once("text".into()).chain(numbers).collect()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let numbers = self.answer.vector.iter().map(ToString::to_string);
+        vec![std::iter::once(self.text.clone()).chain(numbers).collect()]
+    }
+
+    fn cut(&self) -> Option<usize> {
+        self.answer.truncated.as_ref().map(|range| range.start)
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        let vector = &self.answer.vector;
+        if !look.terminal {
+            let numbers: Vec<String> = vector.iter().map(ToString::to_string).collect();
+            return writeln!(page, "{}", numbers.join(" "));
+        }
+        if page.many {
+            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+        }
+        let start: Vec<String> = vector.iter().take(64).map(|x| format!("{x:.4}")).collect();
+        let size = format!("  {} numbers  ", vector.len());
+        let start = start.join(" ");
+        let start = shorten(&start, look.width.saturating_sub(size.len()));
+        writeln!(page, "{}{start}", look.paint(style::VALUE, size))
+    }
+}

@@ -1,0 +1,276 @@
+//! `bert info`: what a model is, and what it would run on.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use bert_core::ModelConfig;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::graph::Head;
+use bert_tasks::Pretrained;
+use clap::Args;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::error::{Error, Result, describe};
+use crate::model::{DeviceArgs, Need, SourceArgs};
+use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::style::{self, Look, bytes, thousands, visible};
+use crate::talk::Talk;
+
+const NEED: Need = Need { kind: "a model", example: "google-bert/bert-base-uncased", embedded: true };
+
+/// Show what a model is: its shape, its heads, its tokenizer, and what is wrong with it
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
+cannot be loaded; what is known of it is shown all the same.
+
+Examples:
+  bert info
+  bert info --model sentence-transformers/all-MiniLM-L6-v2 --json")]
+pub struct InfoCommand {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl InfoCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let mut sink = Sink::open(&self.output, false, talk)?;
+        let files = self.source.open(talk, &NEED)?;
+        let device = self.device.open()?;
+        let head = main_head(files.config(), files.checkpoint());
+        // Loading shows whether the tensors fit the configuration, and which of them are of no use.
+        let loaded = files.load(head, &device, self.device.precision);
+        let error = loaded.as_ref().err().map(|error| describe(error));
+        let info = Info::new(&files, device.to_string(), self.device.precision.to_string(), error);
+        sink.write(None, &info)?;
+        sink.finish()?;
+        match loaded {
+            Ok(_) => Ok(Outcome::Done),
+            Err(source) => Err(Error::Load { need: &NEED, source: Box::new(source) }),
+        }
+    }
+}
+
+/// The head that uses most of the checkpoint.
+fn main_head(config: &ModelConfig, checkpoint: &Checkpoint) -> Head {
+    let masked_lm = checkpoint.contains("cls.predictions.transform.dense.weight");
+    let next_sentence = checkpoint.contains("cls.seq_relationship.weight");
+    match config.head() {
+        // A checkpoint of another class has the heads that its tensors show.
+        None | Some(Head::PreTraining) => match (masked_lm, next_sentence) {
+            (true, true) => Head::PreTraining,
+            (true, false) => Head::MaskedLm,
+            (false, true) => Head::NextSentence,
+            (false, false) => Head::None,
+        },
+        Some(head) => head,
+    }
+}
+
+/// The heads that the tensors show, with the commands that they serve.
+fn heads(config: &ModelConfig, checkpoint: &Checkpoint) -> Vec<&'static str> {
+    let classifier = match config.head() {
+        Some(Head::TokenClassification) => "token classification",
+        Some(Head::MultipleChoice) => "multiple choice",
+        _ => "sequence classification",
+    };
+    [
+        ("pooler.dense.weight", "pooler"),
+        ("cls.predictions.transform.dense.weight", "masked language modelling"),
+        ("cls.seq_relationship.weight", "next sentence prediction"),
+        ("classifier.weight", classifier),
+        ("qa_outputs.weight", "question answering"),
+    ]
+    .into_iter()
+    .filter(|(tensor, _)| checkpoint.contains(tensor))
+    .map(|(_, head)| head)
+    .collect()
+}
+
+#[derive(Serialize)]
+struct Info {
+    model: String,
+    model_type: String,
+    /// The layout that the names of the tensors show.
+    family: String,
+    architectures: Vec<String>,
+    shape: Shape,
+    parameters: u64,
+    /// Bytes of all tensors as they are stored.
+    size: u64,
+    /// Count of numbers by their kind.
+    dtypes: BTreeMap<String, u64>,
+    heads: Vec<&'static str>,
+    labels: Vec<String>,
+    tokenizer: TokenizerFacts,
+    unused_tensors: Vec<String>,
+    /// Count of numbers that are infinite or not a number, by tensor.
+    non_finite: BTreeMap<String, usize>,
+    device: String,
+    precision: String,
+    /// Why it cannot be loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shape {
+    layers: usize,
+    hidden_size: usize,
+    attention_heads: usize,
+    intermediate_size: usize,
+    activation: String,
+    max_positions: usize,
+    token_types: usize,
+    vocab_size: usize,
+    layer_norm_eps: f64,
+}
+
+#[derive(Serialize)]
+struct TokenizerFacts {
+    vocab_size: usize,
+    max_length: Option<usize>,
+    special: BTreeMap<&'static str, String>,
+}
+
+impl Info {
+    fn new(files: &Pretrained, device: String, precision: String, error: Option<String>) -> Self {
+        let (config, checkpoint) = (files.config(), files.checkpoint());
+        let (mut parameters, mut size) = (0, 0);
+        let mut dtypes = BTreeMap::new();
+        for tensor in checkpoint.tensors() {
+            let count = tensor.shape.iter().product::<usize>() as u64;
+            parameters += count;
+            size += (count * tensor.dtype.bits() as u64).div_ceil(8);
+            *dtypes.entry(tensor.dtype.to_string()).or_default() += count;
+        }
+        let heads = heads(config, checkpoint);
+        // Configurations without labels get two by default, which mean nothing without a classifier.
+        let labelled = heads.iter().any(|head| head.ends_with("classification"));
+        let tokenizer = files.tokenizer();
+        let special = tokenizer.special();
+        let roles = [
+            ("cls", Some(special.cls)),
+            ("sep", Some(special.sep)),
+            ("unk", special.unk),
+            ("pad", special.pad),
+            ("mask", special.mask),
+        ];
+        let token = |(role, id): (_, Option<u32>)| Some((role, tokenizer.id_to_token(id?)?));
+        Self {
+            model: files.source().to_string(),
+            model_type: config.model_type.to_string(),
+            family: checkpoint.family().to_string(),
+            architectures: config.architectures.clone(),
+            shape: Shape {
+                layers: config.num_hidden_layers,
+                hidden_size: config.hidden_size,
+                attention_heads: config.num_attention_heads,
+                intermediate_size: config.intermediate_size,
+                activation: format!("{:?}", config.hidden_act),
+                max_positions: config.max_position_embeddings,
+                token_types: config.type_vocab_size,
+                vocab_size: config.vocab_size,
+                layer_norm_eps: config.layer_norm_eps,
+            },
+            parameters,
+            size,
+            dtypes,
+            labels: if labelled { config.labels.clone() } else { vec![] },
+            heads,
+            tokenizer: TokenizerFacts {
+                vocab_size: tokenizer.vocab_size(),
+                max_length: tokenizer.max_length(),
+                special: roles.into_iter().filter_map(token).collect(),
+            },
+            unused_tensors: checkpoint.unused().iter().map(|tensor| tensor.stored_name.to_owned()).collect(),
+            non_finite: checkpoint
+                .non_finite()
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+            device,
+            precision,
+            error,
+        }
+    }
+
+    /// The facts in words, for people.
+    fn facts(&self, look: Look) -> Vec<(&'static str, String)> {
+        let shape = &self.shape;
+        let dtypes = self.dtypes.keys().cloned().collect::<Vec<_>>().join(" ");
+        let special = self.tokenizer.special.values().cloned().collect::<Vec<_>>().join(" ");
+        let max_length =
+            self.tokenizer.max_length.map_or("no limit".to_owned(), |length| format!("{length} at most"));
+        let none = || "none".to_owned();
+        let join = |names: &[String]| match names {
+            [] => none(),
+            _ => names.join(", "),
+        };
+        let mut facts = vec![
+            ("model", self.model.clone()),
+            ("type", format!("{}, tensors named as in {}", self.model_type, self.family)),
+            ("class", join(&self.architectures)),
+            (
+                "layers",
+                format!(
+                    "{} of {} with {} heads, feed-forward {}, {}",
+                    shape.layers,
+                    shape.hidden_size,
+                    shape.attention_heads,
+                    shape.intermediate_size,
+                    shape.activation
+                ),
+            ),
+            ("positions", format!("{}, {} token types", shape.max_positions, shape.token_types)),
+            ("parameters", format!("{} as {dtypes}, {}", thousands(self.parameters), bytes(self.size))),
+            ("heads", if self.heads.is_empty() { none() } else { self.heads.join(", ") }),
+        ];
+        if !self.labels.is_empty() {
+            facts.push(("labels", join(&self.labels)));
+        }
+        facts.extend([
+            (
+                "tokenizer",
+                format!("{} tokens, {max_length}, {special}", thousands(self.tokenizer.vocab_size as u64)),
+            ),
+            ("unused", join(&self.unused_tensors)),
+            ("device", self.device.clone()),
+            ("precision", self.precision.clone()),
+        ]);
+        if !self.non_finite.is_empty() {
+            let list: Vec<_> =
+                self.non_finite.iter().map(|(name, count)| format!("{count} in {name}")).collect();
+            facts.push(("not finite", look.paint(style::BAD, list.join(", ")).to_string()));
+        }
+        if let Some(error) = &self.error {
+            facts.push(("error", look.paint(style::BAD, visible(error)).to_string()));
+        }
+        facts
+    }
+}
+
+impl Record for Info {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        vec!["fact".into(), "value".into()]
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let plain = Look { color: false, terminal: false, width: 80 };
+        self.facts(plain).into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        for (name, value) in self.facts(look) {
+            writeln!(page, "{:<11} {value}", look.paint(style::STRONG, name))?;
+        }
+        Ok(())
+    }
+}

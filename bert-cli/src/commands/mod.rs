@@ -1,0 +1,61 @@
+//! One file a command.
+
+mod completions;
+mod devices;
+mod embed;
+mod features;
+mod fill_mask;
+mod info;
+#[cfg(feature = "hub")]
+mod models;
+mod next_sentence;
+mod sentiment;
+mod similarity;
+mod tokenize;
+
+use clap::Subcommand;
+
+use crate::Outcome;
+use crate::error::Result;
+use crate::talk::Talk;
+
+/// The commands. Their order here is their order in the help.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    FillMask(fill_mask::FillMaskCommand),
+    NextSentence(next_sentence::NextSentenceCommand),
+    #[command(visible_alias = "classify")]
+    Sentiment(sentiment::SentimentCommand),
+    Embed(embed::EmbedCommand),
+    Similarity(similarity::SimilarityCommand),
+    Features(features::FeaturesCommand),
+    Tokenize(tokenize::TokenizeCommand),
+    Info(info::InfoCommand),
+    #[cfg(feature = "hub")]
+    Models(models::ModelsCommand),
+    Devices(devices::DevicesCommand),
+    Completions(completions::CompletionsCommand),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever ended it early.
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        match self {
+            Self::FillMask(command) => command.run(talk),
+            Self::NextSentence(command) => command.run(talk),
+            Self::Sentiment(command) => command.run(talk),
+            Self::Embed(command) => command.run(talk),
+            Self::Similarity(command) => command.run(talk),
+            Self::Features(command) => command.run(talk),
+            Self::Tokenize(command) => command.run(talk),
+            Self::Info(command) => command.run(talk),
+            #[cfg(feature = "hub")]
+            Self::Models(command) => command.run(talk),
+            Self::Devices(command) => command.run(talk),
+            Self::Completions(command) => command.run(talk),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `bert next-sentence`: whether one text follows another.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use bert_tasks::NextSentence;
+use bert_tasks::next_sentence::{NextSentenceAnswer, TextPair};
+use clap::Args;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::batch::answer_all;
+use crate::error::Result;
+use crate::input::{InputArgs, Inputs};
+use crate::model::{ModelArgs, Need};
+use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::style::{self, bar, visible};
+use crate::talk::Talk;
+
+const NEED: Need = Need {
+    kind: "a BERT with a next-sentence head, as they are pre-trained",
+    example: "google-bert/bert-base-uncased",
+    embedded: false,
+};
+
+/// Tell whether the second text follows the first
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  bert next-sentence --model google-bert/bert-base-uncased \\
+      \"He opened the door.\" \"The room was empty.\"
+  bert next-sentence --model path/to/bert --input pairs.csv --column before --column after --csv
+  if bert next-sentence --exit-code -q -o /dev/null \"$A\" \"$B\"; then echo \"B follows A\"; fi
+
+A line of a .txt file holds both texts, parted by a tab; JSONL and CSV have them in first and second.")]
+pub struct NextSentenceCommand {
+    /// The two texts, each in quotes; `-` reads lines from stdin
+    #[arg(value_names = ["FIRST", "SECOND"], num_args = 1..=2)]
+    texts: Vec<String>,
+
+    /// Exit with status 1 if the second text does not follow (of several pairs: if any does not)
+    #[arg(long)]
+    exit_code: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl NextSentenceCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let inputs = Inputs::pairs(&self.input, ["first", "second"], self.texts)?;
+        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let task = self.model.load(talk, &NEED, NextSentence::from_pretrained)?;
+        let mut all_follow = true;
+        let pair = |texts: Vec<String>| {
+            let [first, second] = texts.try_into().expect("the input has pairs");
+            TextPair { first, second }
+        };
+        let outcome = answer_all(
+            talk,
+            inputs,
+            sink,
+            &task,
+            |texts| pair(texts.to_vec()),
+            |texts, answer| {
+                let judged = Judged { pair: pair(texts), follows: answer.is_next >= 0.5, answer };
+                all_follow &= judged.follows;
+                judged
+            },
+        )?;
+        Ok(match outcome {
+            Outcome::Done if self.exit_code && !all_follow => Outcome::Negative,
+            outcome => outcome,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Judged {
+    #[serde(flatten)]
+    pair: TextPair,
+    follows: bool,
+    #[serde(flatten)]
+    answer: NextSentenceAnswer,
+}
+
+impl Record for Judged {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        ["first", "second", "follows", "is_next"].map(Cow::Borrowed).to_vec()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let Self { pair, follows, answer } = self;
+        vec![vec![pair.first.clone(), pair.second.clone(), follows.to_string(), answer.is_next.to_string()]]
+    }
+
+    fn cut(&self) -> Option<usize> {
+        self.answer.truncated.iter().flatten().map(|range| range.start).next()
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        let (style, verdict) = match self.follows {
+            true => (style::GOOD, "follows"),
+            false => (style::BAD, "does not follow"),
+        };
+        write!(page, "{:.4}  {:<15}", self.answer.is_next, look.paint(style, verdict))?;
+        if look.terminal {
+            write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.answer.is_next, 24)))?;
+        }
+        if page.many {
+            write!(page, "  {}  {}", visible(&self.pair.first), visible(&self.pair.second))?;
+        }
+        writeln!(page)
+    }
+}

@@ -1,0 +1,160 @@
+//! `bert sentiment`, also `bert classify`: the labels of a text.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use bert_core::config::ProblemType;
+use bert_tasks::TextClassification;
+use bert_tasks::text_classification::{Classification, Text, TextClassificationOptions};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::batch::answer_all;
+use crate::cli::positive;
+use crate::error::Result;
+use crate::input::{InputArgs, Inputs};
+use crate::model::{ModelArgs, Need};
+use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::style::{self, bar, visible};
+use crate::talk::Talk;
+
+const NEED: Need = Need {
+    kind: "a sequence classifier",
+    example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    embedded: false,
+};
+
+/// Label texts with what a classifier was trained for, such as their sentiment
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  bert sentiment --model distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
+      \"A gorgeous, witty, seductive movie.\"
+  bert classify --model path/to/entailment-model --pair \"A man sleeps.\" \"A person is awake.\"
+  bert classify --model path/to/topics --input texts.csv --column body --top-k 1 --csv")]
+pub struct SentimentCommand {
+    /// Texts; `-` reads lines from stdin
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+
+    /// Take two texts at a time, for a classifier of pairs: fields first and second in JSONL and CSV
+    #[arg(long)]
+    pair: bool,
+
+    /// How many labels to show for each text, best first; all, if not given
+    #[arg(short = 'k', long, value_name = "COUNT", value_parser = positive, allow_negative_numbers = true)]
+    top_k: Option<usize>,
+
+    /// What the scores mean, if the model's configuration does not say it right
+    #[arg(long, value_name = "KIND", value_enum)]
+    scores: Option<Scores>,
+
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scores {
+    /// One label out of several: probabilities that sum to 1
+    Single,
+    /// Any number of labels: a probability for each
+    Multi,
+    /// Numbers as they are
+    Regression,
+}
+
+impl From<Scores> for ProblemType {
+    fn from(scores: Scores) -> Self {
+        match scores {
+            Scores::Single => Self::SingleLabelClassification,
+            Scores::Multi => Self::MultiLabelClassification,
+            Scores::Regression => Self::Regression,
+        }
+    }
+}
+
+impl SentimentCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let inputs = match self.pair {
+            true => Inputs::pairs(&self.input, ["first", "second"], self.texts)?,
+            false => Inputs::texts(&self.input, self.texts)?,
+        };
+        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let options =
+            TextClassificationOptions { top_k: self.top_k, problem_type: self.scores.map(Into::into) };
+        let task = self.model.load(talk, &NEED, |files, device, precision| {
+            TextClassification::from_pretrained(files, device, precision)?.with_options(options)
+        })?;
+        let probabilities = task.problem_type() != ProblemType::Regression;
+        answer_all(
+            talk,
+            inputs,
+            sink,
+            &task,
+            |texts| Text { text: texts[0].clone(), pair: texts.get(1).cloned() },
+            |texts, answer| {
+                let mut texts = texts.into_iter();
+                let (text, pair) = (texts.next().unwrap_or_default(), texts.next());
+                Labelled { text, pair, answer, probabilities }
+            },
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Labelled {
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pair: Option<String>,
+    #[serde(flatten)]
+    answer: Classification,
+    #[serde(skip)]
+    probabilities: bool,
+}
+
+impl Record for Labelled {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        let pair = self.pair.iter().map(|_| "pair");
+        ["text"].into_iter().chain(pair).chain(["label", "score"]).map(Cow::Borrowed).collect()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |score: &bert_tasks::text_classification::LabelScore| {
+            let mut row = vec![self.text.clone()];
+            row.extend(self.pair.clone());
+            row.extend([score.label.clone(), score.score.to_string()]);
+            row
+        };
+        self.answer.scores.iter().map(row).collect()
+    }
+
+    fn cut(&self) -> Option<usize> {
+        self.answer.truncated.iter().flatten().map(|range| range.start).next()
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        if page.many {
+            write!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+            if let Some(pair) = &self.pair {
+                write!(page, "  {}", look.paint(style::STRONG, visible(pair)))?;
+            }
+            writeln!(page)?;
+        }
+        page.table(|table| {
+            for label in &self.answer.scores {
+                write!(table, "  {}\t{:.4}", visible(&label.label), label.score)?;
+                if look.terminal && self.probabilities {
+                    write!(table, "\t{}", look.paint(style::VALUE, bar(label.score, 24)))?;
+                }
+                writeln!(table)?;
+            }
+            Ok(())
+        })
+    }
+}

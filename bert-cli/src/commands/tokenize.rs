@@ -1,0 +1,143 @@
+//! `bert tokenize`: what a model sees of a text.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use bert_tasks::tokenizer::Tokenizer;
+use clap::Args;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::batch::{Answerer, answer_all};
+use crate::error::Result;
+use crate::input::{InputArgs, Inputs};
+use crate::model::{Need, SourceArgs};
+use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::style::{self, visible};
+use crate::talk::Talk;
+
+const NEED: Need =
+    Need { kind: "a model with a tokenizer", example: "google-bert/bert-base-uncased", embedded: true };
+
+/// Show the tokens of texts: their ids, and the bytes of the text that each one stands for
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  bert tokenize \"Unbelievable cafés\"
+  bert tokenize --model google-bert/bert-base-chinese --no-special \"今天天气很好\" --json
+  bert tokenize --input texts.txt --csv --output tokens.csv")]
+pub struct TokenizeCommand {
+    /// Texts; `-` reads lines from stdin
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+
+    /// Leave out the tokens that are put around a text, such as [CLS] and [SEP]
+    #[arg(long)]
+    no_special: bool,
+
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl TokenizeCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let inputs = Inputs::texts(&self.input, self.texts)?;
+        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let tokenizer = self.source.open_tokenizer(talk, &NEED)?;
+        let task = Tokenize { tokenizer, special: !self.no_special };
+        answer_all(
+            talk,
+            inputs,
+            sink,
+            &task,
+            |texts| texts[0].clone(),
+            |mut texts, tokens| Tokenized { text: texts.swap_remove(0), tokens },
+        )
+    }
+}
+
+struct Tokenize {
+    tokenizer: Tokenizer,
+    special: bool,
+}
+
+impl Answerer for Tokenize {
+    type Input = String;
+    type Answer = Vec<Token>;
+
+    fn answers<'a>(
+        &'a self,
+        inputs: impl Iterator<Item = String> + 'a,
+    ) -> impl Iterator<Item = bert_tasks::Result<Vec<Token>>> + 'a {
+        inputs.map(|text| {
+            let encoded = match self.special {
+                true => self.tokenizer.encode(&text)?,
+                false => self.tokenizer.encode_without_special(&text)?,
+            };
+            let token = |(&id, range): (&u32, Option<std::ops::Range<usize>>)| Token {
+                id,
+                token: self.tokenizer.id_to_token(id).unwrap_or_default(),
+                start: range.as_ref().map(|range| range.start),
+                end: range.as_ref().map(|range| range.end),
+            };
+            let ranges = encoded.sources.iter().map(|source| source.map(|source| source.range()));
+            Ok(encoded.ids.iter().zip(ranges).map(token).collect())
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Tokenized {
+    text: String,
+    tokens: Vec<Token>,
+}
+
+/// A token, and its bytes in the text if it stands there.
+#[derive(Serialize)]
+struct Token {
+    id: u32,
+    token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<usize>,
+}
+
+impl Record for Tokenized {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        ["id", "token", "start", "end"].map(Cow::Borrowed).to_vec()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let place = |at: Option<usize>| at.map(|at| at.to_string()).unwrap_or_default();
+        let row = |token: &Token| {
+            vec![token.id.to_string(), token.token.clone(), place(token.start), place(token.end)]
+        };
+        self.tokens.iter().map(row).collect()
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        if page.many {
+            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+        }
+        page.table(|table| {
+            for token in &self.tokens {
+                let word = visible(&token.token);
+                match (token.start, token.end) {
+                    (Some(start), Some(end)) => {
+                        let source = visible(&self.text[start..end]);
+                        let source = look.paint(style::VALUE, source);
+                        writeln!(table, "  {}\t{word}\t{start}..{end}\t{source}", token.id)?;
+                    }
+                    _ => writeln!(table, "  {}\t{}\t\t", token.id, look.paint(style::FAINT, word))?,
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! The one error type of the command: what was asked, what was found, what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::model::Need;
+
+/// Shorthand for a result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that ends a command early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The reader of our standard output went away, which is its right.
+    #[error("the reader of stdout is gone")]
+    ClosedPipe,
+
+    /// A model, a device or a text.
+    #[error(transparent)]
+    Tasks(#[from] bert_tasks::Error),
+    /// A command without a model that has no default.
+    #[error("this command needs {}: name one with --model FOLDER or --model OWNER/NAME", need.kind)]
+    NoModel {
+        /// What it needs.
+        need: &'static Need,
+    },
+    /// A model that the command cannot use.
+    #[error("cannot use this model")]
+    Load {
+        /// What it should have been.
+        need: &'static Need,
+        /// What is wrong with it.
+        source: Box<bert_tasks::Error>,
+    },
+    /// A name that is no folder, and that the hub does not give.
+    #[cfg(feature = "hub")]
+    #[error("there is no folder {name:?}, and no such model from the hub")]
+    NeitherFolderNorHub {
+        /// The name.
+        name: String,
+        /// What the hub said.
+        source: Box<bert_tasks::hub::HubError>,
+    },
+    /// The hub, or its cache.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] bert_tasks::hub::HubError),
+
+    /// A model that has not been downloaded.
+    #[cfg(feature = "hub")]
+    #[error("no whole copy of {id} (revision {revision}) in the cache; get it with: bert models pull {id}")]
+    NotCached {
+        /// The model.
+        id: String,
+        /// The branch, tag or commit.
+        revision: String,
+    },
+
+    /// A command for texts, without one.
+    #[error("no text given")]
+    NoText,
+    /// An input without a single line.
+    #[error("{name} holds no text: it is empty")]
+    EmptyInput {
+        /// The input.
+        name: String,
+    },
+    /// Texts that do not hold the word in question.
+    #[error("the word {word:?} is in none of the texts")]
+    WordNotFound {
+        /// The word.
+        word: String,
+    },
+    /// Arguments that are not one text and its other text.
+    #[error("expected two texts, {} and {}; found {found}", names[0], names[1])]
+    NotAPair {
+        /// What the two texts are.
+        names: [&'static str; 2],
+        /// How many there are.
+        found: usize,
+    },
+    /// Texts as arguments and from a file.
+    #[error("texts were given as arguments and by --input {}; choose one", path.display())]
+    TwoSources {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An option about files, without a file.
+    #[error("{option} has no meaning without a JSONL or CSV input")]
+    NeedsFile {
+        /// The option.
+        option: &'static str,
+    },
+    /// More or fewer `--column`s than texts.
+    #[error(
+        "this command takes {expected} text(s) at a time, so it needs --column {expected} time(s), not {found}"
+    )]
+    ColumnCount {
+        /// How many texts make an input.
+        expected: usize,
+        /// How many columns were given.
+        found: usize,
+    },
+
+    /// A file that cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder in the place of a file.
+    #[error("{} is a folder, not a file", path.display())]
+    IsFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An input that stops in the middle.
+    #[error("cannot read {name}")]
+    Read {
+        /// The input.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An input in another encoding.
+    #[error("{name} is UTF-16; save it as UTF-8")]
+    Utf16 {
+        /// The input.
+        name: String,
+    },
+    /// A CSV file without the column, or with two of that name.
+    #[error(
+        "{name} has {} column {column:?}; its columns are {}",
+        if *twice { "more than one" } else { "no" },
+        crate::input::list(found)
+    )]
+    Column {
+        /// The file.
+        name: String,
+        /// The column that was looked for.
+        column: String,
+        /// Whether it is there more than once.
+        twice: bool,
+        /// The columns that are there.
+        found: Vec<String>,
+    },
+
+    /// A result that cannot be written.
+    #[error("cannot write {name}")]
+    Write {
+        /// The file, or `stdout`.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Results that cannot be put in a CSV file or a JSON document.
+    #[error("cannot write the result as {format}")]
+    Format {
+        /// The format.
+        format: &'static str,
+        /// What the writer said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// What the user may do, where the message does not say it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoModel { need } => {
+                format!("for example --model {}; BERT_MODEL sets it for good", need.example)
+            }
+            Self::Load { need, source } if is_wrong_head(source) => {
+                format!("this command needs {}, for example --model {}", need.kind, need.example)
+            }
+            Self::NoText => "give texts as arguments, `-` for lines of stdin, or --input FILE".to_owned(),
+            Self::NotAPair { .. } => {
+                "put each text in quotes; for many pairs there is --input FILE".to_owned()
+            }
+            Self::Column { .. } | Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
+            Self::IsFolder { .. } => {
+                "give a file; several can be joined: cat FOLDER/*.txt | bert … -".to_owned()
+            }
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "free some space, or write elsewhere with --output FILE".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn is_wrong_head(error: &bert_tasks::Error) -> bool {
+    matches!(error, bert_tasks::Error::Core(bert_core::Error::WrongHead { .. }))
+}
+
+/// An error with its causes, in one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some libraries put the cause into their message too.
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = error.source();
+    }
+    message
+}

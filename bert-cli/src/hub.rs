@@ -1,0 +1,72 @@
+//! Models from the hub, with progress on the screen.
+
+use std::path::PathBuf;
+
+use bert_tasks::hub::{Hub, HubError, Progress, Settings};
+use indicatif::ProgressBar;
+
+use crate::error::describe;
+use crate::model::HubArgs;
+use crate::style;
+use crate::talk::Talk;
+
+/// The hub as the environment and the options have it.
+///
+/// # Errors
+/// Settings that contradict themselves.
+pub fn open(args: &HubArgs) -> Result<Hub, HubError> {
+    let mut settings = Settings::from_env()?;
+    settings.offline |= args.offline;
+    Hub::new(settings)
+}
+
+/// The folder of a model, downloaded unless the cache has it.
+///
+/// # Errors
+/// What the hub says.
+pub fn snapshot(talk: &Talk, args: &HubArgs, name: &str) -> Result<PathBuf, HubError> {
+    let id = name.parse()?;
+    let mut downloads = Downloads::new(talk);
+    let snapshot = open(args)?.snapshot(&id, &args.revision, |progress| downloads.report(progress))?;
+    drop(downloads);
+    if let Some(error) = &snapshot.fallback {
+        talk.warning(format_args!("the cached copy of {id} is used: {}", describe(error)));
+    }
+    Ok(snapshot.path)
+}
+
+/// What is shown of downloads: a bar on a terminal, a line for each file elsewhere.
+pub struct Downloads<'a> {
+    talk: &'a Talk,
+    file: String,
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> Downloads<'a> {
+    /// Nothing so far.
+    pub fn new(talk: &'a Talk) -> Self {
+        Self { talk, file: String::new(), bar: None }
+    }
+
+    /// Shows how far a file is.
+    pub fn report(&mut self, progress: Progress<'_>) {
+        if self.file != progress.file {
+            self.talk.end_bar();
+            progress.file.clone_into(&mut self.file);
+            self.bar = self.talk.byte_bar(progress.file, progress.total_bytes);
+            if self.bar.is_none() {
+                let size = style::bytes(progress.total_bytes);
+                self.talk.notice(format_args!("downloading {} ({size})", progress.file));
+            }
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(progress.done_bytes);
+        }
+    }
+}
+
+impl Drop for Downloads<'_> {
+    fn drop(&mut self) {
+        self.talk.end_bar();
+    }
+}

@@ -1,0 +1,164 @@
+//! Lines of a source, one at a time.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::record::{RecordError, decode};
+use super::{Error, MAX_RECORD, Result};
+
+/// The mark that some editors put in front of UTF-8.
+pub const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What a pipe holds, so that all that another program has written comes in one read.
+const BUFFER: usize = 64 << 10;
+
+/// The lines of a source, without their ends. The last line may lack one.
+pub struct Lines {
+    name: String,
+    source: BufReader<Box<dyn Read>>,
+    number: u64,
+    offset: u64,
+    lossy: bool,
+}
+
+impl Lines {
+    /// The lines of a source, from its start; `name` is for messages. Nothing is read yet.
+    pub fn new(name: &str, source: Box<dyn Read>, lossy: bool) -> Self {
+        let source = BufReader::with_capacity(BUFFER, source);
+        Self { name: name.to_owned(), source, number: 0, offset: 0, lossy }
+    }
+
+    /// The number of the line that [`next`](Self::next) returned, counted from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many bytes have been read.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether a whole line is there already.
+    pub fn ready(&self) -> bool {
+        self.source.buffer().contains(&b'\n')
+    }
+
+    /// The next line; `None` at the end of the source.
+    ///
+    /// # Errors
+    /// The outer error is the source's and ends it: it cannot be read, or is UTF-16. The inner one is of
+    /// this line.
+    pub fn next(&mut self) -> Result<Option<Result<String, RecordError>>> {
+        if self.offset == 0 {
+            self.fill()?;
+            check_encoding(&self.name, self.source.buffer())?;
+            if self.source.buffer().starts_with(BOM) {
+                self.consume(BOM.len());
+            }
+        }
+        let mut line = vec![];
+        let mut too_long = false;
+        let mut any = false;
+        loop {
+            let part = self.fill()?;
+            if part.is_empty() {
+                break;
+            }
+            any = true;
+            let end = part.iter().position(|&byte| byte == b'\n');
+            let content = &part[..end.unwrap_or(part.len())];
+            // The rest of a line that is too long is passed over.
+            if line.len() + content.len() > MAX_RECORD {
+                too_long = true;
+                line = vec![];
+            } else if !too_long {
+                line.extend_from_slice(content);
+            }
+            let used = end.map_or(part.len(), |end| end + 1);
+            self.consume(used);
+            if end.is_some() {
+                break;
+            }
+        }
+        if !any {
+            return Ok(None);
+        }
+        self.number += 1;
+        if too_long {
+            return Ok(Some(Err(RecordError::TooLong { limit: MAX_RECORD })));
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(Some(decode(line, self.lossy)))
+    }
+
+    fn fill(&mut self) -> Result<&[u8]> {
+        loop {
+            match self.source.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Read { name: self.name.clone(), source }),
+                // What it returned is borrowed for too long to be returned from a loop.
+                Ok(_) => return Ok(self.source.buffer()),
+            }
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.source.consume(count);
+        self.offset += count as u64;
+    }
+}
+
+/// UTF-16 is no error of one line: every line after the first would be read as text with NULs in it.
+///
+/// # Errors
+/// [`Error::Utf16`]
+pub fn check_encoding(name: &str, start: &[u8]) -> Result<()> {
+    match start {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(Error::Utf16 { name: name.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives its chunks one read at a time, as a pipe does.
+    struct Pipe(Vec<&'static [u8]>);
+
+    impl Read for Pipe {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            let chunk = self.0.remove(0);
+            buffer[..chunk.len()].copy_from_slice(chunk);
+            Ok(chunk.len())
+        }
+    }
+
+    #[test]
+    fn a_line_is_ready_when_all_of_it_is_there() {
+        let pipe = Pipe(vec![b"one\ntwo\nthr", b"ee\nfour"]);
+        let mut lines = Lines::new("pipe", Box::new(pipe), false);
+        let mut found = vec![];
+        loop {
+            let ready = lines.ready();
+            let Some(line) = lines.next().unwrap() else { break };
+            found.push((ready, line.unwrap()));
+        }
+        let expected = [(false, "one"), (true, "two"), (false, "three"), (false, "four")];
+        assert_eq!(found, expected.map(|(ready, line)| (ready, line.to_owned())));
+    }
+
+    #[test]
+    fn a_line_too_long_is_passed_over() {
+        let source = io::repeat(b'x').take(MAX_RECORD as u64 + 1).chain(&b"\nnext\n"[..]);
+        let mut lines = Lines::new("long", Box::new(source), false);
+        assert!(matches!(lines.next().unwrap(), Some(Err(RecordError::TooLong { .. }))));
+        assert_eq!(lines.next().unwrap().unwrap().unwrap(), "next");
+        assert_eq!(lines.number(), 2);
+        assert!(lines.next().unwrap().is_none());
+    }
+}

@@ -1,0 +1,194 @@
+//! Which model, and where it runs.
+
+use clap::{Args, ValueHint};
+
+use bert_core::ops::Precision;
+use bert_tasks::tokenizer::Tokenizer;
+use bert_tasks::{Device, DeviceOptions, EmbeddedModel, ModelSource, Pretrained};
+
+use crate::error::{Error, Result};
+use crate::talk::Talk;
+
+/// The model that is part of this command.
+#[cfg(feature = "embedded-model")]
+const EMBEDDED: Option<EmbeddedModel> = Some(EmbeddedModel {
+    name: "english-mlm",
+    config: include_str!("../models/english-mlm/config.json"),
+    vocab: include_str!("../models/english-mlm/vocab.txt"),
+    tokenizer_config: include_str!("../models/english-mlm/tokenizer_config.json"),
+    weights: include_bytes!("../models/english-mlm/model.safetensors"),
+});
+#[cfg(not(feature = "embedded-model"))]
+const EMBEDDED: Option<EmbeddedModel> = None;
+
+/// What a command asks of its model.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// The kind of model, in words.
+    pub kind: &'static str,
+    /// A model of that kind on the hub.
+    pub example: &'static str,
+    /// Whether the embedded model is one.
+    pub embedded: bool,
+}
+
+/// Which model.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Model")]
+pub struct SourceArgs {
+    /// A folder with config.json, weights and tokenizer, or the name of a model on the Hugging Face hub
+    #[arg(short, long, value_name = "FOLDER|NAME", env = "BERT_MODEL", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    pub model: Option<String>,
+
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    pub hub: HubArgs,
+}
+
+/// How models come from the hub.
+#[cfg(feature = "hub")]
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Model")]
+pub struct HubArgs {
+    /// The branch, tag or commit of a model on the hub
+    #[arg(long, value_name = "REVISION", default_value = bert_tasks::hub::DEFAULT_REVISION)]
+    pub revision: String,
+
+    /// Use what the cache holds, without any connection; HF_HUB_OFFLINE=1 does the same
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Where it runs.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Device")]
+pub struct DeviceArgs {
+    /// Where to compute: auto, cpu, or another backend of this build (`bert devices` lists them)
+    #[arg(long, value_name = "DEVICE", env = "BERT_DEVICE", hide_env_values = true, default_value = "auto")]
+    pub device: String,
+
+    /// How many CPU threads to compute with; as many as the system grants, if not given
+    #[arg(long, value_name = "COUNT", env = "BERT_THREADS", hide_env_values = true, value_parser = crate::cli::positive, allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+
+    /// The numbers to compute with: f32, bf16, f16, int8, or auto, which is f32: nothing but f32 is exact
+    #[arg(
+        long,
+        value_name = "PRECISION",
+        env = "BERT_PRECISION",
+        hide_env_values = true,
+        default_value = "auto"
+    )]
+    pub precision: Precision,
+}
+
+/// Which model, and where it runs.
+#[derive(Args, Debug)]
+pub struct ModelArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+impl SourceArgs {
+    /// Finds the model and opens its files; downloads them first if need be.
+    ///
+    /// # Errors
+    /// No model where one has to be named, one that is not there, and what is wrong with its files.
+    pub fn open(&self, talk: &Talk, need: &'static Need) -> Result<Pretrained> {
+        Ok(Pretrained::from_source(self.find(talk, need)?)?)
+    }
+
+    /// Finds the model and opens its tokenizer alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_tokenizer(&self, talk: &Talk, need: &'static Need) -> Result<Tokenizer> {
+        let tokenizer = match self.find(talk, need)? {
+            ModelSource::Folder(folder) => Tokenizer::from_folder(folder),
+            ModelSource::Embedded(model) => Tokenizer::from_parts(model.vocab, Some(model.tokenizer_config)),
+        };
+        Ok(tokenizer.map_err(bert_tasks::Error::from)?)
+    }
+
+    fn find(&self, talk: &Talk, need: &'static Need) -> Result<ModelSource> {
+        let name = self.model.as_deref().filter(|name| !name.is_empty());
+        match (name, EMBEDDED) {
+            (None, Some(model)) if need.embedded => Ok(ModelSource::Embedded(model)),
+            (None, _) => Err(Error::NoModel { need }),
+            (Some(name), _) => match ModelSource::local(name)? {
+                Some(folder) => Ok(folder),
+                None => self.download(talk, name),
+            },
+        }
+    }
+
+    #[cfg(feature = "hub")]
+    fn download(&self, talk: &Talk, name: &str) -> Result<ModelSource> {
+        let folder = crate::hub::snapshot(talk, &self.hub, name).map_err(|source| {
+            Error::NeitherFolderNorHub { name: name.to_owned(), source: Box::new(source) }
+        })?;
+        Ok(ModelSource::Folder(folder))
+    }
+
+    #[cfg(not(feature = "hub"))]
+    fn download(&self, _: &Talk, name: &str) -> Result<ModelSource> {
+        Ok(ModelSource::find(name)?)
+    }
+}
+
+impl DeviceArgs {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// One that is not there.
+    pub fn open(&self) -> Result<Device> {
+        Ok(Device::open(&self.device, DeviceOptions { threads: self.threads })?)
+    }
+
+    /// Whether the device was chosen for the user.
+    fn is_auto(&self) -> bool {
+        self.device.trim().eq_ignore_ascii_case("auto")
+    }
+}
+
+impl ModelArgs {
+    /// Opens the model and the device, and makes a task of them.
+    ///
+    /// # Errors
+    /// No such model or device, and what `load` says.
+    pub fn load<T>(
+        &self,
+        talk: &Talk,
+        need: &'static Need,
+        load: impl FnOnce(&Pretrained, &Device, Precision) -> bert_tasks::Result<T>,
+    ) -> Result<T> {
+        let files = self.source.open(talk, need)?;
+        let device = self.device.open()?;
+        if self.device.is_auto() {
+            talk.notice(format_args!("model {}, device {device}", files.source()));
+        }
+        let embedded = matches!(files.source(), ModelSource::Embedded(_));
+        // Reading every weight for the check costs about as much as preparing them, so both go at once.
+        let (task, broken) = std::thread::scope(|scope| {
+            let check = (!embedded).then(|| scope.spawn(|| files.checkpoint().non_finite()));
+            let task = load(&files, &device, self.device.precision);
+            let broken =
+                check.map(|check| check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            (task, broken.unwrap_or_default())
+        });
+        let task = task.map_err(|error| Error::Load { need, source: Box::new(error) })?;
+        if let [(name, count), others @ ..] = &broken[..] {
+            let more = match others.len() {
+                0 => String::new(),
+                others => format!(", and so are some in {others} more tensors"),
+            };
+            talk.warning(format_args!(
+                "the model is damaged: {count} numbers of {name} are infinite or not a number{more}; \
+                 its answers mean nothing"
+            ));
+        }
+        Ok(task)
+    }
+}

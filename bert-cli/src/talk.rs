@@ -1,0 +1,196 @@
+//! What is said on standard error: errors, warnings, notices and progress. Standard output is for data.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anstream::AutoStream;
+use clap::Args;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::style::{self, Look, visible};
+
+/// How much is said, and in which colours.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "General")]
+pub struct TalkArgs {
+    /// Say nothing on stderr but errors: no notices, warnings, or progress bars
+    #[arg(short, long, global = true, env = "BERT_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
+    pub quiet: bool,
+
+    /// When to use colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are obeyed under `auto`
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// In files and pipes too
+    Always,
+    /// Nowhere
+    Never,
+}
+
+impl ColorWhen {
+    /// Whether this stream gets colours.
+    pub fn resolve(self, stream: &impl anstream::stream::RawStream) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => AutoStream::choice(stream),
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
+/// The way to standard error.
+pub struct Talk {
+    look: Look,
+    quiet: bool,
+    color: ColorWhen,
+    bar: RefCell<Option<ProgressBar>>,
+}
+
+impl Talk {
+    /// As the user wants it.
+    pub fn new(args: TalkArgs) -> Self {
+        let choice = args.color.resolve(&io::stderr());
+        let color = choice != anstream::ColorChoice::Never;
+        let look = Look { color, terminal: io::stderr().is_terminal(), width: 80 };
+        Self { look, quiet: args.quiet, color: args.color, bar: RefCell::default() }
+    }
+
+    /// When to use colours on the other streams.
+    pub fn color(&self) -> ColorWhen {
+        self.color
+    }
+
+    /// Whether a progress bar would be seen.
+    pub fn shows_progress(&self) -> bool {
+        self.look.terminal && !self.quiet
+    }
+
+    /// Something failed.
+    pub fn error(&self, message: impl fmt::Display) {
+        self.say(&self.look.paint(style::ERROR, "error:"), message);
+    }
+
+    /// What may be done about an error.
+    pub fn hint(&self, message: impl fmt::Display) {
+        self.say(&self.look.paint(style::GOOD, "hint:"), message);
+    }
+
+    /// A result may not be what it seems.
+    pub fn warning(&self, message: impl fmt::Display) {
+        if !self.quiet {
+            self.say(&self.look.paint(style::WARNING, "warning:"), message);
+        }
+    }
+
+    /// Something was chosen or done on the user's behalf.
+    pub fn notice(&self, message: impl fmt::Display) {
+        if !self.quiet {
+            self.say(&self.look.paint(style::FAINT, "note:"), message);
+        }
+    }
+
+    fn say(&self, kind: &dyn fmt::Display, message: impl fmt::Display) {
+        let message = message.to_string();
+        let mut lines = message.lines().map(visible);
+        let mut text = format!("{kind} {}\n", lines.next().unwrap_or_default());
+        lines.for_each(|line| text.push_str(&format!("  {line}\n")));
+        // With standard error gone there is nobody left to tell.
+        let write = || drop(AutoStream::new(io::stderr(), self.stream_choice()).write_all(text.as_bytes()));
+        match &*self.bar.borrow() {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn stream_choice(&self) -> anstream::ColorChoice {
+        if self.look.color { anstream::ColorChoice::Always } else { anstream::ColorChoice::Never }
+    }
+
+    /// A bar for texts: the place in a file of `size` bytes, texts a second, time left. It shows only if
+    /// standard error is a terminal.
+    pub fn text_bar(&self, size: u64) -> TextBar<'_> {
+        let count = Arc::new(AtomicU64::new(0));
+        let bar = self.shows_progress().then(|| {
+            let texts = count.clone();
+            let rate = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let texts = texts.load(Ordering::Relaxed);
+                let rate = texts as f64 / state.elapsed().as_secs_f64().max(1e-3);
+                // A bar that cannot be drawn is no reason to fail.
+                let _ = write!(out, "{} texts, {:.0} texts/s", style::thousands(texts), rate);
+            };
+            let template = "{bar:30.cyan/blue} {percent:>3} %  {rate}, {eta} left";
+            self.new_bar(
+                size,
+                ProgressStyle::with_template(template).map(|style| style.with_key("rate", rate)),
+            )
+        });
+        TextBar { talk: self, bar, count }
+    }
+
+    /// A bar for a download.
+    pub fn byte_bar(&self, file: &str, size: u64) -> Option<ProgressBar> {
+        self.shows_progress().then(|| {
+            let template = "{msg} {bar:30.cyan/blue} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            let bar = self.new_bar(size, ProgressStyle::with_template(template));
+            bar.set_message(visible(file).into_owned());
+            bar
+        })
+    }
+
+    fn new_bar(
+        &self,
+        length: u64,
+        style: Result<ProgressStyle, indicatif::style::TemplateError>,
+    ) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("━╸─"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        *self.bar.borrow_mut() = Some(bar.clone());
+        bar
+    }
+
+    /// Takes the bar off the screen.
+    pub fn end_bar(&self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The progress of texts through a model.
+pub struct TextBar<'a> {
+    talk: &'a Talk,
+    bar: Option<ProgressBar>,
+    count: Arc<AtomicU64>,
+}
+
+impl TextBar<'_> {
+    /// One more text is done; it ended at this byte of the input.
+    pub fn advance(&self, end: u64) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            bar.set_position(end);
+        }
+    }
+}
+
+impl Drop for TextBar<'_> {
+    fn drop(&mut self) {
+        if self.bar.is_some() {
+            self.talk.end_bar();
+        }
+    }
+}
