@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::input::RecordError;
 use crate::model::Need;
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -129,6 +130,14 @@ pub enum Error {
     Utf16 {
         /// The input.
         name: String,
+    },
+    /// A file that is no text.
+    #[error("{name}: {error}")]
+    BadFile {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        error: RecordError,
     },
     /// A CSV file without the column, or with two of that name.
     #[error(

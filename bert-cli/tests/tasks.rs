@@ -100,6 +100,72 @@ fn next_sentence_answers_by_the_exit_status_when_asked() {
 }
 
 #[test]
+fn answers_are_parts_of_the_context() {
+    let model = Tiny::new("BertForQuestionAnswering");
+    let context = format!("{} \"los angeles\"! sarah lives é in paris.", "the river is good. ".repeat(60));
+    let found = run("answer", &model, &["--json", "-k", "3", "where?", &context]).json();
+    let answers = found["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 3);
+    for answer in answers {
+        let [start, end] = ["start", "end"].map(|side| answer["range"][side].as_u64().unwrap() as usize);
+        assert_eq!(answer["text"], context[start..end]);
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("context.txt");
+    std::fs::write(&path, &context).unwrap();
+    let from_file = ["--context", path.to_str().unwrap(), "--jsonl", "-k", "3", "where?", "who?"];
+    let several = run("answer", &model, &from_file).jsonl();
+    assert_eq!((several.len(), &several[0]), (2, &found));
+    run("answer", &model, &["--context", "no/such/file", "who?"]).fails(&["cannot open no/such/file"]);
+    std::fs::write(&path, b"\xff").unwrap();
+    run("answer", &model, &from_file[..2]).fails(&["context.txt", "UTF-8"]);
+}
+
+#[test]
+fn no_answer_is_an_answer() {
+    let model = Tiny::new("BertForQuestionAnswering");
+    let args = ["--no-answer-threshold", "-1000", "who?", "the river is good."];
+    let none = run("answer", &model, &[&["--json"], &args[..]].concat()).json();
+    assert_eq!(none["answers"], json!([]));
+    let asked = run("answer", &model, &[&["--exit-code"], &args[..]].concat());
+    assert_eq!((asked.code, asked.stderr.as_str()), (Some(1), ""));
+    let empty = run("answer", &model, &["--json", "who?", ""]).json();
+    assert_eq!(empty["answers"], json!([]));
+    run("answer", &model, &["who?"]).fails(&["question and context", "found 1"]);
+    run("answer", &model, &["--top-k", "0", "who?", "x"]).fails(&["--top-k", "at least 1"]);
+}
+
+#[test]
+fn entities_are_parts_of_the_text() {
+    let model = Tiny::new("BertForTokenClassification");
+    let text = "my name is sarah connor é and sarah lives in los angeles. ".repeat(10);
+    let found = run("entities", &model, &["--json", &text]).json();
+    let entities = found["entities"].as_array().unwrap();
+    assert!(!entities.is_empty());
+    let mut last = 0;
+    for entity in entities {
+        let [start, end] = ["start", "end"].map(|side| entity["range"][side].as_u64().unwrap() as usize);
+        assert_eq!(entity["text"], text[start..end]);
+        assert!(start >= last && ["PER", "LOC"].contains(&entity["label"].as_str().unwrap()), "{entity}");
+        last = end;
+    }
+    let kept = run("entities", &model, &["--json", "--ignore-labels", "PER", &text]).json();
+    let kept: Vec<_> =
+        kept["entities"].as_array().unwrap().iter().map(|entity| &entity["label"]).cloned().collect();
+    assert!(kept.iter().all(|label| label == "LOC") && kept.len() < entities.len(), "{kept:?}");
+    let tokens = run("entities", &model, &["--jsonl", "--aggregation", "none", "sarah connor"]).jsonl();
+    let labels =
+        tokens[0]["entities"].as_array().unwrap().iter().map(|entity| entity["label"].as_str().unwrap());
+    assert!(labels.into_iter().all(|label| label.contains('-')), "{tokens:?}");
+    let csv = run("entities", &model, &["--csv", &text]).ok();
+    assert_eq!(csv.lines().count(), entities.len() + 1, "{csv}");
+    run("entities", &model, &["--ignore-labels", "ORG", &text]).fails(&["ORG", "B-PER"]);
+    run("entities", &model, &["--aggregation", "best", &text]).fails(&["best", "average"]);
+    run("entities", &model, &["--stride", "63", &text]).fails(&["stride"]);
+}
+
+#[test]
 fn classify_is_another_name_of_sentiment() {
     let model = Tiny::new("BertForSequenceClassification");
     let found = run("sentiment", &model, &["--json", "a good day"]).json();
@@ -166,6 +232,22 @@ fn features_compare_a_word_in_two_texts() {
     assert!((cosine(0, 2) - 1.0).abs() < 1e-6 && cosine(0, 1) < 0.9999, "{compared}");
     run("features", &model, &["--word", "door", "the bank"]).fails(&["\"door\"", "none of the texts"]);
     run("features", &model, &["--layer", "7", "the bank"]).fails(&["7"]);
+}
+
+#[cfg(feature = "embedded-model")]
+#[test]
+fn the_embedded_model_speaks_english() {
+    let found = bert(["fill-mask", "--json", "-k", "10", "The capital of France is [MASK]."]).json();
+    let candidates = found["masks"][0]["candidates"].as_array().unwrap();
+    assert!(candidates.iter().any(|candidate| candidate["token_str"] == "paris"), "{found}");
+    assert_eq!(bert(["info", "--json"]).json()["error"], Value::Null);
+    let tokens = bert(["tokenize", "--json", "--no-special", "Unbelievable"]).json();
+    assert_eq!(tokens["tokens"].as_array().unwrap().len(), 1);
+    assert!(
+        bert(["features", "--word", "bank", "the bank of the river", "money in the bank"])
+            .ok()
+            .contains("bank")
+    );
 }
 
 #[test]

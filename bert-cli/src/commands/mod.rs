@@ -1,8 +1,10 @@
 //! One file a command.
 
+mod answer;
 mod completions;
 mod devices;
 mod embed;
+mod entities;
 mod features;
 mod fill_mask;
 mod info;
@@ -24,6 +26,8 @@ use crate::talk::Talk;
 pub enum Command {
     FillMask(fill_mask::FillMaskCommand),
     NextSentence(next_sentence::NextSentenceCommand),
+    Answer(answer::AnswerCommand),
+    Entities(entities::EntitiesCommand),
     #[command(visible_alias = "classify")]
     Sentiment(sentiment::SentimentCommand),
     Embed(embed::EmbedCommand),
@@ -46,6 +50,8 @@ impl Command {
         match self {
             Self::FillMask(command) => command.run(talk),
             Self::NextSentence(command) => command.run(talk),
+            Self::Answer(command) => command.run(talk),
+            Self::Entities(command) => command.run(talk),
             Self::Sentiment(command) => command.run(talk),
             Self::Embed(command) => command.run(talk),
             Self::Similarity(command) => command.run(talk),

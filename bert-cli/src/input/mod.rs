@@ -123,8 +123,16 @@ impl Inputs {
     /// # Errors
     /// No text at all, or a file that cannot be opened.
     pub fn texts(args: &InputArgs, texts: Vec<String>) -> Result<Self> {
+        Self::named_texts(args, "text", texts)
+    }
+
+    /// As [`texts`](Self::texts), with another name for the text in JSON and CSV.
+    ///
+    /// # Errors
+    /// As [`texts`](Self::texts).
+    pub fn named_texts(args: &InputArgs, name: &'static str, texts: Vec<String>) -> Result<Self> {
         if texts.is_empty() || texts == ["-"] {
-            return Self::open(args, &["text"], !texts.is_empty());
+            return Self::open(args, &[name], !texts.is_empty());
         }
         let count = texts.len();
         Self::arguments(args, texts.into_iter().map(|text| vec![text]).collect(), count == 1)
@@ -271,6 +279,25 @@ fn open_file(path: &Path) -> Result<(File, Option<u64>)> {
         return Err(Error::IsFolder { path: path.to_owned() });
     }
     Ok((file, kind.is_file().then_some(kind.len())))
+}
+
+/// Reads a whole text file, such as the context of questions.
+///
+/// # Errors
+/// A file that cannot be read, is too long, or is not UTF-8 (unless `lossy`).
+pub fn read_text(path: &Path, lossy: bool) -> Result<String> {
+    let (file, _) = open_file(path)?;
+    let mut bytes = vec![];
+    let name = path.display().to_string();
+    let read = file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|source| Error::Read { name: name.clone(), source })?;
+    let bad = |error| Error::BadFile { name: name.clone(), error };
+    if bytes.len() > MAX_RECORD {
+        return Err(bad(RecordError::TooLong { limit: MAX_RECORD }));
+    }
+    lines::check_encoding(&name, &bytes)?;
+    let text = bytes.strip_prefix(lines::BOM).map(<[u8]>::to_vec).unwrap_or(bytes);
+    record::decode(text, lossy).map_err(bad)
 }
 
 #[cfg(test)]

@@ -1,0 +1,177 @@
+//! `bert entities`: the names in a text, and what they name.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use bert_tasks::TokenClassification;
+use bert_tasks::token_classification::{Aggregation, Entity, OUTSIDE, Scheme, TokenClassificationOptions};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::batch::answer_all;
+use crate::cli::positive;
+use crate::error::Result;
+use crate::input::{InputArgs, Inputs};
+use crate::model::{ModelArgs, Need};
+use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::style::{self, Look, visible};
+use crate::talk::Talk;
+
+const NEED: Need = Need { kind: "a token classifier", example: "dslim/bert-base-NER", embedded: false };
+
+/// Find names in texts: people, places, or whatever a model was trained for
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Texts may be of any length: long ones are read through overlapping windows.
+
+Examples:
+  bert entities --model dslim/bert-base-NER \"My name is Sarah Connor and I live in Los Angeles.\"
+  bert entities -m path/to/model --aggregation average --ignore-labels MISC --input articles.txt --csv
+  bert entities -m path/to/model --aggregation none \"Sarah Connor\" --json")]
+pub struct EntitiesCommand {
+    /// Texts; `-` reads lines from stdin
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+
+    /// How the labels of tokens become entities: none (each token by itself), simple (tokens are joined), or
+    /// whole words with the label of their first token, of the average, or of their surest token
+    #[arg(
+        long, value_name = "HOW", default_value = "first",
+        value_parser = PossibleValuesParser::new(["none", "simple", "first", "average", "max"])
+            .try_map(|word| word.parse::<Aggregation>())
+    )]
+    aggregation: Aggregation,
+
+    /// Leave out entities of these kinds, parted by commas
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    ignore_labels: Vec<String>,
+
+    /// How labels tell where entities begin and end, if the labels themselves do not
+    #[arg(
+        long, value_name = "SCHEME",
+        value_parser = PossibleValuesParser::new(["iob", "bioes", "plain"]).try_map(|word| word.parse::<Scheme>())
+    )]
+    scheme: Option<Scheme>,
+
+    /// How many tokens after one window of a long text the next begins
+    #[arg(long, value_name = "TOKENS", value_parser = positive, allow_negative_numbers = true)]
+    stride: Option<usize>,
+
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl EntitiesCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let inputs = Inputs::texts(&self.input, self.texts)?;
+        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let mut ignore_labels = self.ignore_labels;
+        ignore_labels.push(OUTSIDE.to_owned());
+        let options = TokenClassificationOptions {
+            aggregation: self.aggregation,
+            scheme: self.scheme,
+            ignore_labels,
+            stride: self.stride,
+        };
+        let task = self.model.load(talk, &NEED, |files, device, precision| {
+            TokenClassification::from_pretrained(files, device, precision)?.with_options(options)
+        })?;
+        answer_all(
+            talk,
+            inputs,
+            sink,
+            &task,
+            |texts| texts[0].clone(),
+            |mut texts, entities| Tagged { text: texts.swap_remove(0), entities },
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Tagged {
+    text: String,
+    entities: Vec<Entity>,
+}
+
+impl Record for Tagged {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        ["label", "score", "start", "end", "entity"].map(Cow::Borrowed).to_vec()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |Entity { label, score, range, text }: &Entity| {
+            vec![
+                label.clone(),
+                score.to_string(),
+                range.start.to_string(),
+                range.end.to_string(),
+                text.clone(),
+            ]
+        };
+        self.entities.iter().map(row).collect()
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        if look.terminal {
+            writeln!(page, "{}", marked(&self.text, &self.entities, look))?;
+        } else if page.many {
+            writeln!(page, "{}", visible(&self.text))?;
+        }
+        page.table(|table| {
+            for Entity { label, score, range, text } in &self.entities {
+                let label = look.paint(style_of(label), visible(label));
+                writeln!(table, "  {label}\t{score:.4}\t{}..{}\t{}", range.start, range.end, visible(text))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A text with its entities in colours, or in brackets where there are none.
+fn marked(text: &str, entities: &[Entity], look: Look) -> String {
+    let mut marked = String::new();
+    let mut done = 0;
+    for Entity { label, range, .. } in entities {
+        let (before, name) = (visible(&text[done..range.start]), visible(&text[range.clone()]));
+        let label = visible(label);
+        marked += &match look.color {
+            true => {
+                let (name, label) = (look.paint(style_of(&label), name), look.paint(style::FAINT, &label));
+                format!("{before}{name} {label}")
+            }
+            false => format!("{before}[{name}]({label})"),
+        };
+        done = range.end;
+    }
+    marked + &visible(&text[done..])
+}
+
+/// The colour of a label: always the same for the same label, however it is prefixed.
+fn style_of(label: &str) -> anstyle::Style {
+    let kind = label.split_once('-').filter(|(prefix, _)| prefix.len() == 1).map_or(label, |(_, kind)| kind);
+    let sum = kind.bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    style::KINDS[sum % style::KINDS.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_stand_in_the_text() {
+        let text = "I am Sarah Connor.\0";
+        let entity = Entity { label: "PER".into(), score: 1.0, range: 5..17, text: "Sarah Connor".into() };
+        let look = Look { color: false, terminal: true, width: 80 };
+        assert_eq!(marked(text, std::slice::from_ref(&entity), look), "I am [Sarah Connor](PER).␀");
+        let coloured = marked(text, &[entity], Look { color: true, ..look });
+        assert!(coloured.contains("Sarah Connor\x1b[0m") && coloured.ends_with(".␀"), "{coloured:?}");
+        assert_eq!(style_of("B-PER"), style_of("PER"));
+    }
+}
