@@ -1,6 +1,7 @@
 //! The backends that can be compared. Another one is another line in [`subjects`].
 
 use bert_backend_cpu::{CpuBackend, CpuOptions, SimdLevel};
+use bert_backend_wgpu::{Limits, WgpuBackend, WgpuOptions};
 use bert_core::Backend;
 use bert_core::reference::Reference;
 
@@ -38,6 +39,12 @@ pub fn subjects() -> Result<Vec<Subject>> {
     for level in SimdLevel::available() {
         let backend = CpuBackend::new(CpuOptions { simd: Some(level), ..CpuOptions::default() })?;
         all.push(Subject::new(format!("cpu:{level:?}").to_lowercase(), backend));
+    }
+    // Within the limits of every device, not of this one.
+    let options = WgpuOptions { limits: Some(Limits::defaults()), ..WgpuOptions::default() };
+    match pollster::block_on(WgpuBackend::new(&options)) {
+        Ok(backend) => all.push(Subject::new("wgpu", backend)),
+        Err(error) => eprintln!("SKIPPED wgpu: {error}"),
     }
     Ok(all)
 }

@@ -1,0 +1,167 @@
+//! Whole layers: the same bits in any company, few submissions, flat memory, many callers.
+
+use bert_core::Backend;
+use bert_core::backend::Tensor;
+use bert_core::ops::{Activation, Pooling, Precision};
+use bert_core::reference::Reference;
+use bert_core::tensor::HostTensor;
+use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
+
+use super::{Random, assert_close, backend, batch, download, numbers};
+
+const HIDDEN: usize = 48;
+const HEADS: usize = 3;
+
+/// The parameters of a small BERT whose layers are all the same one.
+struct Small<B: Backend> {
+    tables: EmbeddingTables<B::Buffer>,
+    qkv: Linear<B::Buffer>,
+    output: Linear<B::Buffer>,
+    up: Linear<B::Buffer>,
+    down: Linear<B::Buffer>,
+    norm: LayerNorm<B::Buffer>,
+}
+
+impl<B: Backend> Small<B> {
+    fn new(backend: &B, precision: Precision) -> Self {
+        let mut random = Random(7);
+        let mut linear = |outputs: usize, inputs: usize| {
+            let (weight, bias) = (random.tensor([outputs, inputs]), random.tensor([outputs]));
+            Linear::new(backend, &weight, Some(&bias), precision).unwrap()
+        };
+        let (qkv, output) = (linear(3 * HIDDEN, HIDDEN), linear(HIDDEN, HIDDEN));
+        let (up, down) = (linear(4 * HIDDEN, HIDDEN), linear(HIDDEN, 4 * HIDDEN));
+        let (weight, bias) = (random.tensor([HIDDEN]), random.tensor([HIDDEN]));
+        let norm = LayerNorm::new(backend, &weight, &bias, 1e-12).unwrap();
+        let mut table = |rows: usize| backend.upload(&random.tensor([rows, HIDDEN])).unwrap();
+        let (word, position, token_type) = (table(23), table(300), Some(table(2)));
+        Self {
+            tables: EmbeddingTables { word, position, token_type, norm: norm.clone() },
+            qkv,
+            output,
+            up,
+            down,
+            norm,
+        }
+    }
+
+    /// `[tokens, hidden]`
+    fn forward(&self, backend: &B, layers: usize, lengths: &[usize]) -> bert_core::Result<Tensor<B>> {
+        let batch = batch(backend, lengths);
+        let mut hidden = backend.embed(&self.tables, &batch)?;
+        for _ in 0..layers {
+            let qkv = backend.linear(&hidden, &self.qkv, Activation::Identity)?;
+            let context = backend.attention(&qkv, HEADS, &batch)?;
+            let attended = backend.linear(&context, &self.output, Activation::Identity)?;
+            let attended = backend.add_layer_norm(&attended, &hidden, &self.norm)?;
+            let inner = backend.linear(&attended, &self.up, Activation::Gelu)?;
+            let output = backend.linear(&inner, &self.down, Activation::Identity)?;
+            hidden = backend.add_layer_norm(&output, &attended, &self.norm)?;
+        }
+        Ok(hidden)
+    }
+}
+
+#[test]
+fn two_layers_agree_with_the_reference() {
+    let Some(backend) = backend() else { return };
+    let lengths = [9, 1, 70];
+    let expected = Small::new(&Reference, Precision::F32).forward(&Reference, 2, &lengths).unwrap();
+    let expected = numbers(&Reference, &expected);
+    for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::F16, 2e-2)] {
+        let found = Small::new(&backend, precision).forward(&backend, 2, &lengths).unwrap();
+        assert_close(&format!("two layers in {precision}"), &numbers(&backend, &found), &expected, tolerance);
+    }
+}
+
+#[test]
+fn a_forward_pass_is_one_submission_of_few_dispatches() {
+    let Some(backend) = backend() else { return };
+    let model = Small::new(&backend, Precision::F32);
+    pollster::block_on(backend.sync()).unwrap();
+    let before = backend.counts();
+    let lengths = [9, 1, 70];
+    let hidden = model.forward(&backend, 12, &lengths).unwrap();
+    download(&backend, &hidden);
+    let after = backend.counts();
+    assert_eq!(after.submissions - before.submissions, 1);
+    // Seven a layer; the embeddings are a sum and a LayerNorm.
+    assert_eq!(after.dispatches - before.dispatches, 12 * 7 + 2);
+    // Ids, segments, positions and bounds go up; what was asked for comes down.
+    assert_eq!(after.uploads - before.uploads, 4);
+    assert_eq!(after.uploaded_bytes - before.uploaded_bytes, 4 * (3 * 80 + 4));
+    assert_eq!(after.downloads - before.downloads, 1);
+    assert_eq!(after.downloaded_bytes - before.downloaded_bytes, 4 * 80 * HIDDEN as u64);
+}
+
+#[test]
+fn a_sequence_has_the_same_bits_alone_and_among_others() {
+    let Some(backend) = backend() else { return };
+    let model = Small::new(&backend, Precision::F32);
+    let lengths = [40, 1, 129];
+    let mut random = Random(18);
+    let tokens: usize = lengths.iter().sum();
+    let x = backend.upload(&random.tensor([tokens, HIDDEN])).unwrap();
+    let run = |x: &Tensor<crate::WgpuBackend>, lengths: &[usize]| {
+        let batch = batch(&backend, lengths);
+        let qkv = backend.linear(x, &model.qkv, Activation::Gelu).unwrap();
+        let context = backend.attention(&qkv, HEADS, &batch).unwrap();
+        let normal = backend.add_layer_norm(&context, x, &model.norm).unwrap();
+        let pooled = backend.pool(&normal, &batch, Pooling::Mean).unwrap();
+        [download(&backend, &normal), download(&backend, &pooled)].map(|x| x.bytes().to_vec())
+    };
+    let [together, pooled] = run(&x, &lengths);
+    let (mut start, row) = (0, 4 * HIDDEN);
+    for (index, length) in lengths.into_iter().enumerate() {
+        let [alone, alone_pooled] = run(&x.slice(0, start..start + length).unwrap(), &[length]);
+        assert!(alone == together[start * row..(start + length) * row], "{length} tokens");
+        assert!(alone_pooled == pooled[index * row..(index + 1) * row], "{length} tokens, pooled");
+        start += length;
+    }
+}
+
+#[test]
+fn memory_is_flat_over_a_thousand_calls() {
+    let Some(backend) = backend() else { return };
+    let model = Small::new(&backend, Precision::F32);
+    let call = |index: usize| {
+        let hidden = model.forward(&backend, 1, &[1 + index % 7, 3]).unwrap();
+        download(&backend, &hidden);
+    };
+    (0..50).for_each(call);
+    let (used, free) = backend.memory();
+    (50..1000).for_each(call);
+    assert_eq!(backend.memory(), (used, free));
+    drop(model);
+    assert_eq!(backend.memory().0, 0, "bytes in use without a tensor");
+}
+
+#[test]
+fn many_callers_get_right_answers() {
+    let Some(backend) = backend() else { return };
+    let model = Small::new(&backend, Precision::F32);
+    let run = || download(&backend, &model.forward(&backend, 1, &[5, 2]).unwrap()).bytes().to_vec();
+    let expected = run();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..25).for_each(|_| assert!(run() == expected)));
+        }
+    });
+}
+
+#[test]
+fn heads_of_any_size() {
+    let Some(backend) = backend() else { return };
+    let mut random = Random(20);
+    for (heads, size) in [(1, 1), (2, 17), (3, 64), (1, 128), (1, 160)] {
+        let lengths = [33, 1, 64];
+        let qkv: HostTensor = random.tensor([98, 3 * heads * size]);
+        fn run<B: Backend>(backend: &B, qkv: &HostTensor, heads: usize, lengths: &[usize]) -> Vec<f64> {
+            let qkv = backend.upload(qkv).unwrap();
+            numbers(backend, &backend.attention(&qkv, heads, &batch(backend, lengths)).unwrap())
+        }
+        let (found, expected) =
+            (run(&backend, &qkv, heads, &lengths), run(&Reference, &qkv, heads, &lengths));
+        assert_close(&format!("{heads} heads of {size}"), &found, &expected, 3e-6);
+    }
+}

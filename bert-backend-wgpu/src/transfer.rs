@@ -1,0 +1,213 @@
+//! Tensors to the device and back.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bert_core::tensor::{DType, HostTensor, View};
+use half::f16;
+use parking_lot::Mutex;
+use wgpu::{BufferAsyncError, BufferUsages, MapMode};
+
+use crate::buffer::{Content, Part};
+use crate::gpu::Gpu;
+use crate::{WgpuBuffer, WgpuError};
+
+/// Columns of a tile of a packed weight: what one workgroup of the product makes.
+pub(crate) const TILE_COLUMNS: usize = 64;
+/// Rows of one.
+const TILE_DEPTH: usize = 16;
+
+/// Brings 32-bit numbers to the device. A matrix that is too large for one buffer is split by rows.
+pub(crate) fn upload(gpu: &Gpu, bytes: &[u8], shape: &[usize]) -> Result<WgpuBuffer, WgpuError> {
+    const OP: &str = "upload";
+    let (rows, row_length) = match *shape {
+        [rows, columns] => (rows, columns),
+        _ => (1, shape.iter().product()),
+    };
+    let row_bytes = 4 * row_length;
+    let most_rows = (gpu.most_bytes() as usize / row_bytes.max(1)).max(1);
+    let mut parts = vec![];
+    for first in (0..rows).step_by(most_rows) {
+        let rows = first..rows.min(first + most_rows);
+        let bytes = &bytes[rows.start * row_bytes..rows.end * row_bytes];
+        let block = gpu.allocate(OP, bytes.len() as u64, true)?;
+        gpu.write(&block, bytes)?;
+        parts.push(Part { rows, block });
+    }
+    gpu.count_upload();
+    Ok(WgpuBuffer::new(parts, row_length, Content::Numbers, &gpu.pool))
+}
+
+/// Packs a weight `[out_features, in_features]` as the kernels of the product read it: transposed, padded
+/// with zeros to whole tiles, and split by columns where it is too large for one buffer.
+pub(crate) fn pack(
+    gpu: &Gpu,
+    weight: &[f32],
+    [columns, depth]: [usize; 2],
+    precision: bert_core::ops::Precision,
+) -> Result<WgpuBuffer, WgpuError> {
+    const OP: &str = "prepare_weight";
+    let half = precision == bert_core::ops::Precision::F16;
+    let padded_depth = depth.next_multiple_of(TILE_DEPTH);
+    let column_bytes = padded_depth * if half { 2 } else { 4 };
+    let most_tiles = (gpu.most_bytes() as usize / (column_bytes * TILE_COLUMNS)).max(1);
+    let most_columns = most_tiles * TILE_COLUMNS;
+    let mut parts = vec![];
+    for first in (0..columns).step_by(most_columns) {
+        let rows = first..columns.min(first + most_columns);
+        let bytes = if half {
+            bytes_of(&transposed(weight, depth, padded_depth, rows.clone(), f16::from_f32))
+        } else {
+            bytes_of(&transposed(weight, depth, padded_depth, rows.clone(), |x| x))
+        };
+        let block = gpu.allocate(OP, bytes.len() as u64, true)?;
+        gpu.write(&block, &bytes)?;
+        parts.push(Part { rows, block });
+    }
+    gpu.count_upload();
+    Ok(WgpuBuffer::new(parts, depth, Content::Packed(precision), &gpu.pool))
+}
+
+fn bytes_of<T: bytemuck::NoUninit>(numbers: &[T]) -> Vec<u8> {
+    bytemuck::cast_slice(numbers).to_vec()
+}
+
+fn transposed<T: Copy + Default>(
+    weight: &[f32],
+    depth: usize,
+    padded_depth: usize,
+    columns: Range<usize>,
+    convert: fn(f32) -> T,
+) -> Vec<T> {
+    let width = columns.len().next_multiple_of(TILE_COLUMNS);
+    let mut packed = vec![T::default(); padded_depth * width];
+    for (column, row) in columns.clone().zip(weight[columns.start * depth..].chunks_exact(depth)) {
+        let to = packed[column - columns.start..].iter_mut().step_by(width);
+        to.zip(row).for_each(|(to, &from)| *to = convert(from));
+    }
+    packed
+}
+
+/// Brings contiguous views back, all with one wait.
+pub(crate) async fn download(gpu: &Gpu, views: &[View<WgpuBuffer>]) -> Result<Vec<HostTensor>, WgpuError> {
+    const OP: &str = "download";
+    let mut copies = vec![];
+    let mut total = 0;
+    for view in views {
+        let wanted = view.offset()..view.offset() + view.shape().len();
+        let row = view.buffer().row_length();
+        for part in view.buffer().parts(OP)? {
+            let there = part.rows.start * row..part.rows.end * row;
+            let (start, end) = (wanted.start.max(there.start), wanted.end.min(there.end));
+            if start < end {
+                let bytes = 4 * (end - start) as u64;
+                copies.push((part.block.buffer.clone(), 4 * (start - there.start) as u64, total, bytes));
+                total += bytes;
+            }
+        }
+    }
+    if total == 0 {
+        return Ok(views.iter().map(|view| host_tensor(view, &[])).collect());
+    }
+    gpu.check()?;
+    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("download"),
+        size: total,
+        usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.flush(|encoder| {
+        for (from, from_offset, to_offset, bytes) in &copies {
+            encoder.copy_buffer_to_buffer(from, *from_offset, &staging, *to_offset, *bytes);
+        }
+    })?;
+    gpu.count_download(total);
+    map(gpu, &staging).await?;
+    let tensors = {
+        let bytes = staging.get_mapped_range(..).map_err(|error| refused(&error))?;
+        let mut start = 0;
+        views
+            .iter()
+            .map(|view| {
+                let length = 4 * view.shape().len();
+                start += length;
+                host_tensor(view, &bytes[start - length..start])
+            })
+            .collect()
+    };
+    staging.unmap();
+    gpu.check()?;
+    Ok(tensors)
+}
+
+fn host_tensor(view: &View<WgpuBuffer>, bytes: &[u8]) -> HostTensor {
+    match view.dtype() {
+        DType::U32 => HostTensor::from_vec(bytemuck::pod_collect_to_vec::<u8, u32>(bytes), view.shape()),
+        _ => HostTensor::from_vec(bytemuck::pod_collect_to_vec::<u8, f32>(bytes), view.shape()),
+    }
+}
+
+/// Waits until all that was submitted is done.
+pub(crate) async fn finish(gpu: &Gpu) -> Result<(), WgpuError> {
+    gpu.flush(|_| ())?;
+    let done = Signal::default();
+    let sender = done.clone();
+    gpu.queue.on_submitted_work_done(move || sender.send(Ok(())));
+    gpu.wait();
+    done.receive(gpu).await?;
+    gpu.check()
+}
+
+async fn map(gpu: &Gpu, staging: &wgpu::Buffer) -> Result<(), WgpuError> {
+    let done = Signal::default();
+    let sender = done.clone();
+    staging.map_async(MapMode::Read, .., move |result| sender.send(result));
+    gpu.wait();
+    done.receive(gpu).await
+}
+
+fn refused(error: &dyn std::error::Error) -> WgpuError {
+    WgpuError::Refused { description: error.to_string() }
+}
+
+/// What a callback of the device brings to the future that waits for it. On native targets the callback has
+/// run before the future is looked at; in a browser it wakes the future.
+#[derive(Clone, Default)]
+struct Signal(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    result: Option<Result<(), BufferAsyncError>>,
+    waker: Option<Waker>,
+}
+
+impl Signal {
+    fn send(&self, result: Result<(), BufferAsyncError>) {
+        let mut state = self.0.lock();
+        state.result = Some(result);
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    async fn receive(&self, gpu: &Gpu) -> Result<(), WgpuError> {
+        let result = poll_fn(|context| {
+            let mut state = self.0.lock();
+            if let Some(result) = state.result.take() {
+                return Poll::Ready(result);
+            }
+            // After a native wait the callback never comes if it has not come by now.
+            if cfg!(not(target_family = "wasm")) {
+                return Poll::Ready(Err(BufferAsyncError));
+            }
+            state.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        // The reason, if it is known, says more than that mapping failed.
+        gpu.check()?;
+        result.map_err(|error| refused(&error))
+    }
+}
