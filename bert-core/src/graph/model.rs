@@ -122,6 +122,13 @@ impl<B: Backend> Model<B> {
             next_sentence.then(|| loader.linear("cls.seq_relationship", 2, hidden)).transpose()?;
         let classifier = match head {
             Head::TokenClassification | Head::SequenceClassification => {
+                if config.labels.is_empty() {
+                    return Err(Error::Config {
+                        field: "num_labels",
+                        found: "0".into(),
+                        expected: "a classifier has at least one label".into(),
+                    });
+                }
                 Some(loader.linear("classifier", config.labels.len(), hidden)?)
             }
             Head::QuestionAnswering => Some(loader.linear("qa_outputs", 2, hidden)?),
