@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 
 use bert_core::ops::Precision;
 use bert_tasks::token_classification::{
-    Aggregation, Entity, Scheme, TokenClassification, TokenClassificationOptions,
+    Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions, conll,
 };
 use bert_tasks::tokenizer::Windows;
-use bert_tasks::{Error, Pretrained, Sequence, Task};
-use common::{Tiny, device, trained};
+use bert_tasks::{Error, Pretrained, Sequence, Task, TextClassification};
+use common::{Tiny, device, shared, trained};
 use ndarray::Array2;
 use proptest::prelude::*;
 
@@ -111,6 +111,12 @@ fn settings_without_sense_are_errors() {
         let options = TokenClassificationOptions { stride: Some(stride), ..Default::default() };
         assert_eq!(try_options(options).is_ok(), right, "{stride}");
     }
+    for (max_length, right) in [(0, false), (2, false), (3, true), (64, true), (65, false)] {
+        let options = TokenClassificationOptions { max_length: Some(max_length), ..Default::default() };
+        assert_eq!(try_options(options).is_ok(), right, "{max_length}");
+    }
+    let options = TokenClassificationOptions { max_length: Some(12), stride: Some(11), ..Default::default() };
+    assert!(matches!(try_options(options), Err(Error::Setting { setting: "stride", .. })));
     for (name, right) in [("PER", true), ("B-LOC", true), ("O", true), ("PERSON", false), ("", false)] {
         let options =
             TokenClassificationOptions { ignore_labels: vec![name.to_owned()], ..Default::default() };
@@ -295,5 +301,82 @@ fn a_trained_model_finds_names_and_places() {
     texts.push("My name is Sarah Connor and I live in Los Angeles. ".repeat(50));
     for (text, entities) in texts.iter().zip(tagger.stream(texts.clone())) {
         assert_eq!(entities.unwrap(), tagger.predict(text).unwrap(), "alone and in a batch: {text}");
+    }
+}
+
+#[test]
+fn shorter_windows_change_nothing_that_fits_in_one() {
+    let wide = tagger(&BIO, TokenClassificationOptions { ignore_labels: vec![], ..Default::default() });
+    let options =
+        TokenClassificationOptions { max_length: Some(12), ignore_labels: vec![], ..Default::default() };
+    let narrow = wide.clone().with_options(options).unwrap();
+    let ten = "the bank of london is in the capital of england";
+    assert_eq!(narrow.predict(ten).unwrap(), wide.predict(ten).unwrap());
+    let prepared = narrow.prepare(&format!("{ten} .")).unwrap();
+    assert_eq!(prepared.sequences.iter().map(|s| s.ids.len()).collect::<Vec<_>>(), [12, 5]);
+    let entities = narrow.predict(&ten.repeat(9)).unwrap();
+    check(&ten.repeat(9), &entities);
+    assert_eq!(entities.last().unwrap().range.end, 9 * ten.len());
+}
+
+#[test]
+fn numbers_that_are_none_are_an_error() {
+    let tagger = tagger(&BIO, TokenClassificationOptions::default());
+    let prepared = tagger.prepare(&"london".to_owned()).unwrap();
+    for (row, bad) in [(1, true), (0, false), (2, false)] {
+        let mut logits = Array2::zeros((3, BIO.len()));
+        logits[[row, 2]] = f32::NAN;
+        // What stands above the special tokens is nobody's business.
+        let kept = tagger.reduce(&prepared.context, 0, vec![logits]);
+        assert_eq!(matches!(kept, Err(Error::NotFinite { .. })), bad, "row {row}");
+    }
+}
+
+#[test]
+fn a_published_corpus_is_counted_as_conlleval_does() {
+    let Some(path) = shared("data/ner/wikigold.conll") else { return };
+    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+    let mut evaluation = Evaluation::default();
+    let mut words = 0;
+    // Of all words, each seventh is missed, and each eleventh is taken for a place.
+    let mut mistake = |label: &String| {
+        words += 1;
+        match (words % 7, words % 11) {
+            (0, _) => "O".to_owned(),
+            (_, 0) => "B-LOC".to_owned(),
+            _ => label.clone(),
+        }
+    };
+    for sentence in conll::read(file) {
+        let sentence = sentence.unwrap();
+        let predicted = conll::Sentence {
+            labels: sentence.labels.iter().map(&mut mistake).collect(),
+            words: sentence.words.clone(),
+        };
+        evaluation.add(&sentence.entities(Scheme::Iob), &predicted.entities(Scheme::Iob));
+    }
+    assert_eq!(words, 39007);
+    // What conlleval says to the same labels.
+    for (label, expected, predicted, correct) in
+        [("LOC", 1014, 3842, 735), ("MISC", 712, 686, 441), ("ORG", 898, 921, 518), ("PER", 934, 864, 582)]
+    {
+        assert_eq!(evaluation.by_label[label], Counts { expected, predicted, correct }, "{label}");
+    }
+    let total = evaluation.total();
+    let percent = [total.precision(), total.recall(), total.f1()].map(|part| format!("{:.2}", 100.0 * part));
+    assert_eq!(percent, ["36.05", "63.97", "46.11"]);
+    assert_eq!(Counts::default().f1(), 0.0);
+}
+
+#[test]
+fn a_classifier_without_labels_is_refused() {
+    for class in ["BertForTokenClassification", "BertForSequenceClassification"] {
+        let tiny = Tiny::with_config(class, &[], serde_json::json!({ "num_labels": 0 }));
+        let error = match class {
+            "BertForTokenClassification" => TokenClassification::load(tiny.name(), &device()).err(),
+            _ => TextClassification::load(tiny.name(), &device()).err(),
+        };
+        let error = error.expect("it has no labels").to_string();
+        assert!(error.contains("num_labels") && error.contains("at least one"), "{error}");
     }
 }

@@ -14,13 +14,15 @@
 //! entity is lost or found twice where windows meet, and nothing is cut off.
 
 mod aggregation;
+pub mod conll;
+mod evaluation;
 mod labels;
 
 use std::ops::Range;
 
 use bert_core::graph::{Head, Output};
 use bert_core::ops::Precision;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use serde::Serialize;
 
 use crate::scores::softmax;
@@ -28,6 +30,7 @@ use crate::tokenizer::{Source, Windows};
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
 pub use aggregation::Aggregation;
 use aggregation::Decoder;
+pub use evaluation::{Counts, Evaluation};
 pub use labels::{OUTSIDE, Scheme, Span};
 
 /// How tokens become entities.
@@ -40,9 +43,12 @@ pub struct TokenClassificationOptions {
     pub scheme: Option<Scheme>,
     /// Entities to leave out, by type (`PER`) or by the label of their first token or word (`B-PER`).
     pub ignore_labels: Vec<String>,
-    /// For texts longer than the model's input: how many tokens after one window the next begins. Windows
-    /// overlap by the rest, a quarter of the window if not given, so that no token but those at the text's
-    /// ends has less than an eighth of it to either side.
+    /// The tokens of a window, special ones included, in place of all that the model takes. Models that were
+    /// trained on short texts do better on long ones if they see no more at once than they learnt from.
+    pub max_length: Option<usize>,
+    /// For texts longer than a window: how many tokens after one window the next begins. Windows overlap by
+    /// the rest: a quarter of the window if not given, so that every token sees about an eighth of it to
+    /// either side, or all that there is.
     pub stride: Option<usize>,
 }
 
@@ -52,6 +58,7 @@ impl Default for TokenClassificationOptions {
             aggregation: Aggregation::default(),
             scheme: None,
             ignore_labels: vec![OUTSIDE.into()],
+            max_length: None,
             stride: None,
         }
     }
@@ -68,6 +75,13 @@ pub struct Entity {
     pub range: Range<usize>,
     /// What stands there.
     pub text: String,
+}
+
+impl Entity {
+    /// Its type and its bytes, to be compared with others by [`Evaluation::add`].
+    pub fn span(&self) -> Span<'_> {
+        Span { label: &self.label, range: self.range.clone() }
+    }
 }
 
 /// A token classifier and its tokenizer.
@@ -100,8 +114,8 @@ impl TokenClassification {
     /// The same model with other options.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a stride that would leave tokens out; [`Error::UnknownLabel`] for an ignored
-    /// label that the model does not have.
+    /// [`Error::Setting`] for windows that the model cannot take or that leave tokens out;
+    /// [`Error::UnknownLabel`] for an ignored label that the model does not have.
     pub fn with_options(mut self, options: TokenClassificationOptions) -> Result<Self> {
         let labels = &self.session.config().labels;
         self.scheme = options.scheme.unwrap_or_else(|| Scheme::detect(labels));
@@ -111,11 +125,22 @@ impl TokenClassification {
         if let Some(found) = options.ignore_labels.iter().find(|name| !known(name)) {
             return Err(Error::UnknownLabel { found: found.clone(), known: labels.clone() });
         }
-        if options.stride.is_some_and(|stride| stride == 0 || stride > self.room()) {
+        let special = self.session.tokenizer().special_count(false);
+        let length = options.max_length.unwrap_or(self.session.max_length());
+        if options.max_length.is_some() && !(special + 1..=self.session.max_length()).contains(&length) {
+            return Err(Error::Setting {
+                setting: "max_length",
+                found: length.to_string(),
+                expected: "more than the special tokens and at most what the model takes",
+            });
+        }
+        if let Some(stride) = options.stride
+            && !(1..=length.saturating_sub(special)).contains(&stride)
+        {
             return Err(Error::Setting {
                 setting: "stride",
-                found: options.stride.unwrap_or_default().to_string(),
-                expected: "at least 1 and at most the tokens that the model sees at once",
+                found: stride.to_string(),
+                expected: "at least 1 and at most the tokens of a window without the special ones",
             });
         }
         self.options = options;
@@ -125,7 +150,7 @@ impl TokenClassification {
     /// Finds the entities of one text.
     ///
     /// # Errors
-    /// A device that failed.
+    /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<Vec<Entity>> {
         self.predict_one(text.to_owned())
     }
@@ -133,11 +158,6 @@ impl TokenClassification {
     /// How this model's labels are read.
     pub fn scheme(&self) -> Scheme {
         self.scheme
-    }
-
-    /// How many tokens of a text the model sees at once.
-    fn room(&self) -> usize {
-        self.session.max_length().saturating_sub(self.session.tokenizer().special_count(false))
     }
 }
 
@@ -168,7 +188,8 @@ impl Task for TokenClassification {
     fn prepare(&self, text: &String) -> Result<Prepared<Context>> {
         let tokenizer = self.session.tokenizer();
         let tokens = tokenizer.encode_without_special(text)?;
-        let room = self.room();
+        let length = self.options.max_length.unwrap_or(self.session.max_length());
+        let room = length.saturating_sub(tokenizer.special_count(false));
         let stride = self.options.stride.unwrap_or(room - room / 4);
         let windows = Windows::new(tokens.len(), room, stride)?;
         let mut lead = 0;
@@ -185,12 +206,17 @@ impl Task for TokenClassification {
     fn reduce(&self, context: &Context, index: usize, rows: Rows) -> Result<Array2<f32>> {
         let logits = &rows[0];
         let window = context.windows.get(index).unwrap_or_default();
-        let mut scores = Vec::with_capacity(window.len() * logits.ncols());
-        for token in window.clone().filter(|&token| context.windows.best(token) == Some(index)) {
-            scores.extend(softmax(logits.row(context.lead + token - window.start)));
+        let best = |&token: &usize| context.windows.best(token) == Some(index);
+        let kept: Vec<usize> = window.clone().filter(best).collect();
+        let mut scores = Array2::zeros((kept.len(), logits.ncols()));
+        for (mut row, token) in scores.outer_iter_mut().zip(kept) {
+            let logits = logits.row(context.lead + token - window.start);
+            if logits.iter().any(|logit| !logit.is_finite()) {
+                return Err(Error::NotFinite { output: "token label" });
+            }
+            row.assign(&ArrayView1::from(&softmax(logits)));
         }
-        let shape = (scores.len() / logits.ncols(), logits.ncols());
-        Ok(Array2::from_shape_vec(shape, scores).expect("whole rows"))
+        Ok(scores)
     }
 
     fn finish(&self, text: &String, context: Context, pieces: Vec<Array2<f32>>) -> Result<Vec<Entity>> {
