@@ -78,6 +78,7 @@ impl EntitiesCommand {
             scheme: self.scheme,
             ignore_labels,
             stride: self.stride,
+            ..Default::default()
         };
         let task = self.model.load(talk, &NEED, |files, device, precision| {
             TokenClassification::from_pretrained(files, device, precision)?.with_options(options)
