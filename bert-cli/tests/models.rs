@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Tiny, bert, command};
+use common::{Tiny, bert};
 use serde_json::json;
 
 const MASKED: &str = "rome is [MASK]";
@@ -19,8 +19,9 @@ fn the_model_comes_from_the_option_or_the_environment() {
     let model = Tiny::new("BertForMaskedLM");
     let found = fill(&model).json();
     assert_eq!(found["masks"][0]["candidates"].as_array().unwrap().len(), 5);
-    let output = command(["fill-mask", "--json", MASKED]).env("BERT_MODEL", model.path()).output().unwrap();
-    assert_eq!(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap(), found);
+    let same =
+        common::bert_with(["fill-mask", "--json", MASKED], &[("BERT_MODEL", model.path().as_os_str())]);
+    assert_eq!(same.json(), found);
 }
 
 #[test]
@@ -193,14 +194,7 @@ fn devices_and_precisions_that_are_not_there_are_errors() {
 #[test]
 fn a_name_that_is_no_folder_is_looked_up_in_the_cache() {
     let home = tempfile::tempdir().unwrap();
-    let run = |args: &[&str]| {
-        let output = command(args).env("HF_HOME", home.path()).output().unwrap();
-        common::Run {
-            code: output.status.code(),
-            stdout: output.stdout,
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    };
+    let run = |args: &[&str]| common::bert_with(args, &[("HF_HOME", home.path().as_os_str())]);
     let missing = run(&["fill-mask", "--offline", "-m", "owner/name", MASKED]);
     missing.fails(&["no folder \"owner/name\"", "cache"]);
     run(&["models", "path", "owner/name"]).fails(&["owner/name", "bert models pull owner/name"]);

@@ -89,7 +89,7 @@ impl AnswerCommand {
             Some(_) => Inputs::named_texts(&self.input, "question", self.texts)?,
             None => Inputs::pairs(&self.input, ["question", "context"], self.texts)?,
         };
-        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         let options = QuestionAnsweringOptions {
             top_k: self.top_k,
             n_best: 0,
@@ -181,7 +181,7 @@ impl Record for Answered {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let look = page.look;
-        if page.many {
+        if page.titled {
             writeln!(page, "{}", look.paint(style::STRONG, visible(&self.question)))?;
         }
         if self.answers.is_empty() {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::output;
 use crate::talk::Talk;
 
-/// Print a script that completes commands and options in your shell
+/// Print a script for completion in your shell
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -113,7 +113,7 @@ impl RecipeArgs {
 impl EmbedCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         let task = self.recipe.load(talk, &self.model)?;
         answer_all(
             talk,
@@ -155,7 +155,7 @@ impl Record for Embedded {
             let numbers: Vec<String> = vector.iter().map(ToString::to_string).collect();
             return writeln!(page, "{}", numbers.join(" "));
         }
-        if page.many {
+        if page.titled {
             writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
         }
         let start: Vec<String> = vector.iter().take(64).map(|x| format!("{x:.4}")).collect();

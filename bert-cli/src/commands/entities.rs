@@ -21,7 +21,7 @@ use crate::talk::Talk;
 
 const NEED: Need = Need { kind: "a token classifier", example: "dslim/bert-base-NER", embedded: false };
 
-/// Find names in texts: people, places, or whatever a model was trained for
+/// Find names in texts: people, places, whatever a model knows
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Texts may be of any length: long ones are read through overlapping windows.
@@ -70,7 +70,7 @@ pub struct EntitiesCommand {
 impl EntitiesCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         let mut ignore_labels = self.ignore_labels;
         ignore_labels.push(OUTSIDE.to_owned());
         let options = TokenClassificationOptions {
@@ -122,7 +122,7 @@ impl Record for Tagged {
         let look = page.look;
         if look.terminal {
             writeln!(page, "{}", marked(&self.text, &self.entities, look))?;
-        } else if page.many {
+        } else if page.titled {
             writeln!(page, "{}", visible(&self.text))?;
         }
         page.table(|table| {

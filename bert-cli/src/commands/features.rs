@@ -22,7 +22,7 @@ use crate::talk::Talk;
 const NEED: Need =
     Need { kind: "a BERT of any kind", example: "google-bert/bert-base-uncased", embedded: true };
 
-/// Show the hidden states of each token, or compare a word in several texts
+/// Show the hidden states of tokens, or compare a word in several texts
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Without --model the English model that is built in answers.
@@ -104,7 +104,7 @@ impl Record for Featured {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let look = page.look;
-        if page.many {
+        if page.titled {
             writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
         }
         let longest = self.answer.tokens.iter().map(|token| style::width(&token.token)).max().unwrap_or(0);

@@ -55,7 +55,7 @@ pub struct FillMaskCommand {
 impl FillMaskCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         let options = FillMaskOptions { top_k: self.top_k, targets: self.targets };
         let task = self.model.load(talk, &NEED, |files, device, precision| {
             FillMask::from_pretrained(files, device, precision)?.with_options(options)
@@ -106,7 +106,7 @@ impl Record for Filled {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let look = page.look;
-        if page.many {
+        if page.titled {
             writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
         }
         let several = self.answer.masks.len() > 1;

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use bert_core::ModelConfig;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::graph::Head;
+use bert_core::ops::Activation;
 use bert_tasks::Pretrained;
 use clap::Args;
 use serde::Serialize;
@@ -20,7 +21,7 @@ use crate::talk::Talk;
 
 const NEED: Need = Need { kind: "a model", example: "google-bert/bert-base-uncased", embedded: true };
 
-/// Show what a model is: its shape, its heads, its tokenizer, and what is wrong with it
+/// Show what a model is, and what is wrong with it
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
@@ -93,6 +94,17 @@ fn heads(config: &ModelConfig, checkpoint: &Checkpoint) -> Vec<&'static str> {
     .collect()
 }
 
+/// An activation as `config.json` spells it.
+fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Identity => "none",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_new",
+        Activation::Relu => "relu",
+        Activation::Tanh => "tanh",
+    }
+}
+
 #[derive(Serialize)]
 struct Info {
     model: String,
@@ -125,7 +137,7 @@ struct Shape {
     hidden_size: usize,
     attention_heads: usize,
     intermediate_size: usize,
-    activation: String,
+    activation: &'static str,
     max_positions: usize,
     token_types: usize,
     vocab_size: usize,
@@ -146,7 +158,10 @@ impl Info {
         let mut dtypes = BTreeMap::new();
         for tensor in checkpoint.tensors() {
             let count = tensor.shape.iter().product::<usize>() as u64;
-            parameters += count;
+            // Integers without a scale are tables of positions and the like.
+            if tensor.dtype.is_float() || tensor.scaled {
+                parameters += count;
+            }
             size += (count * tensor.dtype.bits() as u64).div_ceil(8);
             *dtypes.entry(tensor.dtype.to_string()).or_default() += count;
         }
@@ -173,7 +188,7 @@ impl Info {
                 hidden_size: config.hidden_size,
                 attention_heads: config.num_attention_heads,
                 intermediate_size: config.intermediate_size,
-                activation: format!("{:?}", config.hidden_act),
+                activation: activation_name(config.hidden_act),
                 max_positions: config.max_position_embeddings,
                 token_types: config.type_vocab_size,
                 vocab_size: config.vocab_size,

@@ -53,7 +53,7 @@ pub struct NextSentenceCommand {
 impl NextSentenceCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let inputs = Inputs::pairs(&self.input, ["first", "second"], self.texts)?;
-        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         let task = self.model.load(talk, &NEED, NextSentence::from_pretrained)?;
         let mut all_follow = true;
         let pair = |texts: Vec<String>| {
@@ -112,7 +112,7 @@ impl Record for Judged {
         if look.terminal {
             write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.answer.is_next, 24)))?;
         }
-        if page.many {
+        if page.titled {
             write!(page, "  {}  {}", visible(&self.pair.first), visible(&self.pair.second))?;
         }
         writeln!(page)

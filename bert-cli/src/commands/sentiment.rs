@@ -25,7 +25,7 @@ const NEED: Need = Need {
     embedded: false,
 };
 
-/// Label texts with what a classifier was trained for, such as their sentiment
+/// Label texts: their sentiment, or what a classifier was trained for
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -84,7 +84,7 @@ impl SentimentCommand {
             true => Inputs::pairs(&self.input, ["first", "second"], self.texts)?,
             false => Inputs::texts(&self.input, self.texts)?,
         };
-        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         let options =
             TextClassificationOptions { top_k: self.top_k, problem_type: self.scores.map(Into::into) };
         let task = self.model.load(talk, &NEED, |files, device, precision| {
@@ -139,7 +139,7 @@ impl Record for Labelled {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let look = page.look;
-        if page.many {
+        if page.titled {
             write!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
             if let Some(pair) = &self.pair {
                 write!(page, "  {}", look.paint(style::STRONG, visible(pair)))?;

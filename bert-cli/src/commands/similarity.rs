@@ -21,7 +21,7 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
 use crate::talk::Talk;
 
-/// Compare texts by their meaning, or find the nearest ones to a query
+/// Compare texts by their meaning, or find the nearest to a query
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Two texts give one number, the cosine of the angle between their vectors: 1 for the same direction, 0 for
@@ -62,7 +62,7 @@ impl SimilarityCommand {
         };
         if !is_search {
             let inputs = Inputs::pairs(&self.input, ["first", "second"], self.texts)?;
-            let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+            let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
             let task = Pairs(self.recipe.load(talk, &self.model)?);
             let record = |texts: Vec<String>, answer: PairAnswer| {
                 let [first, second] = texts.try_into().expect("the input has pairs");
@@ -145,11 +145,13 @@ impl Record for Compared {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let look = page.look;
-        write!(page, "{:>7.4}", self.cosine)?;
+        // The sign has a place of its own, where numbers stand below one another.
+        let cells = if page.titled { 7 } else { 0 };
+        write!(page, "{:>cells$.4}", self.cosine)?;
         if look.terminal {
             write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.cosine, 24)))?;
         }
-        if page.many {
+        if page.titled {
             write!(page, "  {}  {}", visible(&self.first), visible(&self.second))?;
         }
         writeln!(page)

@@ -19,7 +19,7 @@ use crate::talk::Talk;
 const NEED: Need =
     Need { kind: "a model with a tokenizer", example: "google-bert/bert-base-uncased", embedded: true };
 
-/// Show the tokens of texts: their ids, and the bytes of the text that each one stands for
+/// Show the tokens of texts, with their ids and their bytes
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -46,7 +46,7 @@ pub struct TokenizeCommand {
 impl TokenizeCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::open(&self.output, !inputs.is_single(), talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         let tokenizer = self.source.open_tokenizer(talk, &NEED)?;
         let task = Tokenize { tokenizer, special: !self.no_special };
         answer_all(
@@ -122,7 +122,7 @@ impl Record for Tokenized {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let look = page.look;
-        if page.many {
+        if page.titled {
             writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
         }
         page.table(|table| {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tabwriter::TabWriter;
 
 use crate::error::{Error, Result};
+use crate::input::Inputs;
 use crate::style::Look;
 use crate::talk::Talk;
 use target::Target;
@@ -71,8 +72,9 @@ pub struct Page<'a> {
     out: &'a mut dyn Write,
     /// What it can show.
     pub look: Look,
-    /// How many results it gets: 1, or many.
-    pub many: bool,
+    /// Whether results have to be told apart by their texts: there may be several, and the reader does not
+    /// see the texts right above them.
+    pub titled: bool,
 }
 
 impl Page<'_> {
@@ -103,6 +105,7 @@ pub struct Sink {
     format: Format,
     look: Look,
     many: bool,
+    titled: bool,
     count: u64,
 }
 
@@ -138,7 +141,18 @@ impl Sink {
             (_, _, true) => Format::Csv,
             _ => Format::Text,
         };
-        Ok(Self { target, format, look, many, count: 0 })
+        Ok(Self { target, format, look, many, titled: many, count: 0 })
+    }
+
+    /// Opens the file, or standard output, for one result an input.
+    ///
+    /// # Errors
+    /// A file that cannot be created.
+    pub fn for_inputs(args: &OutputArgs, inputs: &Inputs, talk: &Talk) -> Result<Self> {
+        let sink = Self::open(args, !inputs.is_single(), talk)?;
+        // Somebody who types has the text before their eyes.
+        let titled = sink.many && !(inputs.interactive() && sink.look.terminal);
+        Ok(Self { titled, ..sink })
     }
 
     /// Whether results appear on a terminal.
@@ -156,7 +170,7 @@ impl Sink {
         self.count += 1;
         let text = match self.format {
             Format::Text => {
-                let mut page = Page { out: &mut self.target, look: self.look, many: self.many };
+                let mut page = Page { out: &mut self.target, look: self.look, titled: self.titled };
                 return record.show(&mut page).map_err(|error| self.target.failed(error));
             }
             Format::Json if self.many => json::line(&located)

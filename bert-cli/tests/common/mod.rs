@@ -72,7 +72,8 @@ pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Command {
     command.args(args).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if ["BERT_", "HF_", "NO_COLOR", "CLICOLOR"].iter().any(|prefix| name.starts_with(prefix)) {
+        let ours = ["BERT_", "HF_", "NO_COLOR", "CLICOLOR"].iter().any(|prefix| name.starts_with(prefix));
+        if ours || name.to_ascii_uppercase().ends_with("_PROXY") {
             command.env_remove(&*name);
         }
     }
@@ -96,6 +97,11 @@ pub fn bert_reading<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I, input: 
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     finish(output)
+}
+
+/// Runs `bert` with these variables.
+pub fn bert_with<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I, variables: &[(&str, &OsStr)]) -> Run {
+    finish(command(args).envs(variables.iter().copied()).output().unwrap())
 }
 
 fn finish(output: Output) -> Run {
