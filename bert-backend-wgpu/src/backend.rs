@@ -171,10 +171,15 @@ impl Backend for WgpuBackend {
 
     fn info(&self) -> BackendInfo {
         let adapter = &self.gpu.adapter;
-        let mut features = vec![adapter.api.clone()];
-        if adapter.kind == AdapterKind::Software {
-            features.push("software adapter".to_owned());
+        let kind = match adapter.kind {
+            AdapterKind::Software => "software adapter".to_owned(),
+            kind => kind.to_string(),
+        };
+        let mut features = vec![adapter.api.clone(), kind];
+        if !adapter.driver.is_empty() {
+            features.push(adapter.driver.clone());
         }
+        features.push(format!("buffers of {} MiB", self.gpu.most_bytes() >> 20));
         BackendInfo {
             name: crate::NAME,
             device: adapter.name.clone(),

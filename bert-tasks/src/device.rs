@@ -31,6 +31,8 @@ enum Kind {
     Reference,
     #[cfg(feature = "cpu")]
     Cpu(bert_backend_cpu::CpuBackend),
+    #[cfg(feature = "wgpu")]
+    Wgpu(bert_backend_wgpu::WgpuBackend),
 }
 
 /// What a device may be told before it is opened.
@@ -44,7 +46,8 @@ pub struct DeviceOptions {
 const KNOWN: &str = "auto, cpu, wgpu, wgpu:N, cuda, cuda:N, reference";
 
 impl Device {
-    /// The best device that this build and this machine have. What it chose is what it prints as.
+    /// The best device that this build and this machine have: graphics hardware before the CPU, and the CPU
+    /// before a program that plays a graphics card. What it chose is what it prints as.
     ///
     /// # Errors
     /// [`Error::NoDevice`] if this build has no backend at all.
@@ -61,30 +64,47 @@ impl Device {
     }
 
     /// A device by its word: `auto`, `cpu`, `wgpu`, `cuda`, the last two also with an index as in `wgpu:1`;
-    /// or `reference`, the slow `f64` oracle that all others are measured by.
+    /// or `reference`, the slow `f64` oracle that all others are measured by. Plain `wgpu` is the best adapter,
+    /// a software one only if there is no other; its name and features say so.
     /// Only `auto` ever chooses; a device that is asked for by name and is not there is an error.
     ///
     /// # Errors
     /// [`Error::UnknownDevice`] for another word, [`Error::NoDevice`] if it is not there.
     pub fn open(word: &str, options: DeviceOptions) -> Result<Self> {
         let lower = word.trim().to_ascii_lowercase();
+        let unknown = || Error::UnknownDevice { found: word.to_owned(), known: KNOWN };
         let (name, index) = match lower.split_once(':') {
-            Some((name, index)) => (name, Some(index)),
+            Some((name, index)) => (name, Some(index.parse::<usize>().map_err(|_| unknown())?)),
             None => (lower.as_str(), None),
         };
-        let unknown = || Error::UnknownDevice { found: word.to_owned(), known: KNOWN };
-        if index.is_some_and(|index| index.parse::<usize>().is_err()) {
-            return Err(unknown());
-        }
         match (name, index) {
-            ("auto" | "cpu", None) => cpu(options),
+            ("auto", None) => match hardware() {
+                Some(device) => Ok(device),
+                None => cpu(options),
+            },
+            ("cpu", None) => cpu(options),
             ("reference", None) => Ok(Self { kind: Kind::Reference }),
-            ("wgpu" | "cuda", _) => Err(Error::NoDevice {
-                asked: word.to_owned(),
-                reason: format!("this build has no {name} backend"),
-            }),
+            ("wgpu", index) => wgpu(index),
+            ("cuda", _) => Err(missing("cuda")),
             _ => Err(unknown()),
         }
+    }
+
+    /// The words of all devices that this build and this machine may have, for [`open`](Self::open): a word
+    /// for each kind of device, or one for each adapter of a kind that has several. Whether a device is usable
+    /// shows when it is opened.
+    pub fn words() -> Vec<String> {
+        let mut words = vec!["cpu".to_owned()];
+        #[cfg(feature = "wgpu")]
+        let adapters = pollster::block_on(bert_backend_wgpu::adapters()).len();
+        #[cfg(not(feature = "wgpu"))]
+        let adapters = 0;
+        match adapters {
+            0 => words.push("wgpu".to_owned()),
+            count => words.extend((0..count).map(|index| format!("wgpu:{index}"))),
+        }
+        words.extend(["cuda", "reference"].map(str::to_owned));
+        words
     }
 
     /// What the device is and what its kernels make use of.
@@ -93,6 +113,8 @@ impl Device {
             Kind::Reference => Reference.info(),
             #[cfg(feature = "cpu")]
             Kind::Cpu(backend) => backend.info(),
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu(backend) => backend.info(),
         }
     }
 
@@ -113,6 +135,10 @@ impl Device {
             Kind::Cpu(backend) => {
                 Arc::new(Model::load(backend.clone(), config, checkpoint, head, precision)?)
             }
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu(backend) => {
+                Arc::new(Model::load(backend.clone(), config, checkpoint, head, precision)?)
+            }
         })
     }
 }
@@ -125,7 +151,41 @@ fn cpu(options: DeviceOptions) -> Result<Device> {
 
 #[cfg(not(feature = "cpu"))]
 fn cpu(_: DeviceOptions) -> Result<Device> {
-    Err(Error::NoDevice { asked: "cpu".into(), reason: "this build has no cpu backend".into() })
+    Err(missing("cpu"))
+}
+
+/// The adapter with this index, or the best one.
+#[cfg(feature = "wgpu")]
+fn wgpu(index: Option<usize>) -> Result<Device> {
+    use bert_backend_wgpu::AdapterChoice;
+    adapter(index.map_or(AdapterChoice::Best, AdapterChoice::Index))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu(_: Option<usize>) -> Result<Device> {
+    Err(missing("wgpu"))
+}
+
+/// A graphics card, if this build can use one and there is one.
+#[cfg(feature = "wgpu")]
+fn hardware() -> Option<Device> {
+    adapter(bert_backend_wgpu::AdapterChoice::Hardware).ok()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn hardware() -> Option<Device> {
+    None
+}
+
+#[cfg(feature = "wgpu")]
+fn adapter(adapter: bert_backend_wgpu::AdapterChoice) -> Result<Device> {
+    use bert_backend_wgpu::{WgpuBackend, WgpuOptions};
+    let options = WgpuOptions { adapter, ..WgpuOptions::default() };
+    Ok(Device { kind: Kind::Wgpu(pollster::block_on(WgpuBackend::new(&options))?) })
+}
+
+fn missing(name: &str) -> Error {
+    Error::NoDevice { asked: name.to_owned(), reason: format!("this build has no {name} backend") }
 }
 
 impl FromStr for Device {

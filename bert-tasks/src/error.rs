@@ -37,6 +37,11 @@ pub enum Error {
     #[error(transparent)]
     Cpu(#[from] bert_backend_cpu::CpuError),
 
+    /// A graphics adapter that is not there or cannot be opened.
+    #[cfg(feature = "wgpu")]
+    #[error(transparent)]
+    Wgpu(#[from] bert_backend_wgpu::WgpuError),
+
     /// A word that names no kind of device.
     #[error("unknown device {found:?}; known are {known}")]
     UnknownDevice {

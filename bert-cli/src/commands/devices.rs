@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use bert_core::backend::BackendInfo;
 use bert_tasks::{Device, DeviceOptions};
 use clap::Args;
 use serde::Serialize;
@@ -12,9 +13,6 @@ use crate::error::{Result, describe};
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style;
 use crate::talk::Talk;
-
-/// The backends that a build may have, as `--device` names them.
-const BACKENDS: [&str; 4] = ["cpu", "wgpu", "cuda", "reference"];
 
 /// List the devices that this build and this machine have
 #[derive(Args, Debug)]
@@ -29,9 +27,9 @@ pub struct DevicesCommand {
 impl DevicesCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let mut sink = Sink::open(&self.output, true, talk)?;
-        let chosen = Device::auto().ok().map(|device| device.info().name);
-        for name in BACKENDS {
-            sink.write(None, &Row::new(name, chosen == Some(name)))?;
+        let mut chosen = Device::auto().ok().map(|device| device.info());
+        for word in Device::words() {
+            sink.write(None, &Row::new(word, &mut chosen))?;
         }
         sink.finish()?;
         Ok(Outcome::Done)
@@ -42,7 +40,7 @@ impl DevicesCommand {
 #[derive(Serialize)]
 pub struct Row {
     /// The word for `--device`.
-    device: &'static str,
+    device: String,
     /// Whether it can be used.
     available: bool,
     /// Whether `--device auto` takes it.
@@ -55,10 +53,12 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(device: &'static str, auto: bool) -> Self {
-        match Device::open(device, DeviceOptions::default()) {
+    /// Opens a device to see what it is. The first that is like the `chosen` one takes its place.
+    fn new(device: String, chosen: &mut Option<BackendInfo>) -> Self {
+        match Device::open(&device, DeviceOptions::default()) {
             Ok(found) => {
                 let info = found.info();
+                let auto = chosen.take_if(|chosen| *chosen == info).is_some();
                 let precisions = info.precisions.iter().map(ToString::to_string).collect();
                 let (description, features, threads) = (info.device, info.features, info.threads);
                 Self { device, available: true, auto, description, features, threads, precisions }
@@ -85,7 +85,7 @@ impl Record for Row {
 
     fn rows(&self) -> Vec<Vec<String>> {
         vec![vec![
-            self.device.to_owned(),
+            self.device.clone(),
             self.available.to_string(),
             self.auto.to_string(),
             self.description.clone(),
