@@ -168,6 +168,8 @@ impl ModelArgs {
         let device = self.device.open()?;
         if self.device.is_auto() {
             talk.notice(format_args!("model {}, device {device}", files.source()));
+        } else if device.is_software() {
+            talk.notice(format_args!("device {device} is a program on the CPU; --device cpu is faster"));
         }
         let embedded = matches!(files.source(), ModelSource::Embedded(_));
         // Reading every weight for the check costs about as much as preparing them, so both go at once.

@@ -187,7 +187,9 @@ fn devices_and_precisions_that_are_not_there_are_errors() {
     run("--threads", "many").fails(&["--threads", "whole number"]);
     let devices = bert(["devices", "--json"]).json();
     let cpu = devices.as_array().unwrap().iter().find(|device| device["device"] == "cpu").unwrap();
-    assert_eq!((&cpu["available"], &cpu["auto"]), (&json!(true), &json!(true)));
+    assert_eq!(cpu["available"], true);
+    let chosen = devices.as_array().unwrap().iter().filter(|device| device["auto"] == true);
+    assert_eq!(chosen.count(), 1, "{devices}");
 }
 
 #[cfg(feature = "hub")]

@@ -118,6 +118,15 @@ impl Device {
         }
     }
 
+    /// Whether this is a program on the CPU that plays a graphics card. Only asking for one by name leads here.
+    pub fn is_software(&self) -> bool {
+        match &self.kind {
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu(backend) => backend.adapter().kind == bert_backend_wgpu::AdapterKind::Software,
+            _ => false,
+        }
+    }
+
     /// Loads a checkpoint onto this device.
     ///
     /// # Errors
