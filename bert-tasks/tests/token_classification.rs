@@ -380,3 +380,12 @@ fn a_classifier_without_labels_is_refused() {
         assert!(error.contains("num_labels") && error.contains("at least one"), "{error}");
     }
 }
+
+#[test]
+fn a_line_of_a_megabyte_is_read_to_its_end() {
+    let tagger = tagger(&BIO, TokenClassificationOptions { ignore_labels: vec![], ..Default::default() });
+    let text = "the river 🙂\0 bank of london ".repeat((1 << 20) / 29);
+    let entities = tagger.predict(&text).unwrap();
+    check(&text, &entities);
+    assert_eq!(entities.last().unwrap().range.end, text.len() - 1);
+}
