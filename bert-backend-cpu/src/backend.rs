@@ -296,10 +296,7 @@ impl Backend for CpuBackend {
         if precision != Precision::F32 {
             return Err(Error::Precision { backend: "cpu".into(), precision });
         }
-        let packed = PackedMatrix::new(&self.pool, self.isa, weight)?;
-        // What was read from a file is not needed in memory twice.
-        weight.release();
-        Ok(CpuBuffer(Storage::Packed(packed)))
+        Ok(CpuBuffer(Storage::Packed(PackedMatrix::new(&self.pool, self.isa, weight)?)))
     }
 
     fn linear(

@@ -22,82 +22,102 @@ pub struct Limits {
     pub read_gbytes: f64,
 }
 
-/// The best of several runs of this length: a limit is what is reached undisturbed.
+/// How long a run takes. Short runs find moments in which nothing else disturbs, and the best one counts.
 const RUN: Duration = Duration::from_millis(2);
 const RUNS: usize = 50;
-const MEMORY: usize = 256 << 20;
+/// Numbers that are read in a run, and how many such parts there are: together far more than a cache holds.
+const PART: usize = 4 << 20;
+const PARTS: usize = 16;
 
 pub(crate) fn measure(pool: &Pool, isa: Isa) -> Limits {
+    let (rows, columns, depth) = tiles_shape(isa);
+    // As often as takes about a run.
+    let times = (1000.0 * RUN.as_secs_f64() / seconds(|| multiply(isa, 1000))).max(1.0) as usize;
+    let rate = |threads: usize, work: &dyn Fn()| {
+        let best = (0..RUNS).map(|_| seconds(work)).fold(f64::INFINITY, f64::min);
+        (2 * rows * columns * depth * times * threads) as f64 / best / 1e9
+    };
     let threads = pool.threads();
     Limits {
-        f32_gflops_one_thread: (0..RUNS).map(|_| multiply(isa)).fold(0.0, f64::max),
-        f32_gflops: (0..RUNS).map(|_| together(pool, threads, || multiply(isa))).fold(0.0, f64::max),
+        f32_gflops_one_thread: rate(1, &|| multiply(isa, times)),
+        f32_gflops: rate(threads, &|| pool.run(threads, |_| multiply(isa, times))),
         read_gbytes: read(pool, isa),
     }
 }
 
-/// The sum of what all threads reach at the same time.
-fn together(pool: &Pool, threads: usize, rate: impl Fn() -> f64 + Sync) -> f64 {
-    let total = std::sync::Mutex::new(0.0);
-    pool.run(threads, |_| {
-        let rate = rate();
-        *total.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += rate;
-    });
-    total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// The register tile of the matrix product, again and again on one piece of a panel. In 10⁹ operations a
-/// second.
-fn multiply(isa: Isa) -> f64 {
-    let (width, rows) = (2 * isa.lanes(), isa.tile_rows());
-    let depth = block_depth(isa);
-    let (a, b) = (vec![0.5f32; rows * depth], vec![0.25f32; width * depth]);
-    let mut c = vec![0.0f32; rows * width];
-    let mut scratch = vec![0.0f32; scratch_length(isa, rows, width)];
+fn seconds(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
-    let mut count = 0;
-    while start.elapsed() < RUN {
-        for _ in 0..100 {
-            // SAFETY: the operands are as large as the product says.
-            unsafe {
-                Product {
-                    a: black_box(a.as_ptr()),
-                    a_stride: depth,
-                    b: b.as_ptr(),
-                    b_stride: width * depth,
-                    c: c.as_mut_ptr(),
-                    c_stride: width,
-                    rows,
-                    columns: width,
-                    depth,
-                    bias: None,
-                    activation: Activation::Identity,
-                    scratch: scratch.as_mut_ptr(),
-                }
-                .run(isa);
-            }
-        }
-        count += 100;
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    black_box(&c);
-    (2 * rows * width * depth * count) as f64 / seconds / 1e9
+    work();
+    start.elapsed().as_secs_f64()
 }
 
+/// Rows, columns and depth of a product that stays in the first cache: three register tiles.
+fn tiles_shape(isa: Isa) -> (usize, usize, usize) {
+    (3 * isa.tile_rows(), 2 * isa.lanes(), block_depth(isa))
+}
+
+/// The register tile of the matrix product, again and again on one piece of a panel.
+fn multiply(isa: Isa, times: usize) {
+    let (rows, width, depth) = tiles_shape(isa);
+    let (a, b) = (vec![0.5f32; rows * depth], vec![0.25f32; width * depth]);
+    let mut space = Vec::new();
+    for _ in 0..times {
+        product(isa, (rows, width, depth), black_box(&a), black_box(&b), &mut space);
+    }
+    black_box(space);
+}
+
+/// The product of one row with a part of memory, which is as fast as reading it.
 fn read(pool: &Pool, isa: Isa) -> f64 {
-    let mut memory = Filling::<f32>::permanent(MEMORY / 4);
-    let memory = memory.as_mut_slice();
-    pool.run_pieces(memory, 1 << 16, |task, piece| piece.fill(task as f32));
-    let memory = &*memory;
-    let once = || {
-        let start = Instant::now();
-        pool.run(memory.len() >> 16, |task| {
-            let piece = &memory[task << 16..][..1 << 16];
-            black_box(crate::kernels::rows::reduce(isa, bert_core::ops::ReduceOp::Sum, piece));
-        });
-        MEMORY as f64 / start.elapsed().as_secs_f64() / 1e9
+    const PIECE: usize = 1 << 16;
+    let mut memory = Filling::<f32>::permanent(PART * PARTS);
+    pool.run_pieces(memory.as_mut_slice(), PIECE, |_, piece| piece.fill(1.0));
+    let depth = 512;
+    let row = vec![1.0f32; depth];
+    let once = |part: &[f32]| {
+        seconds(|| {
+            pool.run(part.len() / PIECE, |task| {
+                let mut space = Vec::new();
+                let piece = &part[task * PIECE..][..PIECE];
+                product(isa, (1, PIECE / depth, depth), &row, piece, &mut space);
+                black_box(space);
+            });
+        })
     };
-    (0..8).map(|_| once()).fold(0.0, f64::max)
+    let parts = memory.as_mut_slice().chunks(PART).cycle().take(3 * PARTS);
+    (PART * size_of::<f32>()) as f64 / parts.map(once).fold(f64::INFINITY, f64::min) / 1e9
+}
+
+/// Multiplies `rows x depth` numbers with as many whole panels as `columns` are, into `space`.
+fn product(
+    isa: Isa,
+    (rows, columns, depth): (usize, usize, usize),
+    a: &[f32],
+    b: &[f32],
+    space: &mut Vec<f32>,
+) {
+    space.resize(rows * columns + scratch_length(isa, rows, columns), 0.0);
+    let (c, scratch) = space.split_at_mut(rows * columns);
+    assert!(a.len() == rows * depth && b.len() == columns * depth);
+    assert!(columns.is_multiple_of(2 * isa.lanes()));
+    // SAFETY: the operands are as large as the product says.
+    unsafe {
+        Product {
+            a: a.as_ptr(),
+            a_stride: depth,
+            b: b.as_ptr(),
+            b_stride: 2 * isa.lanes() * depth,
+            c: c.as_mut_ptr(),
+            c_stride: columns,
+            rows,
+            columns,
+            depth,
+            bias: None,
+            activation: Activation::Identity,
+            scratch: scratch.as_mut_ptr(),
+        }
+        .run(isa);
+    }
 }
 
 /// The processor, in its maker's words.
