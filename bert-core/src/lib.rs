@@ -3,7 +3,8 @@
 //! This crate knows no hardware, no tokenizer and no task:
 //! * [`tensor`] and [`packed`]: the data, on the host and on a device;
 //! * [`backend`]: the [`Backend`] trait, eight methods and the coarse operations that follow from them;
-//!   [`ops`] and [`weights`] are its words, [`mod@reference`] is its oracle;
+//!   [`ops`] and [`weights`] are its words, [`mod@reference`] is its oracle,
+//!   [`profile`] its clock;
 //! * [`config`] and [`checkpoint`]: model files;
 //! * [`graph`]: the model itself.
 
@@ -19,6 +20,8 @@ mod error;
 pub mod graph;
 pub mod ops;
 pub mod packed;
+#[cfg(not(target_family = "wasm"))] // a browser gives no clock to std
+pub mod profile;
 pub mod reference;
 pub mod tensor;
 pub mod weights;
