@@ -42,8 +42,28 @@ pub enum Error {
     NoBackend { found: String, known: String },
 
     /// The CPU backend cannot be made, for example because `BERT_THREADS` is no number.
-    #[error(transparent)]
+    #[error("{}", with_causes(.0))]
     Cpu(#[from] bert_backend_cpu::CpuError),
+
+    /// An operation that was to be timed does not work.
+    #[error("timing stopped: {0}")]
+    Timing(#[from] crate::conformance::Fault),
+
+    /// A model that cannot be loaded, or does not take a batch.
+    #[error("{}", with_causes(.0))]
+    Core(#[from] bert_core::Error),
+
+    /// The weights of a model for benches could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Weights { path: PathBuf, source: safetensors::SafeTensorError },
+
+    /// The process that measures a start ended without an answer.
+    #[error("the process that measures a start ended with {status} and says:\n{stderr}")]
+    Child { status: std::process::ExitStatus, stderr: String },
+
+    /// A file that was to hold other engines' times.
+    #[error("{} holds no table that begins with a column `peer`", path.display())]
+    NoPeers { path: PathBuf },
 
     /// A filter that leaves nothing.
     #[error("no case has a name that contains {filter:?}")]
@@ -55,4 +75,10 @@ impl Error {
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         move |source| Error::File { action, path: path.to_path_buf(), source }
     }
+}
+
+/// An error and what it was caused by, in one line.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

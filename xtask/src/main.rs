@@ -2,9 +2,11 @@
 //!
 //! A subcommand is a module with its `Args` and a `run`, one line in [`Command`] and one in [`main`].
 
+mod bench;
 mod conformance;
 mod error;
 mod models;
+mod synthetic;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -25,12 +27,14 @@ enum Command {
     /// Bring trained checkpoints for the tests into target/models.
     Models(models::Args),
     Conformance(conformance::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Models(args) => models::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match outcome {
         Ok(code) => code,

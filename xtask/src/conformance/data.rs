@@ -15,6 +15,7 @@ use fastrand::Rng;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use super::fault::Fault;
+use crate::synthetic::normal;
 
 /// The distribution of the numbers of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +80,6 @@ impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&format!("{self:?}").to_lowercase())
     }
-}
-
-/// A number of the standard normal distribution, by the method of Box and Muller.
-pub fn normal(rng: &mut Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * rng.f64()).cos()
 }
 
 /// How an operand lies in memory.

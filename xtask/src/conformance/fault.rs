@@ -6,7 +6,7 @@ use super::compare::Difference;
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The backend refused or its device failed.
-    #[error("the backend says: {0}")]
+    #[error("the backend says: {}", crate::error::with_causes(.0))]
     Backend(#[from] bert_core::Error),
 
     /// The backend panicked.
@@ -28,6 +28,10 @@ pub enum Fault {
     /// An operation wrote to its input, or to what lies around it.
     #[error("the operation changed its input, or what lies around it: {input}")]
     InputChanged { input: String },
+
+    /// A file of recorded outputs that cannot be read.
+    #[error("the recorded outputs cannot be read: {0}")]
+    Recorded(String),
 
     /// A part computed alone has other bits than the same part computed with others.
     #[error("{part} alone has other bits: first at {index:?}, {alone:e} alone, {together:e} with the others")]

@@ -14,8 +14,11 @@ mod data;
 mod defaults;
 mod direct;
 mod fault;
+mod golden;
+mod models;
 #[cfg(test)]
 mod mutants;
+mod perf;
 mod prepare;
 mod registry;
 mod report;
@@ -24,9 +27,8 @@ mod tolerance;
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-
-use crate::error::Result;
+use crate::error::{Error, Result};
+pub use fault::Fault;
 use suite::{Mode, Plan};
 
 /// Compare every backend with plain f64 loops, on inputs that are hard.
@@ -36,7 +38,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', default_value = "reference,cpu")]
     backend: Vec<String>,
 
-    /// What to compare; everything unless given.
+    /// What to do; all comparisons unless given.
     #[arg(long, value_delimiter = ',', value_enum)]
     mode: Vec<Mode>,
 
@@ -54,14 +56,25 @@ pub struct Args {
 /// # Errors
 /// [`Error`](crate::error::Error) for an unknown backend, or if no case was run at all.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let modes = if args.mode.is_empty() { Mode::value_variants() } else { &args.mode };
-    let plan = Plan { modes: modes.to_vec(), filter: args.filter.clone(), ..Plan::all(args.seed) };
-    let mut verdicts = vec![];
+    let support = args.mode.contains(&Mode::Support);
+    let everything = args.mode.is_empty() || support;
+    let plan = Plan {
+        modes: if everything { Mode::COMPARISONS.to_vec() } else { args.mode.clone() },
+        filter: args.filter.clone(),
+        ..Plan::all(args.seed)
+    };
+    let (mut verdicts, mut timings) = (vec![], vec![]);
     for subject in registry::chosen(&args.backend)? {
         eprintln!("{} …", subject.name);
         verdicts.extend(subject.run(&plan));
+        if args.mode.contains(&Mode::Perf) {
+            timings.push((subject.name.clone(), subject.measure(&plan)?));
+        }
     }
-    report::print(&verdicts, args)
+    if verdicts.is_empty() && timings.iter().all(|(_, timings)| timings.is_empty()) {
+        return Err(Error::NoCase { filter: args.filter.clone() });
+    }
+    report::print(&verdicts, &timings, support, args.seed)
 }
 
 #[cfg(test)]
@@ -71,8 +84,11 @@ mod tests {
     #[test]
     fn the_backends_agree_on_the_cases_that_take_little_work() {
         let plan = Plan { most_work: 300_000, ..Plan::all(1) };
+        // Models would compare the reference with itself.
+        let operations = Plan { modes: vec![Mode::Ops, Mode::Fused], ..plan.clone() };
         for subject in registry::subjects().unwrap() {
-            let wrong: Vec<_> = subject.run(&plan).into_iter().filter(suite::Verdict::is_error).collect();
+            let plan = if subject.name == "reference" { &operations } else { &plan };
+            let wrong: Vec<_> = subject.run(plan).into_iter().filter(suite::Verdict::is_error).collect();
             assert!(wrong.is_empty(), "{}: {wrong:#?}", subject.name);
         }
     }

@@ -413,7 +413,7 @@ const SEEN_BY: &[(Mistake, &str)] = &[
 fn run_with(mistake: Mistake, filter: &str) -> Vec<Verdict> {
     let modes = vec![Mode::Ops, Mode::Fused];
     let plan = Plan { modes, filter: filter.to_owned(), most_work: 50_000, ..Plan::all(7) };
-    run("mutant", &Mutant(mistake), &plan)
+    run("mutant", &Mutant(mistake), &[], &plan)
 }
 
 #[test]

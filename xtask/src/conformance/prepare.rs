@@ -12,8 +12,9 @@ use fastrand::Rng;
 use ndarray::{ArrayD, IxDyn};
 
 use super::case::{Bias, Case, Op, Segments};
-use super::data::{Desk, Layout, Operand, Values, normal};
+use super::data::{Desk, Layout, Operand, Values};
 use super::direct;
+use crate::synthetic::normal;
 
 /// An operation with its inputs in place.
 ///
@@ -255,7 +256,8 @@ fn queries_keys_values(rng: &mut Rng, tokens: usize, hidden: usize, case: &Case)
     Operand::floats(qkv, case.layouts[0])
 }
 
-fn random_batch(rng: &mut Rng, lengths: &[usize], vocab: usize) -> PackedBatch {
+/// Sequences of random tokens, each of which changes from the first segment to the second somewhere.
+pub fn random_batch(rng: &mut Rng, lengths: &[usize], vocab: usize) -> PackedBatch {
     let mut batch = PackedBatch::default();
     for &length in lengths {
         let second_segment = rng.usize(..=length);

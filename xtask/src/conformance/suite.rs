@@ -1,7 +1,5 @@
 //! All cases of the modes asked for, on one backend.
 
-use std::fmt;
-
 use bert_core::backend::Backend;
 use bert_core::ops::Precision;
 use clap::ValueEnum;
@@ -13,20 +11,32 @@ use super::check::{Checked, Demands, check};
 use super::compare::Difference;
 use super::defaults::Defaults;
 use super::tolerance::{KNOWN, Tolerance, is_invariant, tolerance};
+use crate::synthetic::seed;
 
-/// What to compare.
+/// What to do with a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Mode {
     /// The eight required methods, against loops in f64.
     Ops,
     /// The provided operations, by their default bodies and as the backend overrides them, against loops in f64.
     Fused,
+    /// Small random models with every head against the reference, trained checkpoints against recorded outputs.
+    Model,
+    /// Not a comparison: the times of the provided operations, by their default bodies and as overridden.
+    Perf,
+    /// All comparisons, with their outcome as a matrix of operations and backends in Markdown.
+    Support,
+}
+
+impl Mode {
+    /// Those that compare.
+    pub const COMPARISONS: [Self; 3] = [Self::Ops, Self::Fused, Self::Model];
 }
 
 /// Which cases to run, and on which numbers.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What to compare.
+    /// What to compare; modes that are no comparisons are passed over.
     pub modes: Vec<Mode>,
     /// Run only the cases whose name contains this.
     pub filter: String,
@@ -39,16 +49,17 @@ pub struct Plan {
 impl Plan {
     /// Everything.
     pub fn all(seed: u64) -> Self {
-        Self { modes: Mode::value_variants().to_vec(), filter: String::new(), seed, most_work: usize::MAX }
+        Self { modes: Mode::COMPARISONS.to_vec(), filter: String::new(), seed, most_work: usize::MAX }
+    }
+
+    /// Whether a case of this name is asked for.
+    pub fn wants(&self, case: &str) -> bool {
+        case.contains(&self.filter)
     }
 
     /// The numbers of a case do not depend on which other cases run.
-    fn rng(&self, case: &str) -> Rng {
-        // FNV-1a
-        let hash = case.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Rng::with_seed(self.seed ^ hash)
+    pub fn rng(&self, case: &str) -> Rng {
+        Rng::with_seed(seed(self.seed, case))
     }
 }
 
@@ -87,8 +98,8 @@ impl Verdict {
     }
 }
 
-/// Runs a plan on one backend.
-pub fn run<B: Backend>(name: &str, backend: &B, plan: &Plan) -> Vec<Verdict> {
+/// Runs a plan on one backend. Its twins are the same with other threads.
+pub fn run<B: Backend>(name: &str, backend: &B, twins: &[B], plan: &Plan) -> Vec<Verdict> {
     let mut suite = Suite { name, plan, verdicts: vec![] };
     for mode in &plan.modes {
         match mode {
@@ -97,15 +108,20 @@ pub fn run<B: Backend>(name: &str, backend: &B, plan: &Plan) -> Vec<Verdict> {
                 suite.cases(&Defaults(backend.clone()), cases::provided(), "default");
                 suite.cases(backend, cases::provided(), "");
             }
+            Mode::Model => {
+                suite.models(backend, twins);
+                suite.golden(backend, twins);
+            }
+            Mode::Perf | Mode::Support => {}
         }
     }
     suite.verdicts
 }
 
 /// A run in progress.
-struct Suite<'a> {
-    name: &'a str,
-    plan: &'a Plan,
+pub(super) struct Suite<'a> {
+    pub name: &'a str,
+    pub plan: &'a Plan,
     verdicts: Vec<Verdict>,
 }
 
@@ -123,7 +139,7 @@ impl Suite<'_> {
                         name = format!("{name} {word}");
                     }
                 }
-                if !name.contains(&self.plan.filter) {
+                if !self.plan.wants(&name) {
                     continue;
                 }
                 let tolerance = tolerance(case.op.name(), Some(case.values), precision, self.name);
@@ -135,7 +151,8 @@ impl Suite<'_> {
         }
     }
 
-    fn judge(&mut self, operation: String, case: String, tolerance: Tolerance, checked: Checked) {
+    /// Files what came of a case.
+    pub fn judge(&mut self, operation: String, case: String, tolerance: Tolerance, checked: Checked) {
         let known = KNOWN.iter().find(|known| known.is(self.name, &case)).map(|known| known.reason);
         let outcome = match (checked.result, known) {
             (Ok(difference), None) => Outcome::Passed(difference),
@@ -164,11 +181,5 @@ fn work(case: &Case) -> usize {
         Op::Pool(_) => tokens * product,
         Op::Embed(_) => tokens * case.shape[1],
         _ => product,
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.to_possible_value().expect("no mode is hidden").get_name())
     }
 }

@@ -1,0 +1,240 @@
+//! Trained checkpoints against outputs that an independent implementation recorded in `f64`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bert_core::backend::Backend;
+use bert_core::checkpoint::Checkpoint;
+use bert_core::graph::{Encoder, Head, Model, Output};
+use bert_core::ops::{Pooling, Precision};
+use bert_core::{ModelConfig, PackedBatch};
+use ndarray::{ArrayD, Axis};
+use safetensors::{Dtype, SafeTensors};
+
+use super::check::{Checked, catch, same_bits};
+use super::compare::{Scale, compare};
+use super::fault::Fault;
+use super::models::{alone_as_together, run};
+use super::suite::Suite;
+use super::tolerance::{is_invariant, tolerance};
+
+/// A checkpoint of `cargo xtask models`, the head to load it with, and the tensors that were recorded.
+struct Golden {
+    name: &'static str,
+    head: Head,
+    recorded: &'static [(&'static str, Kind)],
+}
+
+/// What a recorded tensor is.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    LastHidden,
+    Mean,
+    Pooler,
+    /// Of every token, or of the first few of the sequences that `mlm_logits_rows` lists.
+    MaskedLm,
+    NextSentence,
+    TokenLabels,
+}
+
+const GOLDEN: &[Golden] = &[
+    Golden {
+        name: "all-MiniLM-L6-v2",
+        head: Head::None,
+        recorded: &[
+            ("last_hidden_state", Kind::LastHidden),
+            ("mean_pooled", Kind::Mean),
+            ("pooler_output", Kind::Pooler),
+        ],
+    },
+    Golden {
+        name: "splade-tiny-mlm",
+        head: Head::MaskedLm,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("mlm_logits", Kind::MaskedLm)],
+    },
+    Golden {
+        name: "rampart-ner",
+        head: Head::TokenClassification,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::TokenLabels)],
+    },
+    Golden {
+        name: "antiberty-pretraining",
+        head: Head::PreTraining,
+        recorded: &[
+            ("last_hidden_state", Kind::LastHidden),
+            ("pooler_output", Kind::Pooler),
+            ("prediction_logits", Kind::MaskedLm),
+            ("seq_relationship_logits", Kind::NextSentence),
+        ],
+    },
+];
+
+impl Suite<'_> {
+    /// Every trained checkpoint that is there; says so where one is missing.
+    pub(super) fn golden<B: Backend>(&mut self, backend: &B, twins: &[B]) {
+        for golden in GOLDEN.iter().filter(|golden| self.plan.wants(&format!("golden {}", golden.name))) {
+            let Some((folder, bytes)) = find(golden.name) else { continue };
+            for precision in backend.info().precisions {
+                let result = catch(|| {
+                    let mut compared = vec![];
+                    let recorded = Recorded::read(&bytes, golden)?;
+                    let found = self.outputs(backend, twins, &folder, &recorded, golden.head, precision)?;
+                    for ((name, _), (found, want)) in
+                        golden.recorded.iter().zip(found.iter().zip(&recorded.wanted))
+                    {
+                        let tolerance = tolerance("golden", None, precision, self.name);
+                        compared.push((*name, compare(found, want, Scale::Row, 0.1, tolerance)));
+                    }
+                    Ok(compared)
+                });
+                let compared = result.unwrap_or_else(|fault| vec![("loading and running", Err(fault))]);
+                for (tensor, result) in compared {
+                    let mut name = format!("golden {} {tensor}", golden.name);
+                    if precision != Precision::F32 {
+                        name = format!("{name} {precision}");
+                    }
+                    let tolerance = tolerance("golden", None, precision, self.name);
+                    let checked = Checked { result, inputs: vec![] };
+                    self.judge(format!("golden {}", golden.name), name, tolerance, checked);
+                }
+            }
+        }
+    }
+
+    /// What a backend gives for the recorded batch, after its twins and each sequence alone gave the same.
+    fn outputs<B: Backend>(
+        &self,
+        backend: &B,
+        twins: &[B],
+        folder: &PathBuf,
+        recorded: &Recorded,
+        head: Head,
+        precision: Precision,
+    ) -> Result<Vec<ArrayD<f64>>, Fault> {
+        let load = |backend: &B| -> Result<_, Fault> {
+            let config = ModelConfig::from_folder(folder)?;
+            let checkpoint = Checkpoint::open(folder)?;
+            Ok(Model::load(backend.clone(), config, &checkpoint, head, precision)?)
+        };
+        let model = load(backend)?;
+        let mut outputs = recorded.outputs.clone();
+        outputs[0] = Output::HiddenState(model.config().num_hidden_layers);
+        let found = run(&model, &recorded.batch, &outputs)?;
+        for twin in twins {
+            let same = run(&load(twin)?, &recorded.batch, &outputs)?;
+            for (output, (a, b)) in recorded.outputs.iter().zip(same.iter().zip(&found)) {
+                same_bits(&format!("{output:?} with other threads"), a, b)?;
+            }
+        }
+        if is_invariant("attention", false, self.name) {
+            let kept = (0..outputs.len()).filter(|&i| !matches!(outputs[i], Output::MaskedLm(_)));
+            let (asked, together): (Vec<_>, Vec<_>) =
+                kept.map(|i| (outputs[i].clone(), found[i].clone())).unzip();
+            alone_as_together(&model, &recorded.batch, &asked, &together)?;
+        }
+        Ok(found)
+    }
+}
+
+/// The folder of a checkpoint and the bytes of its recorded outputs, or a printed reason.
+fn find(name: &str) -> Option<(PathBuf, Vec<u8>)> {
+    let root = crate::workspace_root();
+    let folder = root.join("target/models").join(name);
+    if !folder.is_dir() {
+        eprintln!("SKIPPED {name}: no checkpoint at {}; run cargo xtask models", folder.display());
+        return None;
+    }
+    let shared = std::env::var_os("BERT_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
+    let path = shared.join("golden").join(name).join("golden.safetensors");
+    match fs::read(&path) {
+        Ok(bytes) => Some((folder, bytes)),
+        Err(error) => {
+            eprintln!(
+                "SKIPPED {name}: no recorded outputs at {} ({error}); BERT_SHARED names their folder",
+                path.display()
+            );
+            None
+        }
+    }
+}
+
+/// A recorded batch, what to ask for, and what should come.
+struct Recorded {
+    batch: PackedBatch,
+    outputs: Vec<Output>,
+    wanted: Vec<ArrayD<f64>>,
+}
+
+impl Recorded {
+    /// The file holds padded rows; what is padding says the mask.
+    fn read(bytes: &[u8], golden: &Golden) -> Result<Self, Fault> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| Fault::Recorded(error.to_string()))?;
+        let [ids, segments, mask] =
+            ["input_ids", "token_type_ids", "attention_mask"].map(|name| tensor(&file, name));
+        let (ids, segments, mask) = (ids?, segments?, mask?);
+        let longest = ids.shape()[1];
+        let (mut batch, mut padded) = (PackedBatch::default(), vec![]);
+        for (row, mask) in mask.outer_iter().enumerate() {
+            let length = mask.sum() as usize;
+            let cut = |x: &ArrayD<f64>| -> Vec<u32> {
+                x.index_axis(Axis(0), row).iter().take(length).map(|&x| x as u32).collect()
+            };
+            batch.push(&cut(&ids), &cut(&segments));
+            padded.extend(row * longest..row * longest + length);
+        }
+        let (mut outputs, mut wanted) = (vec![], vec![]);
+        for &(name, kind) in golden.recorded {
+            let full = tensor(&file, name)?;
+            let features = *full.shape().last().expect("not a scalar");
+            let rows = full.len() / features;
+            let flat = full.to_shape((rows, features)).expect("row-major").to_owned().into_dyn();
+            let few = (kind == Kind::MaskedLm).then(|| tensor(&file, "mlm_logits_rows").ok()).flatten();
+            let (output, rows) = match (kind, few) {
+                (Kind::MaskedLm, Some(sequences)) => {
+                    let recorded = full.shape()[1];
+                    let (asked, rows) = first_tokens(&batch, &sequences, recorded);
+                    (Output::MaskedLm(asked), rows)
+                }
+                (Kind::MaskedLm, None) => {
+                    (Output::MaskedLm((0..batch.tokens() as u32).collect()), padded.clone())
+                }
+                // Of which layer is known when the model is.
+                (Kind::LastHidden, _) => (Output::HiddenState(0), padded.clone()),
+                (Kind::TokenLabels, _) => (Output::TokenLabels, padded.clone()),
+                (Kind::Mean, _) => (Output::Pooled(Pooling::Mean), (0..rows).collect()),
+                (Kind::Pooler, _) => (Output::PoolerOutput, (0..rows).collect()),
+                (Kind::NextSentence, _) => (Output::NextSentence, (0..rows).collect()),
+            };
+            outputs.push(output);
+            wanted.push(flat.select(Axis(0), &rows));
+        }
+        Ok(Self { batch, outputs, wanted })
+    }
+}
+
+/// The first tokens of some sequences: their rows in the batch, and in the recorded tensor.
+fn first_tokens(batch: &PackedBatch, sequences: &ArrayD<f64>, recorded: usize) -> (Vec<u32>, Vec<usize>) {
+    let (mut asked, mut rows) = (vec![], vec![]);
+    for (index, &sequence) in sequences.iter().enumerate() {
+        for (position, row) in batch.sequence(sequence as usize).take(recorded).enumerate() {
+            asked.push(row as u32);
+            rows.push(index * recorded + position);
+        }
+    }
+    (asked, rows)
+}
+
+fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<ArrayD<f64>, Fault> {
+    let fail = |what: String| Fault::Recorded(format!("{name}: {what}"));
+    let tensor = file.tensor(name).map_err(|error| fail(error.to_string()))?;
+    let values: Vec<f64> = match tensor.dtype() {
+        Dtype::F32 => numbers(tensor.data(), |bytes| f64::from(f32::from_le_bytes(bytes))),
+        Dtype::I64 => numbers(tensor.data(), |bytes| i64::from_le_bytes(bytes) as f64),
+        other => return Err(fail(format!("neither f32 nor i64 but {other:?}"))),
+    };
+    Ok(ArrayD::from_shape_vec(tensor.shape(), values).expect("the format checks the length"))
+}
+
+fn numbers<const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> f64) -> Vec<f64> {
+    bytes.as_chunks::<SIZE>().0.iter().map(|&bytes| number(bytes)).collect()
+}
