@@ -26,7 +26,7 @@ pub enum Error {
         need: &'static Need,
     },
     /// A model that the command cannot use.
-    #[error("cannot use this model")]
+    #[error("{source}")]
     Load {
         /// What it should have been.
         need: &'static Need,

@@ -140,6 +140,7 @@ impl Talk {
     }
 
     /// A bar for a download.
+    #[cfg(feature = "hub")]
     pub fn byte_bar(&self, file: &str, size: u64) -> Option<ProgressBar> {
         self.shows_progress().then(|| {
             let template = "{msg} {bar:30.cyan/blue} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
