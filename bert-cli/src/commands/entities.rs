@@ -55,6 +55,10 @@ pub struct EntitiesCommand {
     )]
     scheme: Option<Scheme>,
 
+    /// How many tokens of a long text the model sees at once; all that it can, if not given
+    #[arg(long, value_name = "TOKENS", value_parser = positive, allow_negative_numbers = true)]
+    max_length: Option<usize>,
+
     /// How many tokens after one window of a long text the next begins
     #[arg(long, value_name = "TOKENS", value_parser = positive, allow_negative_numbers = true)]
     stride: Option<usize>,
@@ -77,8 +81,8 @@ impl EntitiesCommand {
             aggregation: self.aggregation,
             scheme: self.scheme,
             ignore_labels,
+            max_length: self.max_length,
             stride: self.stride,
-            ..Default::default()
         };
         let task = self.model.load(talk, &NEED, |files, device, precision| {
             TokenClassification::from_pretrained(files, device, precision)?.with_options(options)
