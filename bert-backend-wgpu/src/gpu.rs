@@ -3,8 +3,12 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(not(target_family = "wasm"))]
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(target_family = "wasm"))]
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use wgpu::{BindGroup, BufferUsages, CommandEncoder, ComputePipeline, Device, Limits, Queue};
@@ -156,12 +160,18 @@ impl Gpu {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size) & !255
     }
 
-    /// Reports what went wrong since the last call. A lost device stays lost.
+    /// Reports what went wrong. Memory may be there again the next time; but a lost device stays lost, and
+    /// after a refused command nobody's results can be trusted.
     pub fn check(&self) -> Result<(), WgpuError> {
         if let Some(reason) = self.health.lost.lock().clone() {
             return Err(WgpuError::Lost { reason });
         }
-        self.health.failed.lock().take().map_or(Ok(()), Err)
+        let mut failed = self.health.failed.lock();
+        match failed.as_ref() {
+            Some(WgpuError::OutOfMemory { .. }) => failed.take().map_or(Ok(()), Err),
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 
     /// A block of at least this many bytes, of any content.
@@ -187,17 +197,34 @@ impl Gpu {
     }
 
     fn create(&self, size: u64) -> Result<Block, WgpuError> {
-        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size,
-            usage: BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        self.check().map_err(|error| match error {
-            WgpuError::OutOfMemory { .. } => WgpuError::OutOfMemory { bytes: size },
-            error => error,
-        })?;
-        Ok(self.pool.adopt(buffer))
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
+        Ok(self.pool.adopt(self.create_buffer(size, usage)?))
+    }
+
+    /// A buffer of the device.
+    pub fn create_buffer(&self, size: u64, usage: BufferUsages) -> Result<wgpu::Buffer, WgpuError> {
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let buffer = self.guard_memory(size, || self.device.create_buffer(&descriptor))?;
+        self.check()?;
+        Ok(buffer)
+    }
+
+    /// Does something that may fail for want of memory, so that no other thread hears of it.
+    #[cfg(not(target_family = "wasm"))]
+    fn guard_memory<T>(&self, bytes: u64, work: impl FnOnce() -> T) -> Result<T, WgpuError> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let result = work();
+        let error = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop()));
+        match error {
+            Poll::Ready(Some(_)) => Err(WgpuError::OutOfMemory { bytes }),
+            _ => Ok(result),
+        }
+    }
+
+    /// A browser tells later, and the next [`check`](Self::check) passes it on.
+    #[cfg(target_family = "wasm")]
+    fn guard_memory<T>(&self, _: u64, work: impl FnOnce() -> T) -> Result<T, WgpuError> {
+        Ok(work())
     }
 
     /// Writes to a block that was allocated for an upload.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use bert_core::ops::Precision;
 use bert_core::tensor::{DType, HostTensor, View};
 use half::f16;
 use parking_lot::Mutex;
@@ -14,9 +15,9 @@ use crate::buffer::{Content, Part};
 use crate::gpu::Gpu;
 use crate::{WgpuBuffer, WgpuError};
 
-/// Columns of a tile of a packed weight: what one workgroup of the product makes.
+/// Columns of a tile of a packed weight: what one workgroup of `gemm.wgsl` makes.
 pub(crate) const TILE_COLUMNS: usize = 64;
-/// Rows of one.
+/// Rows of one, its `DEPTH`.
 const TILE_DEPTH: usize = 16;
 
 /// Brings 32-bit numbers to the device. A matrix that is too large for one buffer is split by rows.
@@ -27,7 +28,7 @@ pub(crate) fn upload(gpu: &Gpu, bytes: &[u8], shape: &[usize]) -> Result<WgpuBuf
         _ => (1, shape.iter().product()),
     };
     let row_bytes = 4 * row_length;
-    let most_rows = (gpu.most_bytes() as usize / row_bytes.max(1)).max(1);
+    let most_rows = (most_bytes(gpu) / row_bytes.max(1)).max(1);
     let mut parts = vec![];
     for first in (0..rows).step_by(most_rows) {
         let rows = first..rows.min(first + most_rows);
@@ -46,38 +47,42 @@ pub(crate) fn pack(
     gpu: &Gpu,
     weight: &[f32],
     [columns, depth]: [usize; 2],
-    precision: bert_core::ops::Precision,
+    precision: Precision,
 ) -> Result<WgpuBuffer, WgpuError> {
     const OP: &str = "prepare_weight";
-    let half = precision == bert_core::ops::Precision::F16;
+    let half = precision == Precision::F16;
     let padded_depth = depth.next_multiple_of(TILE_DEPTH);
     let column_bytes = padded_depth * if half { 2 } else { 4 };
-    let most_tiles = (gpu.most_bytes() as usize / (column_bytes * TILE_COLUMNS)).max(1);
+    let most_tiles = (most_bytes(gpu) / (column_bytes * TILE_COLUMNS)).max(1);
     let most_columns = most_tiles * TILE_COLUMNS;
     let mut parts = vec![];
     for first in (0..columns).step_by(most_columns) {
         let rows = first..columns.min(first + most_columns);
-        let bytes = if half {
-            bytes_of(&transposed(weight, depth, padded_depth, rows.clone(), f16::from_f32))
-        } else {
-            bytes_of(&transposed(weight, depth, padded_depth, rows.clone(), |x| x))
+        let mut write = |bytes: &[u8]| -> Result<(), WgpuError> {
+            let block = gpu.allocate(OP, bytes.len() as u64, true)?;
+            gpu.write(&block, bytes)?;
+            parts.push(Part { rows: rows.clone(), block });
+            Ok(())
         };
-        let block = gpu.allocate(OP, bytes.len() as u64, true)?;
-        gpu.write(&block, &bytes)?;
-        parts.push(Part { rows, block });
+        let shape = [depth, padded_depth];
+        if half {
+            write(bytemuck::cast_slice(&transposed(weight, shape, rows.clone(), f16::from_f32)))?;
+        } else {
+            write(bytemuck::cast_slice(&transposed(weight, shape, rows.clone(), |x| x)))?;
+        }
     }
     gpu.count_upload();
     Ok(WgpuBuffer::new(parts, depth, Content::Packed(precision), &gpu.pool))
 }
 
-fn bytes_of<T: bytemuck::NoUninit>(numbers: &[T]) -> Vec<u8> {
-    bytemuck::cast_slice(numbers).to_vec()
+/// The most bytes of a part.
+fn most_bytes(gpu: &Gpu) -> usize {
+    usize::try_from(gpu.most_bytes()).unwrap_or(usize::MAX)
 }
 
 fn transposed<T: Copy + Default>(
     weight: &[f32],
-    depth: usize,
-    padded_depth: usize,
+    [depth, padded_depth]: [usize; 2],
     columns: Range<usize>,
     convert: fn(f32) -> T,
 ) -> Vec<T> {
@@ -111,13 +116,7 @@ pub(crate) async fn download(gpu: &Gpu, views: &[View<WgpuBuffer>]) -> Result<Ve
     if total == 0 {
         return Ok(views.iter().map(|view| host_tensor(view, &[])).collect());
     }
-    gpu.check()?;
-    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("download"),
-        size: total,
-        usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
+    let staging = gpu.create_buffer(total, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
     gpu.flush(|encoder| {
         for (from, from_offset, to_offset, bytes) in &copies {
             encoder.copy_buffer_to_buffer(from, *from_offset, &staging, *to_offset, *bytes);
