@@ -92,6 +92,11 @@ pub struct ModelArgs {
 }
 
 impl SourceArgs {
+    /// What the user calls the model; an empty variable counts as none.
+    fn name(&self) -> Option<&str> {
+        self.model.as_deref().filter(|name| !name.is_empty())
+    }
+
     /// Finds the model and opens its files; downloads them first if need be.
     ///
     /// # Errors
@@ -113,8 +118,7 @@ impl SourceArgs {
     }
 
     fn find(&self, talk: &Talk, need: &'static Need) -> Result<ModelSource> {
-        let name = self.model.as_deref().filter(|name| !name.is_empty());
-        match (name, EMBEDDED) {
+        match (self.name(), EMBEDDED) {
             (None, Some(model)) if need.embedded => Ok(ModelSource::Embedded(model)),
             (None, _) => Err(Error::NoModel { need }),
             (Some(name), _) => match ModelSource::local(name)? {
@@ -167,7 +171,8 @@ impl ModelArgs {
         let files = self.source.open(talk, need)?;
         let device = self.device.open()?;
         if self.device.is_auto() {
-            talk.notice(format_args!("model {}, device {device}", files.source()));
+            let name = self.source.name().map_or_else(|| files.source().to_string(), str::to_owned);
+            talk.notice(format_args!("model {name}, device {device}"));
         } else if device.is_software() {
             talk.notice(format_args!("device {device} is a program on the CPU; --device cpu is faster"));
         }

@@ -19,7 +19,7 @@ use crate::style::{self, Look, visible};
 #[command(next_help_heading = "General")]
 pub struct TalkArgs {
     /// Say nothing on stderr but errors: no notices, warnings, or progress bars
-    #[arg(short, long, global = true, env = "BERT_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(short, long, global = true, env = "BERT_QUIET", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub quiet: bool,
 
     /// When to use colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are obeyed under `auto`

@@ -67,7 +67,10 @@ impl Row {
                 device,
                 available: false,
                 auto: false,
-                description: describe(&error),
+                description: match error {
+                    bert_tasks::Error::NoDevice { reason, .. } => reason,
+                    error => describe(&error),
+                },
                 features: vec![],
                 threads: None,
                 precisions: vec![],

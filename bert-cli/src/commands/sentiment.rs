@@ -25,7 +25,7 @@ const NEED: Need = Need {
     embedded: false,
 };
 
-/// Label texts: their sentiment, or what a classifier was trained for
+/// Label texts: their sentiment, or what a classifier knows
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
