@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn the_backends_agree_on_the_cases_that_take_little_work() {
         let plan = Plan { most_work: 300_000, ..Plan::all(1) };
-        // Models would compare the reference with itself.
+        // Models would compare the reference with itself, and take minutes on a GPU that is a program.
         let operations = Plan { modes: vec![Mode::Ops, Mode::Fused], ..plan.clone() };
         for subject in registry::subjects().unwrap() {
-            let plan = if subject.name == "reference" { &operations } else { &plan };
+            let plan = if ["reference", "wgpu"].contains(&&*subject.name) { &operations } else { &plan };
             let wrong: Vec<_> = subject.run(plan).into_iter().filter(suite::Verdict::is_error).collect();
             assert!(wrong.is_empty(), "{}: {wrong:#?}", subject.name);
         }
