@@ -134,7 +134,7 @@ impl Record for Tokenized {
                         let source = look.paint(style::VALUE, source);
                         writeln!(table, "  {}\t{word}\t{start}..{end}\t{source}", token.id)?;
                     }
-                    _ => writeln!(table, "  {}\t{}\t\t", token.id, look.paint(style::FAINT, word))?,
+                    _ => writeln!(table, "  {}\t{}", token.id, look.paint(style::FAINT, word))?,
                 }
             }
             Ok(())
