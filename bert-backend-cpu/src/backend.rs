@@ -10,7 +10,7 @@ use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 use bert_core::{Error, Result};
 use bytemuck::Pod;
 
-use crate::buffer::{CpuBuffer, Storage, dense, rows};
+use crate::buffer::{CpuBuffer, Storage, dense, indices, rows};
 use crate::kernels::attention::Attention;
 use crate::kernels::gemm::{Product, scratch_length};
 use crate::kernels::pack::{PackedMatrix, pack_panel};
@@ -205,13 +205,11 @@ impl Backend for CpuBackend {
         const OP: &str = "gather_rows";
         let length = table.shape()[1];
         let table = rows(OP, table)?;
-        let indices_of = Rows::new(indices, indices.buffer().u32(OP)?);
-        let shape = [indices.shape().len(), length];
+        let indices = self::indices(OP, indices)?;
+        let shape = [indices.len(), length];
         Ok(self.by_rows(shape, length, |row, piece| {
             for (i, out) in piece.chunks_exact_mut(length).enumerate() {
-                let mut index = [0];
-                indices_of.copy(row + i, &mut index);
-                table.copy(index[0] as usize * length, out);
+                table.copy(indices[row + i] as usize * length, out);
             }
         }))
     }
@@ -359,26 +357,25 @@ impl Backend for CpuBackend {
     ) -> Result<Tensor<Self>> {
         const OP: &str = "embed";
         let length = tables.word.shape()[1];
-        let ids = |view: &View<CpuBuffer>| -> Result<Vec<u32>> {
-            let mut ids = vec![0; view.shape().len()];
-            Rows::joined(view, view.buffer().u32(OP)?).copy(0, &mut ids);
-            Ok(ids)
-        };
-        let (words, positions) = (ids(&batch.ids)?, ids(&batch.positions)?);
-        let word = rows(OP, &tables.word)?;
-        let position = rows(OP, &tables.position)?;
-        let token_type = match &tables.token_type {
-            Some(table) => Some((rows(OP, table)?, ids(&batch.segments)?)),
-            None => None,
-        };
-        let (weight, bias) = (dense(OP, &tables.norm.weight)?, dense(OP, &tables.norm.bias)?);
+        let word = self.contiguous(OP, &tables.word)?;
+        let position = self.contiguous(OP, &tables.position)?;
+        let token_type = tables.token_type.as_ref().map(|table| self.contiguous(OP, table)).transpose()?;
+        let (weight, bias) =
+            (self.contiguous(OP, &tables.norm.weight)?, self.contiguous(OP, &tables.norm.bias)?);
+        let (word, position) = (dense(OP, &word)?, dense(OP, &position)?);
+        let token_type = token_type.as_ref().map(|table| dense(OP, table)).transpose()?;
+        let (weight, bias) = (dense(OP, &weight)?, dense(OP, &bias)?);
+        let (words, positions) = (indices(OP, &batch.ids)?, indices(OP, &batch.positions)?);
+        let segments = indices(OP, &batch.segments)?;
+        let entry = |index: u32| index as usize * length..(index as usize + 1) * length;
         Ok(self.by_rows([words.len(), length], length, |row, piece| {
             for (i, out) in piece.chunks_exact_mut(length).enumerate() {
-                word.copy(words[row + i] as usize * length, out);
-                if let Some((table, ids)) = &token_type {
-                    elementwise::add_to(self.isa, out, table.row(ids[row + i] as usize));
+                let token = row + i;
+                out.copy_from_slice(&word[entry(words[token])]);
+                if let Some(table) = token_type {
+                    elementwise::add_to(self.isa, out, &table[entry(segments[token])]);
                 }
-                elementwise::add_to(self.isa, out, position.row(positions[row + i] as usize));
+                elementwise::add_to(self.isa, out, &position[entry(positions[token])]);
             }
             norm::layer_norm(self.isa, piece, weight, bias, tables.norm.eps as f32);
         }))

@@ -1,5 +1,7 @@
 //! What a view of this backend looks at.
 
+use std::borrow::Cow;
+
 use bert_core::tensor::{DType, HostTensor, View};
 use bytemuck::Pod;
 
@@ -66,4 +68,15 @@ pub(crate) fn rows<'a>(op: &'static str, view: &'a View<CpuBuffer>) -> Result<Ro
 pub(crate) fn dense<'a>(op: &'static str, view: &'a View<CpuBuffer>) -> Result<&'a [f32], CpuError> {
     debug_assert!(view.is_contiguous());
     Ok(&view.buffer().f32(op)?[view.offset()..][..view.shape().len()])
+}
+
+/// The numbers of a view of `u32`, copied only where they do not lie side by side.
+pub(crate) fn indices<'a>(op: &'static str, view: &'a View<CpuBuffer>) -> Result<Cow<'a, [u32]>, CpuError> {
+    let (all, length) = (view.buffer().u32(op)?, view.shape().len());
+    if view.is_contiguous() {
+        return Ok(all[view.offset()..][..length].into());
+    }
+    let mut copy = vec![0; length];
+    Rows::new(view, all).copy(0, &mut copy);
+    Ok(copy.into())
 }
