@@ -121,18 +121,7 @@ pub struct Known {
 }
 
 /// All known failures.
-pub const KNOWN: &[Known] = &[
-    Known {
-        backend: "cpu",
-        case: "embed with segments [63, 65] lengths 1,63,1,17 transposed normal",
-        reason: "position and segment tables are read as if their rows were dense; no model has others",
-    },
-    Known {
-        backend: "cpu",
-        case: "embed with segments [63, 65] lengths 1,63,1,17 sliced+transposed normal",
-        reason: "position and segment tables are read as if their rows were dense; no model has others",
-    },
-];
+pub const KNOWN: &[Known] = &[];
 
 impl Known {
     /// Whether a case of a backend is this one.
