@@ -40,6 +40,21 @@ impl Head {
         })
     }
 
+    /// Tensors that tell this head from all others; none where the name of its tensors is shared.
+    ///
+    /// The published BERT checkpoints call themselves `BertForMaskedLM` and yet hold the next-sentence head.
+    pub fn own_tensors(self) -> &'static [&'static str] {
+        match self {
+            Self::MaskedLm => &["cls.predictions.transform.dense.weight"],
+            Self::NextSentence => &["cls.seq_relationship.weight"],
+            Self::PreTraining => &["cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"],
+            Self::QuestionAnswering => &["qa_outputs.weight"],
+            Self::None | Self::TokenClassification | Self::SequenceClassification | Self::MultipleChoice => {
+                &[]
+            }
+        }
+    }
+
     /// Whether a checkpoint saved with this head can serve where `asked` is needed.
     pub fn serves(self, asked: Self) -> bool {
         asked == Self::None

@@ -90,7 +90,8 @@ impl<B: Backend> Model<B> {
     /// Loads a checkpoint for the outputs of `head`.
     ///
     /// # Errors
-    /// [`Error::WrongHead`] if the checkpoint says that it was made for another task; a tensor that is
+    /// [`Error::WrongHead`] if the checkpoint says that it was made for another task, and does not have this
+    /// one's tensors all the same; a tensor that is
     /// missing or misshapen; a precision or a size that the backend does not take.
     pub fn load(
         backend: B,
@@ -99,7 +100,9 @@ impl<B: Backend> Model<B> {
         head: Head,
         precision: Precision,
     ) -> Result<Self> {
-        if let Some(made_for) = config.head().filter(|made_for| !made_for.serves(head)) {
+        let own = head.own_tensors();
+        let has_own = !own.is_empty() && own.iter().all(|name| checkpoint.contains(name));
+        if let Some(made_for) = config.head().filter(|made_for| !has_own && !made_for.serves(head)) {
             return Err(Error::WrongHead { asked: head, found: config.architectures.join(", "), made_for });
         }
         let loader = Loader { backend: &backend, config: &config, checkpoint, precision };
