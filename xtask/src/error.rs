@@ -37,24 +37,28 @@ pub enum Error {
     #[error("{model}: the package holds no {file}; the recipe in xtask/src/models.rs does not fit it")]
     NotInPackage { model: &'static str, file: String },
 
-    /// A backend that this build does not have, or this machine cannot run.
+    /// A backend that this build does not have.
     #[error("there is no backend {found:?} here; known are {known}")]
     NoBackend { found: String, known: String },
 
+    /// A backend that this machine cannot run.
+    #[error("backend {name} cannot be used here")]
+    Backend { name: String, source: Box<dyn std::error::Error + Send + Sync> },
+
     /// The CPU backend cannot be made, for example because `BERT_THREADS` is no number.
-    #[error("{}", with_causes(.0))]
+    #[error(transparent)]
     Cpu(#[from] bert_backend_cpu::CpuError),
 
     /// An operation that was to be timed does not work.
-    #[error("timing stopped: {0}")]
+    #[error("timing stopped")]
     Timing(#[from] crate::conformance::Fault),
 
     /// A model that cannot be loaded, or does not take a batch.
-    #[error("{}", with_causes(.0))]
+    #[error(transparent)]
     Core(#[from] bert_core::Error),
 
     /// The weights of a model for benches could not be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Weights { path: PathBuf, source: safetensors::SafeTensorError },
 
     /// The process that measures a start ended without an answer.

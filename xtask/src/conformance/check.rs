@@ -22,6 +22,13 @@ pub struct Checked {
     pub inputs: Vec<String>,
 }
 
+impl Checked {
+    /// For what has no inputs of its own but a whole model.
+    pub fn whole(result: Result<Difference, Fault>) -> Self {
+        Self { result, inputs: vec![] }
+    }
+}
+
 /// What a result has to fulfil.
 #[derive(Clone, Copy, Debug)]
 pub struct Demands {
@@ -59,23 +66,23 @@ pub fn check<B: Backend>(
         for (&part, result) in alone.iter().zip(&results[1..]) {
             let rows = prepared.bounds[part]..prepared.bounds[part + 1];
             let together = results[0].slice_axis(Axis(0), Slice::from(rows)).to_owned();
-            same_bits(&format!("part {part} of {parts}"), result, &together)?;
+            same_bits(&format!("part {part} of {parts} alone"), result, &together)?;
         }
         Ok(difference)
     });
     Checked { result, inputs: desk.inputs().to_vec() }
 }
 
-/// Whether what was computed alone equals what was computed together with others.
-pub fn same_bits(part: &str, alone: &ArrayD<f64>, together: &ArrayD<f64>) -> Result<(), Fault> {
-    if alone.shape() != together.shape() {
-        return Err(Fault::Shape { expected: together.shape().to_vec(), found: alone.shape().to_vec() });
+/// Whether two results are the same to the last bit.
+pub fn same_bits(what: &str, found: &ArrayD<f64>, wanted: &ArrayD<f64>) -> Result<(), Fault> {
+    if found.shape() != wanted.shape() {
+        return Err(Fault::Shape { expected: wanted.shape().to_vec(), found: found.shape().to_vec() });
     }
     let differs = |(a, b): (&f64, &f64)| a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan());
-    let Some(position) = alone.iter().zip(together).position(differs) else { return Ok(()) };
-    let index = index_of(position, alone.shape());
-    let (alone, together) = (alone[&index[..]], together[&index[..]]);
-    Err(Fault::NotInvariant { part: part.to_owned(), index, alone, together })
+    let Some(position) = found.iter().zip(wanted).position(differs) else { return Ok(()) };
+    let index = index_of(position, found.shape());
+    let (found, wanted) = (found[&index[..]], wanted[&index[..]]);
+    Err(Fault::OtherBits { what: what.to_owned(), index, found, wanted })
 }
 
 /// A panic is a fault like any other.

@@ -109,7 +109,7 @@ impl fmt::Display for Difference {
 mod tests {
     use super::*;
 
-    const TIGHT: Tolerance = Tolerance { max_abs: 1e-6, nmse: 1e-12 };
+    const TIGHT: Tolerance = Tolerance { max_abs: 1e-6, nmse: 1e-12, reason: "exact enough to tell" };
 
     fn of(got: &[f64], want: &[f64], scale: Scale) -> Result<Difference, Fault> {
         let array = |x: &[f64]| ArrayD::from_shape_vec(vec![1, x.len()], x.to_vec()).unwrap();

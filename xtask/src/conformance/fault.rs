@@ -33,7 +33,7 @@ pub enum Fault {
     #[error("the recorded outputs cannot be read: {0}")]
     Recorded(String),
 
-    /// A part computed alone has other bits than the same part computed with others.
-    #[error("{part} alone has other bits: first at {index:?}, {alone:e} alone, {together:e} with the others")]
-    NotInvariant { part: String, index: Vec<usize>, alone: f64, together: f64 },
+    /// What has to be the same to the last bit is not: a part computed alone, or with other threads.
+    #[error("{what} has other bits: first at {index:?}, {found:e} instead of {wanted:e}")]
+    OtherBits { what: String, index: Vec<usize>, found: f64, wanted: f64 },
 }

@@ -11,10 +11,10 @@ use bert_core::{ModelConfig, PackedBatch};
 use ndarray::{ArrayD, Axis};
 use safetensors::{Dtype, SafeTensors};
 
-use super::check::{Checked, catch, same_bits};
+use super::check::{Checked, catch};
 use super::compare::{Scale, compare};
 use super::fault::Fault;
-use super::models::{alone_as_together, run};
+use super::models::{FLOOR, alone_as_together, run, same_as_twin};
 use super::suite::Suite;
 use super::tolerance::{is_invariant, tolerance};
 
@@ -72,30 +72,41 @@ const GOLDEN: &[Golden] = &[
 impl Suite<'_> {
     /// Every trained checkpoint that is there; says so where one is missing.
     pub(super) fn golden<B: Backend>(&mut self, backend: &B, twins: &[B]) {
-        for golden in GOLDEN.iter().filter(|golden| self.plan.wants(&format!("golden {}", golden.name))) {
-            let Some((folder, bytes)) = find(golden.name) else { continue };
+        for golden in GOLDEN {
+            let operation = format!("golden {}", golden.name);
             for precision in backend.info().precisions {
+                let suffix =
+                    if precision == Precision::F32 { String::new() } else { format!(" {precision}") };
+                let name = |(tensor, _): &(&str, Kind)| format!("{operation} {tensor}{suffix}");
+                let names: Vec<_> = golden.recorded.iter().map(name).collect();
+                if !names.iter().any(|name| self.plan.wants(name)) {
+                    continue;
+                }
+                let Some((folder, bytes)) = find(golden.name) else { continue };
                 let result = catch(|| {
-                    let mut compared = vec![];
                     let recorded = Recorded::read(&bytes, golden)?;
                     let found = self.outputs(backend, twins, &folder, &recorded, golden.head, precision)?;
-                    for ((name, _), (found, want)) in
-                        golden.recorded.iter().zip(found.iter().zip(&recorded.wanted))
-                    {
-                        let tolerance = tolerance("golden", None, precision, self.name);
-                        compared.push((*name, compare(found, want, Scale::Row, 0.1, tolerance)));
-                    }
-                    Ok(compared)
+                    Ok((recorded, found))
                 });
-                let compared = result.unwrap_or_else(|fault| vec![("loading and running", Err(fault))]);
-                for (tensor, result) in compared {
-                    let mut name = format!("golden {} {tensor}", golden.name);
-                    if precision != Precision::F32 {
-                        name = format!("{name} {precision}");
+                let tolerance = tolerance("golden", None, precision, self.name);
+                match result {
+                    Err(fault) => {
+                        self.judge(
+                            operation.clone(),
+                            operation.clone(),
+                            tolerance,
+                            Checked::whole(Err(fault)),
+                        );
                     }
-                    let tolerance = tolerance("golden", None, precision, self.name);
-                    let checked = Checked { result, inputs: vec![] };
-                    self.judge(format!("golden {}", golden.name), name, tolerance, checked);
+                    Ok((recorded, found)) => {
+                        for (name, (found, want)) in names.into_iter().zip(found.iter().zip(&recorded.wanted))
+                        {
+                            if self.plan.wants(&name) {
+                                let result = compare(found, want, Scale::Row, FLOOR, tolerance);
+                                self.judge(operation.clone(), name, tolerance, Checked::whole(result));
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -121,10 +132,7 @@ impl Suite<'_> {
         outputs[0] = Output::HiddenState(model.config().num_hidden_layers);
         let found = run(&model, &recorded.batch, &outputs)?;
         for twin in twins {
-            let same = run(&load(twin)?, &recorded.batch, &outputs)?;
-            for (output, (a, b)) in recorded.outputs.iter().zip(same.iter().zip(&found)) {
-                same_bits(&format!("{output:?} with other threads"), a, b)?;
-            }
+            same_as_twin(&outputs, &run(&load(twin)?, &recorded.batch, &outputs)?, &found)?;
         }
         if is_invariant("attention", false, self.name) {
             let kept = (0..outputs.len()).filter(|&i| !matches!(outputs[i], Output::MaskedLm(_)));

@@ -15,11 +15,11 @@ use super::compare::{Scale, compare};
 use super::data::numbers;
 use super::fault::Fault;
 use super::prepare::random_batch;
-use super::suite::Suite;
+use super::suite::{Plan, Suite};
 use super::tolerance::{is_invariant, tolerance};
 use crate::synthetic::{self, Spread};
 
-/// A layout with a head, a configuration that differs from the default in everything, and what to ask for.
+/// A layout, a configuration that differs from the default in everything, and the heads that it can have.
 struct Example {
     name: &'static str,
     config: &'static str,
@@ -82,17 +82,20 @@ impl Suite<'_> {
         twins: &[B],
         precision: Precision,
     ) {
+        let config = ModelConfig::from_json(example.config).expect("the examples are right");
         let mut label = format!("{} {head}", example.name);
         if precision != Precision::F32 {
             label = format!("{label} {precision}");
         }
-        let batches: Vec<_> = BATCHES.iter().map(|lengths| (name_of(&label, lengths), *lengths)).collect();
-        if !batches.iter().any(|(name, _)| self.plan.wants(name)) {
+        let mut trials: Vec<_> =
+            BATCHES.iter().map(|lengths| Trial::new(&label, lengths, &config, head, self.plan)).collect();
+        trials.retain(|trial| trial.names.iter().any(|name| self.plan.wants(name)));
+        if trials.is_empty() {
             return;
         }
-        let config = ModelConfig::from_json(example.config).expect("the examples are right");
+        let operation = format!("model {}", example.name);
         let tolerance = tolerance("model", None, precision, self.name);
-        let load = || -> Result<_, Fault> {
+        let models = catch(|| {
             let parameters = synthetic::parameters(&config, head, Spread::Trained, self.plan.seed);
             let bytes = synthetic::to_bytes(parameters).expect("names are distinct, shapes fit");
             let checkpoint = Checkpoint::from_bytes(bytes)?;
@@ -100,52 +103,87 @@ impl Suite<'_> {
             let tested = load(backend, &config, &checkpoint, head, precision)?;
             let twins = twins.iter().map(|twin| load(twin, &config, &checkpoint, head, precision));
             Ok((reference, tested, twins.collect::<Result<Vec<_>, Fault>>()?))
-        };
-        let (reference, tested, twins) = match catch(load) {
+        });
+        let (reference, tested, twins) = match models {
             Ok(models) => models,
-            Err(fault) => {
-                let checked = Checked { result: Err(fault), inputs: vec![] };
-                return self.judge("model".into(), format!("{label} loading"), tolerance, checked);
-            }
+            Err(fault) => return self.judge(operation, label, tolerance, Checked::whole(Err(fault))),
         };
-        for (name, lengths) in batches {
-            if !self.plan.wants(&name) {
-                continue;
-            }
-            let batch = random_batch(&mut self.plan.rng(&name), lengths, config.vocab_size);
-            let outputs = outputs(&config, head, batch.tokens());
-            let invariant = is_invariant("attention", false, self.name);
-            let result = catch(|| {
-                let found = run(&tested, &batch, &outputs)?;
-                let wanted = run(&reference, &batch, &outputs)?;
-                for twin in &twins {
-                    for (output, (a, b)) in
-                        outputs.iter().zip(run(twin, &batch, &outputs)?.iter().zip(&found))
-                    {
-                        same_bits(&format!("{output:?} with other threads"), a, b)?;
+        let invariant = is_invariant("attention", false, self.name);
+        for trial in trials {
+            match catch(|| Ok((trial.run(&tested, &twins, invariant)?, trial.outputs_of(&reference)?))) {
+                Err(fault) => {
+                    self.judge(operation.clone(), trial.name, tolerance, Checked::whole(Err(fault)))
+                }
+                Ok((found, wanted)) => {
+                    for (name, (found, wanted)) in trial.names.into_iter().zip(found.iter().zip(&wanted)) {
+                        if self.plan.wants(&name) {
+                            let result = compare(found, wanted, Scale::Row, FLOOR, tolerance);
+                            self.judge(operation.clone(), name, tolerance, Checked::whole(result));
+                        }
                     }
                 }
-                if invariant && batch.sequences() > 1 {
-                    alone_as_together(&tested, &batch, &outputs, &found)?;
-                }
-                Ok((found, wanted))
-            });
-            let compared = match result {
-                Ok((found, wanted)) => outputs
-                    .iter()
-                    .zip(found.iter().zip(&wanted))
-                    .map(|(output, (found, wanted))| {
-                        (format!("{name} {output:?}"), compare(found, wanted, Scale::Row, 0.1, tolerance))
-                    })
-                    .collect(),
-                Err(fault) => vec![(name, Err(fault))],
-            };
-            for (name, result) in compared {
-                let checked = Checked { result, inputs: vec![] };
-                self.judge(format!("model {}", example.name), short(name), tolerance, checked);
             }
         }
     }
+}
+
+/// Hidden states are of the order of 1.
+pub(super) const FLOOR: f64 = 0.1;
+
+/// A batch for a model, and what to ask for.
+struct Trial {
+    name: String,
+    batch: PackedBatch,
+    outputs: Vec<Output>,
+    /// A case for each output.
+    names: Vec<String>,
+}
+
+impl Trial {
+    fn new(label: &str, lengths: &[usize], config: &ModelConfig, head: Head, plan: &Plan) -> Self {
+        let words: Vec<_> = lengths.iter().map(usize::to_string).collect();
+        let name = format!("{label} lengths {}", words.join(","));
+        let batch = random_batch(&mut plan.rng(&name), lengths, config.vocab_size);
+        let outputs = outputs(config, head, batch.tokens());
+        let names = outputs.iter().map(|output| format!("{name} {}", word(output))).collect();
+        Self { name, batch, outputs, names }
+    }
+
+    fn outputs_of(&self, model: &impl Encoder) -> Result<Vec<ArrayD<f64>>, Fault> {
+        run(model, &self.batch, &self.outputs)
+    }
+
+    /// What a model gives, after its twins and, if it has to be so, each sequence alone gave the same.
+    fn run<M: Encoder>(&self, model: &M, twins: &[M], invariant: bool) -> Result<Vec<ArrayD<f64>>, Fault> {
+        let found = self.outputs_of(model)?;
+        for twin in twins {
+            same_as_twin(&self.outputs, &self.outputs_of(twin)?, &found)?;
+        }
+        if invariant && self.batch.sequences() > 1 {
+            alone_as_together(model, &self.batch, &self.outputs, &found)?;
+        }
+        Ok(found)
+    }
+}
+
+/// An output in words. A list of rows says nothing that the lengths have not said.
+fn word(output: &Output) -> String {
+    match output {
+        Output::MaskedLm(_) => "MaskedLm".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Whether other threads gave the same bits.
+pub(super) fn same_as_twin(
+    outputs: &[Output],
+    twin: &[ArrayD<f64>],
+    found: &[ArrayD<f64>],
+) -> Result<(), Fault> {
+    for (output, (twin, found)) in outputs.iter().zip(twin.iter().zip(found)) {
+        same_bits(&format!("{} with other threads", word(output)), twin, found)?;
+    }
+    Ok(())
 }
 
 fn load<B: Backend>(
@@ -156,19 +194,6 @@ fn load<B: Backend>(
     precision: Precision,
 ) -> Result<Model<B>, Fault> {
     Ok(Model::load(backend.clone(), config.clone(), checkpoint, head, precision)?)
-}
-
-fn name_of(label: &str, lengths: &[usize]) -> String {
-    let lengths: Vec<_> = lengths.iter().map(usize::to_string).collect();
-    format!("{label} lengths {}", lengths.join(","))
-}
-
-/// A list of rows says nothing that the lengths have not said.
-fn short(name: String) -> String {
-    match name.split_once("MaskedLm([") {
-        Some((start, _)) => format!("{start}MaskedLm"),
-        None => name,
-    }
 }
 
 /// Everything that a head gives.
@@ -227,7 +252,7 @@ pub(super) fn alone_as_together(
                 _ => sequence..sequence + 1,
             };
             let part = together.slice_axis(Axis(0), Slice::from(range)).to_owned();
-            same_bits(&format!("{} of sequence {sequence}", short(format!("{output:?}"))), alone, &part)?;
+            same_bits(&format!("{} of sequence {sequence} alone", word(output)), alone, &part)?;
         }
     }
     Ok(())

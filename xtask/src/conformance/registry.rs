@@ -1,4 +1,4 @@
-//! The backends that can be compared. Another one is another line in [`subjects`].
+//! The backends that can be compared. Another one is another line in [`candidates`].
 
 use bert_backend_cpu::{CpuBackend, CpuOptions, SimdLevel};
 use bert_backend_wgpu::{Limits, WgpuBackend, WgpuOptions};
@@ -47,35 +47,50 @@ impl Subject {
     }
 }
 
-/// All backends of this build that this machine can run.
-///
-/// # Errors
-/// [`Error::Cpu`] if the CPU backend cannot be made.
-pub fn subjects() -> Result<Vec<Subject>> {
-    let mut all = vec![Subject::new("reference", Reference, vec![])];
-    for level in SimdLevel::available() {
-        let cpu = |threads| CpuBackend::new(CpuOptions { simd: Some(level), threads });
-        let twins = vec![cpu(Some(1))?, cpu(Some(3))?];
-        all.push(Subject::new(format!("cpu:{level:?}").to_lowercase(), cpu(None)?, twins));
-    }
-    // Within the limits of every device, not of this one.
-    let options = WgpuOptions { limits: Some(Limits::defaults()), ..WgpuOptions::default() };
-    match pollster::block_on(WgpuBackend::new(&options)) {
-        Ok(backend) => all.push(Subject::new("wgpu", backend, vec![])),
-        Err(error) => eprintln!("SKIPPED wgpu: {error}"),
-    }
-    Ok(all)
+/// A backend that can be asked for: its name, and how to make it.
+type Candidate = (String, Box<dyn Fn(&str) -> Result<Subject>>);
+
+fn candidate<B: Backend, E: std::error::Error + Send + Sync + 'static>(
+    name: impl Into<String>,
+    make: impl Fn() -> Result<(B, Vec<B>), E> + 'static,
+) -> Candidate {
+    let make = move |name: &str| match make() {
+        Ok((backend, twins)) => Ok(Subject::new(name, backend, twins)),
+        Err(source) => Err(Error::Backend { name: name.to_owned(), source: Box::new(source) }),
+    };
+    (name.into(), Box::new(make))
+}
+
+/// All backends of this build.
+fn candidates() -> Vec<Candidate> {
+    let mut all = vec![candidate("reference", || Ok::<_, bert_core::Error>((Reference, vec![])))];
+    all.extend(SimdLevel::available().map(|level| {
+        candidate(format!("cpu:{level:?}").to_lowercase(), move || {
+            let cpu = |threads| CpuBackend::new(CpuOptions { simd: Some(level), threads });
+            Ok::<_, bert_backend_cpu::CpuError>((cpu(None)?, vec![cpu(Some(1))?, cpu(Some(3))?]))
+        })
+    }));
+    all.push(candidate("wgpu", || {
+        // Within the limits of every device, not of this one.
+        let options = WgpuOptions { limits: Some(Limits::defaults()), ..WgpuOptions::default() };
+        pollster::block_on(WgpuBackend::new(&options)).map(|backend| (backend, vec![]))
+    }));
+    all
 }
 
 /// Those that are asked for by name: `cpu` means all of `cpu:portable`, `cpu:avx2` and so on.
 ///
 /// # Errors
-/// [`Error::NoBackend`] for a name that fits none.
-pub fn chosen(wanted: &[String]) -> Result<Vec<Subject>> {
-    let all = subjects()?;
-    if let Some(found) = wanted.iter().find(|name| !all.iter().any(|subject| names(name, &subject.name))) {
-        let known = all.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(Error::NoBackend { found: found.clone(), known });
+/// [`Error::NoBackend`] for a name that fits none, [`Error::Backend`] for one that this machine cannot run.
+pub fn chosen(wanted: &[impl AsRef<str>]) -> Result<Vec<Subject>> {
+    let all = candidates();
+    let is = |wanted: &str, (name, _): &Candidate| names(wanted, name);
+    if let Some(found) = wanted.iter().find(|wanted| !all.iter().any(|known| is(wanted.as_ref(), known))) {
+        let known = all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Error::NoBackend { found: found.as_ref().to_owned(), known });
     }
-    Ok(all.into_iter().filter(|subject| wanted.iter().any(|name| names(name, &subject.name))).collect())
+    all.iter()
+        .filter(|known| wanted.iter().any(|wanted| is(wanted.as_ref(), known)))
+        .map(|(name, make)| make(name))
+        .collect()
 }

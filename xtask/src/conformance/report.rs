@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::perf::Timing;
 use super::suite::{Outcome, Verdict};
+use super::tolerance::Tolerance;
 use crate::error::Result;
 
 /// Failures one by one, then a line for each operation and backend; or, as a page for readers, a matrix.
@@ -47,10 +48,10 @@ fn failure(verdict: &Verdict, seed: u64) -> String {
         Outcome::Failed(text) => text.clone(),
         Outcome::Passed(_) | Outcome::KnownFailure(_) => return String::new(),
     };
+    let Tolerance { max_abs, nmse, reason } = tolerance;
     format!(
-        "FAILED {backend}: {case}\n    {what}\n    allowed: max abs {:.0e}, NMSE {:.0e}\n    again: cargo xtask \
-         conformance --backend {backend} --filter '{case}' --seed {seed}\n\n",
-        tolerance.max_abs, tolerance.nmse
+        "FAILED {backend}: {case}\n    {what}\n    allowed: max abs {max_abs:.0e}, NMSE {nmse:.0e} ({reason})\n    \
+         again: cargo xtask conformance --backend {backend} --filter '{case}' --seed {seed}\n\n"
     )
 }
 

@@ -11,6 +11,8 @@ pub struct Tolerance {
     pub max_abs: f64,
     /// For the normalised mean square error.
     pub nmse: f64,
+    /// Why this much.
+    pub reason: &'static str,
 }
 
 /// What a limit applies to; `None` and `"*"` mean anything.
@@ -20,9 +22,6 @@ struct Row {
     precision: Option<Precision>,
     backend: &'static str,
     tolerance: Tolerance,
-    /// Why this much.
-    #[allow(dead_code)]
-    reason: &'static str,
 }
 
 const fn row(
@@ -33,7 +32,7 @@ const fn row(
     (max_abs, nmse): (f64, f64),
     reason: &'static str,
 ) -> Row {
-    Row { op, values, precision, backend, tolerance: Tolerance { max_abs, nmse }, reason }
+    Row { op, values, precision, backend, tolerance: Tolerance { max_abs, nmse, reason } }
 }
 
 /// The first row that fits counts.
