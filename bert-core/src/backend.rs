@@ -23,6 +23,7 @@
 //! and the same text in a batch give the same bits; it is safe to call from several threads.
 
 use std::future::Future;
+use std::ops::Range;
 
 use crate::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
 use crate::packed::DeviceBatch;
@@ -55,8 +56,8 @@ impl<T> MaybeSync for T {}
 /// A view of a backend's buffer: what operations take and give.
 pub type Tensor<B> = View<<B as Backend>::Buffer>;
 
-/// The value that stands for "never look here" in attention scores and maxima. It is finite, so that a row
-/// of nothing else gives numbers and not NaN.
+/// The value that stands for "never look here" in attention scores and maxima, for backends that mask. It is
+/// finite, so that a row of nothing else gives numbers and not NaN.
 pub const MASKED: f32 = -1e30;
 
 /// What a backend runs on.
@@ -233,9 +234,10 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// `qkv [tokens, 3 * hidden]` holds query, key and value side by side, each `heads` heads wide;
     /// -> `[tokens, hidden]`. Source: "Attention Is All You Need", §3.2.
     ///
-    /// The default pads every sequence to the longest, computes the whole matrix of scores and masks the
-    /// padding: memory and time grow with `sequences * longest²`. Override it to walk each sequence and
-    /// head alone with an online softmax, so that no matrix of scores is ever stored.
+    /// The default takes one sequence after another: ten operations and a stored matrix of scores,
+    /// `[heads, length, length]`, for each; joining what came of them takes time that grows with
+    /// `sequences * tokens * hidden`. Override it to walk all sequences and heads at once with an online
+    /// softmax, so that no matrix of scores is ever stored and nothing has to be joined.
     ///
     /// # Errors
     /// [`Error::Device`].
@@ -247,29 +249,25 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     ) -> Result<Tensor<Self>> {
         let hidden = qkv.shape()[1] / 3;
         let head_size = hidden / heads;
-        let padding = Padding::new(self, batch)?;
-        let (sequences, longest) = (padding.sequences, padding.longest);
+        let attend = |rows: Range<usize>| -> Result<Tensor<Self>> {
+            let length = rows.len();
+            // [heads, length, head_size] for each of query, key and value
+            let part = |index: usize| -> Result<Tensor<Self>> {
+                let part = qkv.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
+                self.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
+            };
+            let (query, key, value) = (part(0)?, part(1)?, part(2)?);
 
-        // [sequences, heads, longest, head_size] for each of query, key and value
-        let padded = self.gather_rows(qkv, &padding.rows)?;
-        let part = |index: usize| -> Result<Tensor<Self>> {
-            let part = padded.slice(1, index * hidden..(index + 1) * hidden)?;
-            self.map(UnaryOp::Copy, &part)?
-                .reshape([sequences, longest, heads, head_size])?
-                .permute(&[0, 2, 1, 3])
+            // [heads, length, length]
+            let scores = self.matmul(&query, &key.permute(&[0, 2, 1])?)?;
+            let scores = self.map(UnaryOp::Scale((head_size as f64).sqrt().recip()), &scores)?;
+            let weights = self.softmax(&scores)?;
+
+            // back to [length, hidden]
+            let context = self.matmul(&weights, &value)?.permute(&[1, 0, 2])?;
+            self.map(UnaryOp::Copy, &context)?.reshape([length, hidden])
         };
-        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-
-        // [sequences, heads, longest, longest]
-        let scores = self.matmul(&query, &key.permute(&[0, 1, 3, 2])?)?;
-        let scores = self.map(UnaryOp::Scale((head_size as f64).sqrt().recip()), &scores)?;
-        let mask = padding.mask.reshape([sequences, 1, 1, longest])?.broadcast_to(scores.shape())?;
-        let weights = self.softmax(&self.zip(BinaryOp::Add, &scores, &mask)?)?;
-
-        // back to [tokens, hidden], without the padding
-        let context = self.matmul(&weights, &value)?.permute(&[0, 2, 1, 3])?;
-        let context = self.map(UnaryOp::Copy, &context)?.reshape([sequences * longest, hidden])?;
-        self.gather_rows(&context, &padding.tokens)
+        join_rows(self, &sequences(batch).map(attend).collect::<Result<Vec<_>>>()?)
     }
 
     /// `exp(x) / sum(exp(x))` over the last axis, the maximum subtracted first.
@@ -287,7 +285,9 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
 
     /// One vector a sequence: `x [tokens, hidden]` -> `[sequences, hidden]`.
     ///
-    /// The default pads as in [`attention`](Self::attention). Override it to sum each sequence in place.
+    /// The default takes one sequence after another and joins what came of them, as
+    /// [`attention`](Self::attention) does; only [`Pooling::Cls`] is one operation. Override it to reduce
+    /// all sequences at once.
     ///
     /// # Errors
     /// [`Error::Device`].
@@ -297,30 +297,21 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         batch: &DeviceBatch<Self::Buffer>,
         pooling: Pooling,
     ) -> Result<Tensor<Self>> {
-        let sequences = batch.sequences();
         let hidden = x.shape()[1];
         if pooling == Pooling::Cls {
-            return self.gather_rows(x, &batch.device_bounds.slice(0, 0..sequences)?);
+            return self.gather_rows(x, &batch.device_bounds.slice(0, 0..batch.sequences())?);
         }
-        let padding = Padding::new(self, batch)?;
-        // [sequences, hidden, longest]
-        let shape = Shape::from([sequences, hidden, padding.longest]);
-        let padded = self.gather_rows(x, &padding.rows)?;
-        let padded = padded.reshape([sequences, padding.longest, hidden])?.permute(&[0, 2, 1])?;
-        let mask = padding.mask.reshape([sequences, 1, padding.longest])?;
-        if pooling == Pooling::Max {
-            let masked = self.zip(BinaryOp::Add, &padded, &mask.broadcast_to(shape)?)?;
-            return self.reduce(ReduceOp::Max, &masked)?.reshape([sequences, hidden]);
-        }
-        let keep = self.map(UnaryOp::Exp, &mask)?; // exp(0) = 1 for a token, exp(MASKED) = 0 for padding
-        let kept = self.zip(BinaryOp::Mul, &padded, &keep.broadcast_to(shape)?)?;
-        let sum = self.reduce(ReduceOp::Sum, &kept)?.reshape([sequences, hidden])?;
-        let lengths = batch.lengths().map(|length| length as f32).collect();
-        let mut divisors = self.upload(&HostTensor::from_vec(lengths, [sequences, 1]))?;
-        if pooling == Pooling::MeanSqrtLen {
-            divisors = self.map(UnaryOp::Sqrt, &divisors)?;
-        }
-        self.zip(BinaryOp::Div, &sum, &divisors.broadcast_to(sum.shape())?)
+        let reduce = |rows: Range<usize>| -> Result<Tensor<Self>> {
+            let length = rows.len() as f64;
+            let (op, scale) = match pooling {
+                Pooling::Max => (ReduceOp::Max, 1.0),
+                Pooling::Mean => (ReduceOp::Sum, length.recip()),
+                _ => (ReduceOp::Sum, length.sqrt().recip()),
+            };
+            let columns = x.slice(0, rows)?.permute(&[1, 0])?;
+            self.map(UnaryOp::Scale(scale), &self.reduce(op, &columns)?)?.reshape([1, hidden])
+        };
+        join_rows(self, &sequences(batch).map(reduce).collect::<Result<Vec<_>>>()?)
     }
 
     // ---- provided: time -------------------------------------------------------------------------------
@@ -346,40 +337,30 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     }
 }
 
-/// The way between packed rows and `[sequences, longest]` padded ones, for default bodies.
-struct Padding<Buf> {
-    sequences: usize,
-    longest: usize,
-    /// `[sequences * longest]`: the packed row that stands at each padded place; padding repeats the last row.
-    rows: View<Buf>,
-    /// `[sequences, longest]`: 0 for a token, [`MASKED`] for padding.
-    mask: View<Buf>,
-    /// `[tokens]`: the padded place of each packed row.
-    tokens: View<Buf>,
+/// The rows of each sequence.
+fn sequences<Buf>(batch: &DeviceBatch<Buf>) -> impl Iterator<Item = Range<usize>> + '_ {
+    batch.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
 }
 
-impl<Buf: Clone> Padding<Buf> {
-    fn new<B: Backend<Buffer = Buf>>(backend: &B, batch: &DeviceBatch<Buf>) -> Result<Self> {
-        let sequences = batch.sequences();
-        let longest = batch.lengths().max().unwrap_or(0);
-        let mut rows = Vec::with_capacity(sequences * longest);
-        let mut mask = Vec::with_capacity(sequences * longest);
-        let mut tokens = Vec::with_capacity(batch.tokens());
-        for (start, length) in batch.bounds.iter().zip(batch.lengths()) {
-            for place in 0..longest {
-                if place < length {
-                    tokens.push(rows.len() as u32);
-                }
-                rows.push(start + place.min(length - 1) as u32);
-                mask.push(if place < length { 0.0 } else { MASKED });
-            }
-        }
-        Ok(Self {
-            sequences,
-            longest,
-            rows: backend.upload(&HostTensor::from_vec(rows, [sequences * longest]))?,
-            mask: backend.upload(&HostTensor::from_vec(mask, [sequences, longest]))?,
-            tokens: backend.upload(&HostTensor::from_vec(tokens, [batch.tokens()]))?,
-        })
+/// Matrices of one width below one another, for default bodies. None of the eight methods writes into a part
+/// of a tensor, so each matrix is spread over all rows, multiplied by 1 where it belongs and by 0 elsewhere,
+/// and they are added up: exact, and the same bits for a row whatever stands beside it, as long as all
+/// numbers are finite.
+fn join_rows<B: Backend>(backend: &B, parts: &[Tensor<B>]) -> Result<Tensor<B>> {
+    let rows = parts.iter().map(|part| part.shape()[0]).sum();
+    let shape = Shape::from([rows, parts[0].shape()[1]]);
+    // Adding zero to a part that stands alone, too, makes -0 the 0 that it is among others.
+    let mut joined = backend.upload(&HostTensor::from_vec(vec![0f32], [1, 1]))?.broadcast_to(shape)?;
+    let mut start = 0;
+    for part in parts {
+        let own = start..start + part.shape()[0];
+        let sources = (0..rows).map(|row| if own.contains(&row) { (row - start) as u32 } else { 0 });
+        let sources = backend.upload(&HostTensor::from_vec(sources.collect(), [rows]))?;
+        let keep = (0..rows).map(|row| if own.contains(&row) { 1f32 } else { 0.0 });
+        let keep = backend.upload(&HostTensor::from_vec(keep.collect(), [rows, 1]))?.broadcast_to(shape)?;
+        let spread = backend.zip(BinaryOp::Mul, &backend.gather_rows(part, &sources)?, &keep)?;
+        joined = backend.zip(BinaryOp::Add, &joined, &spread)?;
+        start = own.end;
     }
+    Ok(joined)
 }

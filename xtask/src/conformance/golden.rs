@@ -16,7 +16,7 @@ use super::compare::{Scale, compare};
 use super::fault::Fault;
 use super::models::{FLOOR, alone_as_together, run, same_as_twin};
 use super::suite::Suite;
-use super::tolerance::{is_invariant, tolerance};
+use super::tolerance::tolerance;
 
 /// A checkpoint of `cargo xtask models`, the head to load it with, and the tensors that were recorded.
 struct Golden {
@@ -134,12 +134,10 @@ impl Suite<'_> {
         for twin in twins {
             same_as_twin(&outputs, &run(&load(twin)?, &recorded.batch, &outputs)?, &found)?;
         }
-        if is_invariant("attention", false, self.name) {
-            let kept = (0..outputs.len()).filter(|&i| !matches!(outputs[i], Output::MaskedLm(_)));
-            let (asked, together): (Vec<_>, Vec<_>) =
-                kept.map(|i| (outputs[i].clone(), found[i].clone())).unzip();
-            alone_as_together(&model, &recorded.batch, &asked, &together)?;
-        }
+        let kept = (0..outputs.len()).filter(|&i| !matches!(outputs[i], Output::MaskedLm(_)));
+        let (asked, together): (Vec<_>, Vec<_>) =
+            kept.map(|i| (outputs[i].clone(), found[i].clone())).unzip();
+        alone_as_together(&model, &recorded.batch, &asked, &together)?;
         Ok(found)
     }
 }

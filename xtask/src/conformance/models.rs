@@ -16,7 +16,7 @@ use super::data::numbers;
 use super::fault::Fault;
 use super::prepare::random_batch;
 use super::suite::{Plan, Suite};
-use super::tolerance::{is_invariant, tolerance};
+use super::tolerance::tolerance;
 use crate::synthetic::{self, Spread};
 
 /// A layout, a configuration that differs from the default in everything, and the heads that it can have.
@@ -108,9 +108,8 @@ impl Suite<'_> {
             Ok(models) => models,
             Err(fault) => return self.judge(operation, label, tolerance, Checked::whole(Err(fault))),
         };
-        let invariant = is_invariant("attention", false, self.name);
         for trial in trials {
-            match catch(|| Ok((trial.run(&tested, &twins, invariant)?, trial.outputs_of(&reference)?))) {
+            match catch(|| Ok((trial.run(&tested, &twins)?, trial.outputs_of(&reference)?))) {
                 Err(fault) => {
                     self.judge(operation.clone(), trial.name, tolerance, Checked::whole(Err(fault)))
                 }
@@ -153,13 +152,13 @@ impl Trial {
         run(model, &self.batch, &self.outputs)
     }
 
-    /// What a model gives, after its twins and, if it has to be so, each sequence alone gave the same.
-    fn run<M: Encoder>(&self, model: &M, twins: &[M], invariant: bool) -> Result<Vec<ArrayD<f64>>, Fault> {
+    /// What a model gives, after its twins and each sequence alone gave the same.
+    fn run<M: Encoder>(&self, model: &M, twins: &[M]) -> Result<Vec<ArrayD<f64>>, Fault> {
         let found = self.outputs_of(model)?;
         for twin in twins {
             same_as_twin(&self.outputs, &self.outputs_of(twin)?, &found)?;
         }
-        if invariant && self.batch.sequences() > 1 {
+        if self.batch.sequences() > 1 {
             alone_as_together(model, &self.batch, &self.outputs, &found)?;
         }
         Ok(found)

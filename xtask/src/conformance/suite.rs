@@ -7,10 +7,10 @@ use fastrand::Rng;
 
 use super::case::{Case, Op};
 use super::cases;
-use super::check::{Checked, Demands, check};
+use super::check::{Checked, check};
 use super::compare::Difference;
 use super::defaults::Defaults;
-use super::tolerance::{KNOWN, Tolerance, is_invariant, tolerance};
+use super::tolerance::{KNOWN, Tolerance, tolerance};
 use crate::synthetic::seed;
 
 /// What to do with a backend.
@@ -143,9 +143,7 @@ impl Suite<'_> {
                     continue;
                 }
                 let tolerance = tolerance(case.op.name(), Some(case.values), precision, self.name);
-                let invariant = is_invariant(case.op.name(), variant == "default", self.name);
-                let demands = Demands { tolerance, invariant };
-                let checked = check(backend, case, precision, demands, self.plan.rng(&name));
+                let checked = check(backend, case, precision, tolerance, self.plan.rng(&name));
                 self.judge(operation, name, tolerance, checked);
             }
         }

@@ -100,15 +100,6 @@ pub fn tolerance(op: &str, values: Option<Values>, precision: Precision, backend
     TABLE.iter().find(fits).expect("the last row fits anything").tolerance
 }
 
-/// Whether a part computed alone has to have the bits that it has among others.
-///
-/// The default bodies of these two operations pad every sequence to the longest. That makes longer rows, and
-/// a sum of a longer row may be made in another order even if zeros are all that is added. The reference has
-/// no other bodies than these.
-pub fn is_invariant(op: &str, default_body: bool, backend: &str) -> bool {
-    !(["attention", "pool"].contains(&op) && (default_body || names("reference", backend)))
-}
-
 /// A case that a backend is known to get wrong. If it passes, the line has to go: that is an error too.
 pub struct Known {
     /// The backend, with or without its instruction set.
