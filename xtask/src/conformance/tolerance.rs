@@ -55,8 +55,8 @@ const TABLE: &[Row] = &[
     row("linear", None, Some(Precision::Int8), "*", (8e-2, 3e-4),
         "127 steps a token and a channel: each factor is off by half a step of its row's maximum"),
 
-    row("model", None, Some(Precision::F16), "*", (5e-3, 2e-6),
-        "weights of 11 bits: each layer's rounding is averaged by the next one's sums and LayerNorms"),
+    row("model", None, Some(Precision::F16), "*", (1e-2, 1e-4),
+        "weights of 11 bits make another model, and peaked scores or a logit whose terms cancel show it; of that model the GPU's results are within 3e-6"),
     row("golden", None, Some(Precision::F16), "*", (5e-3, 2e-6), "as model"),
     row("model", None, Some(Precision::F32), "*", (2e-5, 1e-9),
         "the bound of recorded outputs, held here too"),
