@@ -110,11 +110,7 @@ impl SourceArgs {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_tokenizer(&self, talk: &Talk, need: &'static Need) -> Result<Tokenizer> {
-        let tokenizer = match self.find(talk, need)? {
-            ModelSource::Folder(folder) => Tokenizer::from_folder(folder),
-            ModelSource::Embedded(model) => Tokenizer::from_parts(model.vocab, Some(model.tokenizer_config)),
-        };
-        Ok(tokenizer.map_err(bert_tasks::Error::from)?)
+        Ok(self.find(talk, need)?.tokenizer()?)
     }
 
     fn find(&self, talk: &Talk, need: &'static Need) -> Result<ModelSource> {

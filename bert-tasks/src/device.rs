@@ -18,6 +18,7 @@ use bert_core::graph::{Encoder, Head, Model};
 use bert_core::ops::Precision;
 use bert_core::reference::Reference;
 
+use crate::wait::wait;
 use crate::{Error, Result};
 
 /// A device that is there and ready. Cloning shares its threads and memory.
@@ -71,6 +72,14 @@ impl Device {
     /// # Errors
     /// [`Error::UnknownDevice`] for another word, [`Error::NoDevice`] if it is not there.
     pub fn open(word: &str, options: DeviceOptions) -> Result<Self> {
+        wait(Self::open_async(word, options))
+    }
+
+    /// As [`open`](Self::open). Only graphics adapters of a browser need a wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_async(word: &str, options: DeviceOptions) -> Result<Self> {
         let lower = word.trim().to_ascii_lowercase();
         let unknown = || Error::UnknownDevice { found: word.to_owned(), known: KNOWN };
         let (name, index) = match lower.split_once(':') {
@@ -78,13 +87,13 @@ impl Device {
             None => (lower.as_str(), None),
         };
         match (name, index) {
-            ("auto", None) => match hardware() {
+            ("auto", None) => match hardware().await {
                 Some(device) => Ok(device),
                 None => cpu(options),
             },
             ("cpu", None) => cpu(options),
             ("reference", None) => Ok(Self { kind: Kind::Reference }),
-            ("wgpu", index) => wgpu(index),
+            ("wgpu", index) => wgpu(index).await,
             ("cuda", _) => Err(missing("cuda")),
             _ => Err(unknown()),
         }
@@ -92,7 +101,8 @@ impl Device {
 
     /// The words of all devices that this build and this machine may have, for [`open`](Self::open): a word
     /// for each kind of device, or one for each adapter of a kind that has several. Whether a device is usable
-    /// shows when it is opened.
+    /// shows when it is opened. A browser does not let its adapters be counted.
+    #[cfg(not(target_family = "wasm"))]
     pub fn words() -> Vec<String> {
         let mut words = vec!["cpu".to_owned()];
         #[cfg(feature = "wgpu")]
@@ -165,32 +175,32 @@ fn cpu(_: DeviceOptions) -> Result<Device> {
 
 /// The adapter with this index, or the best one.
 #[cfg(feature = "wgpu")]
-fn wgpu(index: Option<usize>) -> Result<Device> {
+async fn wgpu(index: Option<usize>) -> Result<Device> {
     use bert_backend_wgpu::AdapterChoice;
-    adapter(index.map_or(AdapterChoice::Best, AdapterChoice::Index))
+    adapter(index.map_or(AdapterChoice::Best, AdapterChoice::Index)).await
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn wgpu(_: Option<usize>) -> Result<Device> {
+async fn wgpu(_: Option<usize>) -> Result<Device> {
     Err(missing("wgpu"))
 }
 
 /// A graphics card, if this build can use one and there is one.
 #[cfg(feature = "wgpu")]
-fn hardware() -> Option<Device> {
-    adapter(bert_backend_wgpu::AdapterChoice::Hardware).ok()
+async fn hardware() -> Option<Device> {
+    adapter(bert_backend_wgpu::AdapterChoice::Hardware).await.ok()
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn hardware() -> Option<Device> {
+async fn hardware() -> Option<Device> {
     None
 }
 
 #[cfg(feature = "wgpu")]
-fn adapter(adapter: bert_backend_wgpu::AdapterChoice) -> Result<Device> {
+async fn adapter(adapter: bert_backend_wgpu::AdapterChoice) -> Result<Device> {
     use bert_backend_wgpu::{WgpuBackend, WgpuOptions};
     let options = WgpuOptions { adapter, ..WgpuOptions::default() };
-    Ok(Device { kind: Kind::Wgpu(pollster::block_on(WgpuBackend::new(&options))?) })
+    Ok(Device { kind: Kind::Wgpu(WgpuBackend::new(&options).await?) })
 }
 
 fn missing(name: &str) -> Error {

@@ -60,6 +60,11 @@ pub enum Error {
         reason: String,
     },
 
+    /// A blocking method, where the device answers later and nobody can wait: in a browser.
+    #[cfg(target_family = "wasm")]
+    #[error("a browser cannot wait for this device; use the asynchronous method of the same name")]
+    Blocking,
+
     /// A model name that is neither a folder nor an id that can be looked up.
     #[error("no model {asked:?}: {reason}")]
     NoModel {

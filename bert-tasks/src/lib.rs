@@ -14,7 +14,12 @@
 //!   that are cut by tokens;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
 //!
-//! Features: `cpu` (default) is the backend for CPUs, `hub` downloads models by name.
+//! Features: `cpu` (default) is the backend for CPUs, `wgpu` the one for GPUs, `hub` downloads models by name.
+//!
+//! Methods wait for their device and need no runtime. What has to wait has an asynchronous twin,
+//! [`Device::open_async`], [`Session::run_async`] and [`Task::predict_one_async`], for a browser
+//! (`wasm32-unknown-unknown` with feature `wgpu`), where nobody can wait: there a blocking method that would
+//! have to is an error.
 
 mod device;
 pub mod embedding;
@@ -34,6 +39,7 @@ mod task;
 pub mod text_classification;
 pub mod token_classification;
 pub mod tokenizer;
+mod wait;
 
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
@@ -47,7 +53,7 @@ pub use features::Features;
 pub use fill_mask::FillMask;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
-pub use pretrained::{EmbeddedModel, ModelSource, Pretrained};
+pub use pretrained::{EmbeddedModel, MemoryModel, ModelSource, Pretrained};
 pub use question_answering::QuestionAnswering;
 pub use session::Session;
 pub use task::{Prepared, Rows, Sequence, Stream, Task};

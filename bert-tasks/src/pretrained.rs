@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bert_core::ModelConfig;
-use bert_core::checkpoint::Checkpoint;
+use bert_core::checkpoint::{Checkpoint, MemoryFiles};
 use bert_core::graph::Head;
 use bert_core::ops::Precision;
 
@@ -37,6 +37,37 @@ pub struct EmbeddedModel {
     pub weights: &'static [u8],
 }
 
+/// A checkpoint folder whose files are in memory: what a browser has fetched.
+#[derive(Clone)]
+pub struct MemoryModel {
+    /// What the folder is called in messages, such as its address.
+    pub name: String,
+    /// The files, by their names in the folder.
+    pub files: MemoryFiles,
+}
+
+impl MemoryModel {
+    fn file(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(|file| file.bytes())
+    }
+
+    /// The text of a file; `None` if it is not there.
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        let text = self.file(name).map(|bytes| String::from_utf8(bytes.to_vec())).transpose();
+        text.map_err(|error| {
+            let source = std::io::Error::new(ErrorKind::InvalidData, error.utf8_error());
+            Error::ReadFile { path: Path::new(&self.name).join(name), source }
+        })
+    }
+
+    fn config(&self) -> Result<ModelConfig> {
+        const FILE: &str = "config.json";
+        let missing =
+            || Error::ReadFile { path: Path::new(&self.name).join(FILE), source: ErrorKind::NotFound.into() };
+        Ok(ModelConfig::from_json(&self.text(FILE)?.ok_or_else(missing)?)?)
+    }
+}
+
 /// Where the files of a model are.
 #[derive(Clone)]
 pub enum ModelSource {
@@ -44,6 +75,8 @@ pub enum ModelSource {
     Folder(PathBuf),
     /// In the program itself.
     Embedded(EmbeddedModel),
+    /// In memory.
+    Memory(MemoryModel),
 }
 
 impl ModelSource {
@@ -89,6 +122,36 @@ impl ModelSource {
         }
         Ok(None)
     }
+
+    /// The tokenizer of the model alone.
+    ///
+    /// # Errors
+    /// What is wrong with its files.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Ok(match self {
+            Self::Folder(path) => Tokenizer::from_folder(path)?,
+            Self::Embedded(model) => Tokenizer::from_parts(model.vocab, Some(model.tokenizer_config))?,
+            Self::Memory(model) => {
+                Tokenizer::from_files(&model.name, |name| model.file(name).map(<[u8]>::to_vec))?
+            }
+        })
+    }
+
+    fn config(&self) -> Result<ModelConfig> {
+        Ok(match self {
+            Self::Folder(path) => ModelConfig::from_folder(path)?,
+            Self::Embedded(model) => ModelConfig::from_json(model.config)?,
+            Self::Memory(model) => model.config()?,
+        })
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(match self {
+            Self::Folder(path) => Checkpoint::open(path)?,
+            Self::Embedded(model) => Checkpoint::from_bytes(model.weights)?,
+            Self::Memory(model) => Checkpoint::from_files(&model.name, &model.files)?,
+        })
+    }
 }
 
 impl fmt::Display for ModelSource {
@@ -96,6 +159,7 @@ impl fmt::Display for ModelSource {
         match self {
             Self::Folder(path) => path.display().fmt(f),
             Self::Embedded(model) => write!(f, "{} (embedded)", model.name),
+            Self::Memory(model) => f.write_str(&model.name),
         }
     }
 }
@@ -123,16 +187,7 @@ impl Pretrained {
     /// # Errors
     /// What is wrong with its files; a tokenizer that gives ids the model has no embedding for.
     pub fn from_source(source: ModelSource) -> Result<Self> {
-        let (config, tokenizer, checkpoint) = match &source {
-            ModelSource::Folder(path) => {
-                (ModelConfig::from_folder(path)?, Tokenizer::from_folder(path)?, Checkpoint::open(path)?)
-            }
-            ModelSource::Embedded(model) => (
-                ModelConfig::from_json(model.config)?,
-                Tokenizer::from_parts(model.vocab, Some(model.tokenizer_config))?,
-                Checkpoint::from_bytes(Static(model.weights))?,
-            ),
-        };
+        let (config, tokenizer, checkpoint) = (source.config()?, source.tokenizer()?, source.checkpoint()?);
         tokenizer.check_vocab_size(config.vocab_size)?;
         Ok(Self { source, config, tokenizer, checkpoint, token_budget: None })
     }
@@ -167,7 +222,11 @@ impl Pretrained {
     /// # Errors
     /// [`Error::ReadFile`] if it is there and cannot be read.
     pub fn read(&self, file: &str) -> Result<Option<String>> {
-        let ModelSource::Folder(folder) = &self.source else { return Ok(None) };
+        let folder = match &self.source {
+            ModelSource::Folder(folder) => folder,
+            ModelSource::Embedded(_) => return Ok(None),
+            ModelSource::Memory(model) => return model.text(file),
+        };
         let path = folder.join(file);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
@@ -187,13 +246,5 @@ impl Pretrained {
             Some(tokens) => session.with_token_budget(tokens),
             None => session,
         })
-    }
-}
-
-struct Static(&'static [u8]);
-
-impl bert_core::tensor::ByteSource for Static {
-    fn bytes(&self) -> &[u8] {
-        self.0
     }
 }

@@ -11,6 +11,7 @@ use bert_core::{ModelConfig, PackedBatch};
 use crate::Result;
 use crate::fit::{Fitted, fit};
 use crate::tokenizer::{Encoded, Tokenizer};
+use crate::wait::wait;
 
 /// A model on a device, with its tokenizer. Cloning shares both; calls from many threads are safe.
 #[derive(Clone)]
@@ -82,7 +83,15 @@ impl Session {
     /// # Errors
     /// As [`Encoder::run`].
     pub fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
-        Ok(pollster::block_on(self.encoder.run(batch, outputs))?)
+        wait(self.run_async(batch, outputs))
+    }
+
+    /// Runs one batch. See [`Encoder::run`].
+    ///
+    /// # Errors
+    /// As [`Encoder::run`].
+    pub async fn run_async(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
+        Ok(self.encoder.run(batch, outputs).await?)
     }
 }
 

@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use std::iter::Fuse;
 
 use bert_core::PackedBatch;
+use bert_core::backend::MaybeSync;
 use bert_core::graph::Output;
 use bert_core::tensor::HostTensor;
 use ndarray::{Array2, Ix2, s};
 
 use crate::tokenizer::Encoded;
+use crate::wait::wait;
 use crate::{Result, Session};
 
 /// One run of tokens as the model sees it.
@@ -54,7 +56,7 @@ pub type Rows = Vec<Array2<f32>>;
 ///
 /// Implementors say what goes in and what comes out; batching, order and memory are the engine's. Every
 /// task has a method of its own for one input; these are for many.
-pub trait Task: Sync + Sized {
+pub trait Task: MaybeSync + Sized {
     /// What is asked.
     type Input: Sync;
     /// What [`prepare`](Self::prepare) remembers for [`finish`](Self::finish).
@@ -131,7 +133,23 @@ pub trait Task: Sync + Sized {
     /// # Errors
     /// An input that the task cannot take; a device that failed.
     fn predict_one(&self, input: Self::Input) -> Result<Self::Answer> {
-        self.stream([input]).next().expect("one input gives one answer")
+        wait(self.predict_one_async(input))
+    }
+
+    /// Answers one input, for callers that do something else meanwhile, or cannot wait as in a browser.
+    ///
+    /// # Errors
+    /// As [`predict_one`](Self::predict_one).
+    fn predict_one_async(&self, input: Self::Input) -> impl Future<Output = Result<Self::Answer>> {
+        async move {
+            let prepared = self.prepare(&input);
+            let mut pending = [Pending::new(input, prepared)];
+            for batch in cut(&pending, self.session().token_budget()) {
+                run(self, &batch, &mut pending).await?;
+            }
+            let [answered] = pending;
+            answered.finish(self)
+        }
     }
 }
 
@@ -172,6 +190,26 @@ struct Pending<T: Task> {
     pieces: Vec<Option<Result<T::Piece>>>,
 }
 
+impl<T: Task> Pending<T> {
+    fn new(input: T::Input, prepared: PreparedBy<T>) -> Self {
+        let sequences = prepared.as_ref().map_or(0, |prepared| prepared.sequences.len());
+        Self { input, prepared, pieces: (0..sequences).map(|_| None).collect() }
+    }
+
+    /// What it adds to a window: at least one, so that inputs which cannot be answered fill it too.
+    fn cost(&self) -> usize {
+        let sequences = self.prepared.iter().flat_map(|prepared| &prepared.sequences);
+        sequences.map(Sequence::cost).sum::<usize>().max(1)
+    }
+
+    /// The answer, when all its sequences have been in a batch.
+    fn finish(self, task: &T) -> Result<T::Answer> {
+        let context = self.prepared?.context;
+        let pieces = self.pieces.into_iter().map(|piece| piece.expect("every sequence is in a batch"));
+        task.finish(&self.input, context, pieces.collect::<Result<_>>()?)
+    }
+}
+
 impl<T: Task, I: Iterator<Item = T::Input>> Stream<'_, T, I> {
     /// Reads a window of inputs and answers it.
     fn refill(&mut self) -> Result<()> {
@@ -186,22 +224,17 @@ impl<T: Task, I: Iterator<Item = T::Input>> Stream<'_, T, I> {
                 break;
             }
             for (input, prepared) in prepare_all(self.task, inputs) {
-                let sequences = prepared.as_ref().map_or(&[][..], |prepared| &prepared.sequences);
-                // At least one, so that inputs which cannot be answered fill the window too.
-                cost += sequences.iter().map(Sequence::cost).sum::<usize>().max(1);
-                let pieces = sequences.iter().map(|_| None).collect();
-                pending.push(Pending { input, prepared, pieces });
+                let input = Pending::new(input, prepared);
+                cost += input.cost();
+                pending.push(input);
             }
         }
         self.window = (self.window * 2).min(budget * MAX_WINDOW);
 
         for batch in cut(&pending, budget) {
-            run(self.task, &batch, &mut pending)?;
+            wait(run(self.task, &batch, &mut pending))?;
         }
-        self.ready.extend(pending.into_iter().map(|Pending { input, prepared, pieces }| {
-            let pieces = pieces.into_iter().map(|piece| piece.expect("every sequence is in a batch"));
-            self.task.finish(&input, prepared?.context, pieces.collect::<Result<_>>()?)
-        }));
+        self.ready.extend(pending.into_iter().map(|input| input.finish(self.task)));
         Ok(())
     }
 }
@@ -209,7 +242,18 @@ impl<T: Task, I: Iterator<Item = T::Input>> Stream<'_, T, I> {
 /// What [`Task::prepare`] makes of an input.
 type PreparedBy<T> = Result<Prepared<<T as Task>::Context>>;
 
+/// Tokenises inputs. A browser has one thread.
+#[cfg(target_family = "wasm")]
+fn prepare_all<T: Task>(task: &T, inputs: Vec<T::Input>) -> Vec<(T::Input, PreparedBy<T>)> {
+    let prepare = |input| {
+        let prepared = task.prepare(&input);
+        (input, prepared)
+    };
+    inputs.into_iter().map(prepare).collect()
+}
+
 /// Tokenises inputs on as many threads as the model computes with.
+#[cfg(not(target_family = "wasm"))]
 fn prepare_all<T: Task>(task: &T, inputs: Vec<T::Input>) -> Vec<(T::Input, PreparedBy<T>)> {
     let threads = task.session().threads().min(inputs.len());
     let share = inputs.len().div_ceil(threads.max(1)).max(1);
@@ -258,7 +302,7 @@ fn cut<T: Task>(pending: &[Pending<T>], budget: usize) -> Vec<Vec<Place>> {
 }
 
 /// Runs one batch and hands each sequence its rows.
-fn run<T: Task>(task: &T, places: &[Place], pending: &mut [Pending<T>]) -> Result<()> {
+async fn run<T: Task>(task: &T, places: &[Place], pending: &mut [Pending<T>]) -> Result<()> {
     let mut batch = PackedBatch::default();
     let mut masked_rows: Vec<u32> = vec![];
     let mut masked_bounds = vec![0];
@@ -276,7 +320,7 @@ fn run<T: Task>(task: &T, places: &[Place], pending: &mut [Pending<T>]) -> Resul
             rows.clone_from(&masked_rows);
         }
     }
-    let results = task.session().run(&batch, &outputs)?;
+    let results = task.session().run_async(&batch, &outputs).await?;
     for (slot, &(index, number)) in places.iter().enumerate() {
         let rows: Result<Rows> = outputs
             .iter()

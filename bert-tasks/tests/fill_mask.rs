@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
+use bert_core::checkpoint::MemoryFiles;
 use bert_core::ops::Precision;
 use bert_tasks::fill_mask::{FillMask, FillMaskOptions};
-use bert_tasks::{Error, Pretrained, Task};
+use bert_tasks::{Device, DeviceOptions, Error, MemoryModel, ModelSource, Pretrained, Task};
 use common::{Tiny, device, shared};
 
 fn tiny() -> FillMask {
@@ -27,6 +30,61 @@ fn every_mask_is_filled_and_named_by_its_bytes() {
         }
     }
     assert_eq!(filled.truncated, None);
+}
+
+/// The files of a folder in memory.
+fn in_memory(tiny: &Tiny) -> MemoryModel {
+    let mut files = MemoryFiles::new();
+    for entry in std::fs::read_dir(tiny.name()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        files.insert(name, Arc::new(std::fs::read(entry.path()).unwrap()));
+    }
+    MemoryModel { name: "https://example.org/tiny".into(), files }
+}
+
+#[test]
+fn a_model_in_memory_answers_as_its_folder_does_waited_for_or_not() {
+    let tiny = Tiny::new("BertForMaskedLM", &[]);
+    let files = Pretrained::from_source(ModelSource::Memory(in_memory(&tiny))).unwrap();
+    assert_eq!(files.read("config.json").unwrap(), tiny.open().read("config.json").unwrap());
+    assert_eq!(files.read("absent.json").unwrap(), None);
+    pollster::block_on(async {
+        let device = Device::open_async("cpu", DeviceOptions::default()).await.unwrap();
+        let fill_mask = FillMask::from_pretrained(&files, &device, Precision::F32).unwrap();
+        let text = "the [MASK] of the [MASK] bank";
+        let folder = FillMask::load(tiny.name(), &device).unwrap();
+        assert_eq!(
+            fill_mask.predict_one_async(text.into()).await.unwrap(),
+            folder.predict_all([text.to_owned()], |_| ()).unwrap()[0],
+        );
+        let error = fill_mask.predict_one_async("the bank".into()).await.unwrap_err();
+        assert!(matches!(error, Error::NoMask { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_model_in_memory_that_lacks_a_file_names_it_and_its_place() {
+    let tiny = Tiny::new("BertForMaskedLM", &[]);
+    for (file, start) in [
+        ("config.json", "cannot read https://example.org/tiny/config.json"),
+        ("model.safetensors", "no weights in https://example.org/tiny: "),
+        ("vocab.txt", "https://example.org/tiny holds no tokenizer"),
+    ] {
+        let mut model = in_memory(&tiny);
+        model.files.remove(file).unwrap();
+        let error = Pretrained::from_source(ModelSource::Memory(model)).err().unwrap().to_string();
+        assert!(error.starts_with(start), "{file}: {error}");
+    }
+    for (file, start) in [
+        ("config.json", "cannot read https://example.org/tiny/config.json"),
+        ("vocab.txt", "https://example.org/tiny/vocab.txt, line 1: not valid UTF-8"),
+    ] {
+        let mut model = in_memory(&tiny);
+        model.files.insert(file.to_owned(), Arc::new(vec![0xff_u8]));
+        let error = Pretrained::from_source(ModelSource::Memory(model)).err().unwrap().to_string();
+        assert!(error.starts_with(start), "{file}: {error}");
+    }
 }
 
 #[test]

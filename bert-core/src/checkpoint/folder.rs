@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::error::{Advice, CheckpointError, IndexError, Origin};
 use super::source::MappedFile;
 use super::stored::Stored;
-use super::{safetensors, torch};
+use super::{MemoryFiles, safetensors, torch};
 use crate::tensor::ByteSource;
 
 /// Files with all weights or with the list of the files that hold them, the best first.
@@ -36,13 +36,13 @@ pub(super) struct Found {
 pub(super) fn read(path: &Path) -> Result<Vec<Found>, CheckpointError> {
     let kind = fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if !kind.is_dir() {
-        return if is_index(path) { read_parts(path) } else { read_file(path) };
+        return if is_index(path) { read_parts(path, &map) } else { read_file(path, &map) };
     }
     for candidate in CANDIDATES.map(|name| path.join(name)) {
         // A link into a cache that lost its target is a file that cannot be read, not a file that is absent.
         match fs::symlink_metadata(&candidate) {
-            Ok(_) if is_index(&candidate) => return read_parts(&candidate),
-            Ok(_) => return read_file(&candidate),
+            Ok(_) if is_index(&candidate) => return read_parts(&candidate, &map),
+            Ok(_) => return read_file(&candidate, &map),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(unreadable(&candidate, error)),
         }
@@ -50,6 +50,33 @@ pub(super) fn read(path: &Path) -> Result<Vec<Found>, CheckpointError> {
     let found = list(path).map_err(|error| unreadable(path, error))?;
     let advice = Advice::from_names(found.iter().map(String::as_str));
     Err(CheckpointError::NoWeights { path: path.to_owned(), found, advice })
+}
+
+/// All tensors of a checkpoint whose files are in memory. `folder` is what it is called in messages.
+pub(super) fn read_files(folder: &Path, files: &MemoryFiles) -> Result<Vec<Found>, CheckpointError> {
+    let open = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.and_then(|name| files.get(name)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    };
+    match CANDIDATES.into_iter().find(|&name| files.contains_key(name)) {
+        Some(name) if is_index(Path::new(name)) => read_parts(&folder.join(name), &open),
+        Some(name) => read_file(&folder.join(name), &open),
+        None => {
+            let advice = Advice::from_names(files.keys().map(String::as_str));
+            Err(CheckpointError::NoWeights {
+                path: folder.to_owned(),
+                found: files.keys().cloned().collect(),
+                advice,
+            })
+        }
+    }
+}
+
+/// How the bytes of a file are had.
+type Open<'a> = &'a dyn Fn(&Path) -> io::Result<Arc<dyn ByteSource>>;
+
+fn map(path: &Path) -> io::Result<Arc<dyn ByteSource>> {
+    Ok(Arc::new(MappedFile::open(path)?))
 }
 
 /// All tensors of a checkpoint in memory.
@@ -68,7 +95,7 @@ pub(super) fn read_bytes(source: &Arc<dyn ByteSource>, file: &Origin) -> Result<
     Ok(tensors.into_iter().map(|(name, tensor)| Found { name, file: file.clone(), tensor }).collect())
 }
 
-fn read_file(path: &Path) -> Result<Vec<Found>, CheckpointError> {
+fn read_file(path: &Path, open: Open<'_>) -> Result<Vec<Found>, CheckpointError> {
     if has_extension(path, &["h5", "msgpack", "onnx", "gguf", "ggml", "index", "meta"]) {
         let found = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let advice = Advice::from_names(found.as_deref());
@@ -78,11 +105,10 @@ fn read_file(path: &Path) -> Result<Vec<Found>, CheckpointError> {
             advice,
         });
     }
-    let file = MappedFile::open(path).map_err(|error| unreadable(path, error))?;
-    if file.bytes().starts_with(b"version https://git-lfs") {
+    let source = open(path).map_err(|error| unreadable(path, error))?;
+    if source.bytes().starts_with(b"version https://git-lfs") {
         return Err(CheckpointError::LfsPointer { path: path.to_owned() });
     }
-    let source: Arc<dyn ByteSource> = Arc::new(file);
     read_bytes(&source, &Origin::File(path.to_owned()))
 }
 
@@ -92,9 +118,9 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-fn read_parts(path: &Path) -> Result<Vec<Found>, CheckpointError> {
+fn read_parts(path: &Path, open: Open<'_>) -> Result<Vec<Found>, CheckpointError> {
     let fail = |source| CheckpointError::Index { path: path.to_owned(), source };
-    let file = MappedFile::open(path).map_err(|error| unreadable(path, error))?;
+    let file = open(path).map_err(|error| unreadable(path, error))?;
     if file.bytes().len() as u64 > MAX_INDEX {
         return Err(fail(IndexError::TooLarge { limit: MAX_INDEX }));
     }
@@ -109,11 +135,13 @@ fn read_parts(path: &Path) -> Result<Vec<Found>, CheckpointError> {
     let mut held = BTreeSet::new();
     for (i, &part) in parts.iter().enumerate() {
         let file = folder.join(part);
-        if fs::metadata(&file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            let (part, number, count) = (part.to_owned(), i + 1, parts.len());
-            return Err(fail(IndexError::MissingPart { part, number, count }));
-        }
-        let mut found = read_file(&file)?;
+        let mut found = match read_file(&file, open) {
+            Err(CheckpointError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let (part, number, count) = (part.to_owned(), i + 1, parts.len());
+                return Err(fail(IndexError::MissingPart { part, number, count }));
+            }
+            found => found?,
+        };
         // Where a part repeats a tensor, the index says which one counts.
         found.retain(|found| index.weight_map.get(&found.name).is_none_or(|listed| listed == part));
         held.extend(found.iter().map(|found| found.name.clone()));

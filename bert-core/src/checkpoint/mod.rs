@@ -80,6 +80,9 @@ use stored::Stored;
 /// What the name of the scale of an int8 tensor ends with.
 const SCALE: &str = "_scale";
 
+/// The files of a checkpoint folder that are in memory, by name: what a browser has fetched.
+pub type MemoryFiles = BTreeMap<String, Arc<dyn ByteSource>>;
+
 /// The tensors of a model, by name. See the [module](self) for names and formats.
 pub struct Checkpoint {
     origin: Origin,
@@ -139,6 +142,25 @@ impl Checkpoint {
     pub fn from_bytes(bytes: impl ByteSource + 'static) -> Result<Self> {
         let source: Arc<dyn ByteSource> = Arc::new(bytes);
         Self::new(folder::read_bytes(&source, &Origin::Memory)?, Origin::Memory)
+    }
+
+    /// Opens the checkpoint in a folder whose files are in memory. `folder` is what it is called in messages.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use bert_core::checkpoint::{Checkpoint, MemoryFiles};
+    ///
+    /// let mut files = MemoryFiles::new();
+    /// files.insert("weights.gguf".to_owned(), Arc::new(vec![0u8; 16]));
+    /// let error = Checkpoint::from_files("https://example.org/model", &files).err().unwrap();
+    /// assert!(error.to_string().contains("no weights in https://example.org/model"));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_files(folder: impl AsRef<Path>, files: &MemoryFiles) -> Result<Self> {
+        let folder = folder.as_ref();
+        Self::new(folder::read_files(folder, files)?, Origin::File(folder.to_owned()))
     }
 
     fn new(mut found: Vec<Found>, origin: Origin) -> Result<Self> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(unix)]
 use std::ops::Range;
 use std::path::Path;
 

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use bert_core::checkpoint::{Advice, Checkpoint, CheckpointError, IndexError, Origin};
+use bert_core::checkpoint::{Advice, Checkpoint, CheckpointError, IndexError, MemoryFiles, Origin};
 use tempfile::TempDir;
 
 use crate::files::{TorchTensor, counting, f32s, safetensors, state_dict, torch};
@@ -51,6 +52,39 @@ fn the_best_format_is_preferred() {
         }
         fs::remove_file(folder.path().join(name)).unwrap();
     }
+}
+
+#[test]
+fn files_in_memory_are_read_as_a_folder_is() {
+    let index = |part: &str| format!(r#"{{"weight_map":{{"a":"{part}"}}}}"#).into_bytes();
+    let all = [
+        ("model.safetensors", one("a", 1.0)),
+        ("model.safetensors.index.json", index("p1.safetensors")),
+        ("pytorch_model.bin", bin("a", 3.0)),
+        ("pytorch_model.bin.index.json", index("p2.bin")),
+        ("p1.safetensors", one("a", 2.0)),
+        ("p2.bin", bin("a", 4.0)),
+    ];
+    let mut files = MemoryFiles::new();
+    for (name, bytes) in &all {
+        files.insert((*name).to_owned(), Arc::new(bytes.clone()));
+    }
+    for (expected, (name, _)) in [1.0, 2.0, 3.0, 4.0].into_iter().zip(&all) {
+        let checkpoint = Checkpoint::from_files("web/model", &files).unwrap();
+        assert_eq!(checkpoint.origin(), &Origin::File("web/model".into()));
+        assert_eq!(checkpoint.tensor("a", &[1]).unwrap().to_f32().unwrap()[[0]], expected, "{name}");
+        files.remove(*name);
+    }
+
+    let refused = |files: &MemoryFiles| chain(&checkpoint_error(Checkpoint::from_files("web/model", files)));
+    let none = refused(&files);
+    assert!(none.starts_with("no weights in web/model:") && none.contains("found p1.safetensors"), "{none}");
+    files.insert("model.safetensors.index.json".to_owned(), Arc::new(index("p3.safetensors")));
+    let missing = refused(&files);
+    assert!(missing.contains("part \"p3.safetensors\" (1 of 1) is missing"), "{missing}");
+    files.insert("model.safetensors".to_owned(), Arc::new(b"<!DOCTYPE html><p>404".to_vec()));
+    let page = refused(&files);
+    assert!(page.contains("model.safetensors is no usable safetensors file: the header"), "{page}");
 }
 
 #[test]

@@ -38,19 +38,22 @@ impl Tokenizer {
         if !folder.is_dir() {
             return Err(TokenizerError::NotAFolder { path: folder.to_owned() });
         }
-        let read = |name| TextFile::read(folder.join(name));
-        let config = Config::parse(
-            read(CONFIG_JSON)?.as_ref(),
-            read("special_tokens_map.json")?.as_ref(),
-            read("added_tokens.json")?.as_ref(),
-        )?;
-        if let Some(file) = read("tokenizer.json")? {
-            return from_tokenizer_json(&file, &config);
-        }
-        let vocab = read("vocab.txt")?;
-        let vocab = vocab.ok_or_else(|| TokenizerError::NoTokenizer { folder: folder.to_owned() })?;
-        config.check_for_vocab_txt(&folder.join(CONFIG_JSON))?;
-        from_vocab(&vocab.text, &config)
+        from_files(folder, |name| TextFile::read(folder.join(name)))
+    }
+
+    /// The same for a checkpoint folder whose files are in memory: `read` gives a file by its name, `folder` is
+    /// what the folder is called in messages.
+    ///
+    /// # Errors
+    /// As [`from_folder`](Self::from_folder).
+    pub fn from_files(
+        folder: impl AsRef<Path>,
+        read: impl Fn(&'static str) -> Option<Vec<u8>>,
+    ) -> Result<Self> {
+        let folder = folder.as_ref();
+        from_files(folder, |name| {
+            read(name).map(|bytes| TextFile::from_bytes(folder.join(name), bytes)).transpose()
+        })
     }
 
     /// Builds a BERT tokenizer from the texts of `vocab.txt` and `tokenizer_config.json`.
@@ -77,6 +80,22 @@ impl Tokenizer {
         let file = TextFile::from_bytes("tokenizer.json".into(), tokenizer_json.to_vec())?;
         from_tokenizer_json(&file, &Config::default())
     }
+}
+
+/// A tokenizer out of the files of a folder.
+fn from_files(folder: &Path, read: impl Fn(&'static str) -> Result<Option<TextFile>>) -> Result<Tokenizer> {
+    let config = Config::parse(
+        read(CONFIG_JSON)?.as_ref(),
+        read("special_tokens_map.json")?.as_ref(),
+        read("added_tokens.json")?.as_ref(),
+    )?;
+    if let Some(file) = read("tokenizer.json")? {
+        return from_tokenizer_json(&file, &config);
+    }
+    let vocab = read("vocab.txt")?;
+    let vocab = vocab.ok_or_else(|| TokenizerError::NoTokenizer { folder: folder.to_owned() })?;
+    config.check_for_vocab_txt(&folder.join(CONFIG_JSON))?;
+    from_vocab(&vocab.text, &config)
 }
 
 fn from_vocab(vocab: &str, config: &Config) -> Result<Tokenizer> {
