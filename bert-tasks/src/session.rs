@@ -1,7 +1,9 @@
 //! A loaded model and its tokenizer: what every task stands on.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use bert_core::backend::BackendInfo;
 use bert_core::graph::{Encoder, Output};
@@ -20,6 +22,8 @@ pub struct Session {
     tokenizer: Tokenizer,
     max_length: usize,
     token_budget: usize,
+    /// Where the host computes.
+    compute_threads: Option<usize>,
 }
 
 impl Session {
@@ -27,7 +31,8 @@ impl Session {
     pub fn new(encoder: Arc<dyn Encoder>, tokenizer: Tokenizer) -> Self {
         let positions = encoder.config().max_position_embeddings;
         let max_length = tokenizer.max_length().map_or(positions, |length| length.min(positions));
-        Self { encoder, tokenizer, max_length, token_budget: 2048 }
+        let compute_threads = encoder.backend_info().threads;
+        Self { encoder, tokenizer, max_length, token_budget: 2048, compute_threads }
     }
 
     /// The same session with sequences of at most `length` tokens (and never more than the model has
@@ -68,9 +73,15 @@ impl Session {
         self.token_budget
     }
 
-    /// How many threads the host may use for tokenisation.
-    pub(crate) fn threads(&self) -> usize {
-        self.encoder.backend_info().threads.unwrap_or(1)
+    /// How many threads the host may use for tokenisation: those that compute, or all where the device has
+    /// its own.
+    pub(crate) fn host_threads(&self) -> usize {
+        self.compute_threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get))
+    }
+
+    /// Whether one thread is to do everything, so that none is to be had beside the one that computes.
+    pub(crate) fn is_single_threaded(&self) -> bool {
+        self.compute_threads == Some(1)
     }
 
     /// Cuts tokens to [`max_length`](Self::max_length).
