@@ -158,6 +158,7 @@ impl Backend for CpuBackend {
             features: vec![self.simd().to_string()],
             threads: Some(self.threads()),
             precisions: vec![Precision::F32],
+            emulated: vec![],
         }
     }
 
@@ -292,7 +293,7 @@ impl Backend for CpuBackend {
 
     fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<CpuBuffer> {
         if precision != Precision::F32 {
-            return Err(Error::Precision { backend: "cpu".into(), precision });
+            return Err(self.info().lacks(precision));
         }
         Ok(CpuBuffer(Storage::Packed(PackedMatrix::new(&self.pool, self.isa, weight)?)))
     }

@@ -186,6 +186,7 @@ impl Backend for WgpuBackend {
             features,
             threads: None,
             precisions: vec![Precision::F32, Precision::F16],
+            emulated: vec![],
         }
     }
 
@@ -288,7 +289,7 @@ impl Backend for WgpuBackend {
     /// In [`Precision::F16`] weights are stored as 16-bit floats; activations stay `f32`.
     fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<WgpuBuffer> {
         if ![Precision::F32, Precision::F16].contains(&precision) {
-            return Err(Error::Precision { backend: crate::NAME.into(), precision });
+            return Err(self.info().lacks(precision));
         }
         let shape = [weight.shape()[0], weight.shape()[1]];
         let values = weight.to_f32()?;

@@ -184,6 +184,8 @@ fn devices_and_precisions_that_are_not_there_are_errors() {
     run("--device", "toaster").fails(&["unknown device \"toaster\"", "cpu"]);
     run("--device", "cuda").fails(&["cuda"]);
     run("--precision", "f12").fails(&["f12", "bf16"]);
+    let reference = ["fill-mask", "-m", model.arg(), "--device", "reference", "--precision", "int8", MASKED];
+    bert(reference).fails(&["reference cannot compute in int8", "it has f32"]);
     run("--threads", "0").fails(&["--threads", "at least 1"]);
     run("--threads", "many").fails(&["--threads", "whole number"]);
     let devices = bert(["devices", "--json"]).json();

@@ -73,6 +73,16 @@ pub struct BackendInfo {
     pub threads: Option<usize>,
     /// What [`Backend::prepare_weight`] can prepare for.
     pub precisions: Vec<Precision>,
+    /// Those of the precisions that the device has no instructions for. Their results are right, but they
+    /// are no faster than `f32`.
+    pub emulated: Vec<Precision>,
+}
+
+impl BackendInfo {
+    /// The error for a precision that the backend has no kernels for.
+    pub fn lacks(&self, precision: Precision) -> Error {
+        Error::Precision { backend: self.name.to_owned(), precision, available: self.precisions.clone() }
+    }
 }
 
 /// The tensor operations of one kind of hardware. See the [module](self) for the contract.
@@ -143,7 +153,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// [`Error::Precision`] for a precision that the backend has no kernels for.
     fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<Self::Buffer> {
         if precision != Precision::F32 {
-            return Err(Error::Precision { backend: self.info().name.to_owned(), precision });
+            return Err(self.info().lacks(precision));
         }
         Ok(upload_f32(self, weight)?.buffer().clone())
     }

@@ -113,12 +113,14 @@ pub enum Error {
     },
 
     /// A backend cannot compute in the precision that was asked for.
-    #[error("backend {backend} has no {precision} kernels; choose another --precision")]
+    #[error("backend {backend} cannot compute in {precision}; it has {}", list(available))]
     Precision {
         /// The backend's name.
         backend: String,
         /// The precision.
         precision: Precision,
+        /// What it can compute in.
+        available: Vec<Precision>,
     },
 
     /// The device failed: it was lost, ran out of memory, or refused a command.
@@ -133,4 +135,9 @@ pub enum Error {
     /// A model file cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
+}
+
+/// Words parted by commas.
+fn list(words: &[impl ToString]) -> String {
+    words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

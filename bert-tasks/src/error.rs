@@ -154,10 +154,10 @@ pub enum Error {
 
     /// A model that gives infinities or NaN where an answer takes numbers.
     #[error(
-        "the {output} scores of the model are not all finite; its parameters are damaged, or overflow in this precision"
+        "the {output} of the model are not all finite; its parameters are damaged, or overflow in this precision"
     )]
     NotFinite {
-        /// Which of its scores.
+        /// Which of its numbers, such as `label scores`.
         output: &'static str,
     },
 

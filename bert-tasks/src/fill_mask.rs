@@ -130,7 +130,7 @@ impl FillMask {
     ///
     /// # Errors
     /// [`Error::NoMask`] if it has none; [`Error::MaskCutOff`] if the text is so long that the model does
-    /// not see one.
+    /// not see one; [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<FilledText> {
         self.predict_one(text.to_owned())
     }

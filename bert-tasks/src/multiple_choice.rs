@@ -64,7 +64,8 @@ impl MultipleChoice {
     /// Chooses once.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no choice; a device that failed.
+    /// [`Error::Setting`] if there is no choice; [`Error::NotFinite`] from a damaged model; a device that
+    /// failed.
     pub fn predict(&self, prompt: &str, choices: &[&str]) -> Result<Choice> {
         let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
         self.predict_one(Choices { prompt: prompt.to_owned(), choices })

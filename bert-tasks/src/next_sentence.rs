@@ -61,7 +61,7 @@ impl NextSentence {
     /// Judges one pair.
     ///
     /// # Errors
-    /// A device that failed.
+    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
     pub fn predict(&self, first: &str, second: &str) -> Result<NextSentenceAnswer> {
         self.predict_one(TextPair { first: first.to_owned(), second: second.to_owned() })
     }

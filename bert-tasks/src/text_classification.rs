@@ -104,7 +104,7 @@ impl TextClassification {
     /// Labels one text.
     ///
     /// # Errors
-    /// A device that failed.
+    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<Classification> {
         self.predict_one(text.into())
     }
@@ -112,7 +112,7 @@ impl TextClassification {
     /// Labels a pair of texts.
     ///
     /// # Errors
-    /// A device that failed.
+    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
     pub fn predict_pair(&self, first: &str, second: &str) -> Result<Classification> {
         self.predict_one(Text { text: first.into(), pair: Some(second.into()) })
     }

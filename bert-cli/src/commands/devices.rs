@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bert_core::backend::BackendInfo;
+use bert_core::ops::Precision;
 use bert_tasks::{Device, DeviceOptions};
 use clap::Args;
 use serde::Serialize;
@@ -50,6 +51,8 @@ pub struct Row {
     features: Vec<String>,
     threads: Option<usize>,
     precisions: Vec<String>,
+    /// Those of the precisions that are right but no faster than f32.
+    emulated: Vec<String>,
 }
 
 impl Row {
@@ -59,9 +62,10 @@ impl Row {
             Ok(found) => {
                 let info = found.info();
                 let auto = chosen.take_if(|chosen| *chosen == info).is_some();
-                let precisions = info.precisions.iter().map(ToString::to_string).collect();
+                let names = |precisions: &[Precision]| precisions.iter().map(ToString::to_string).collect();
+                let (precisions, emulated) = (names(&info.precisions), names(&info.emulated));
                 let (description, features, threads) = (info.device, info.features, info.threads);
-                Self { device, available: true, auto, description, features, threads, precisions }
+                Self { device, available: true, auto, description, features, threads, precisions, emulated }
             }
             Err(error) => Self {
                 device,
@@ -74,6 +78,7 @@ impl Row {
                 features: vec![],
                 threads: None,
                 precisions: vec![],
+                emulated: vec![],
             },
         }
     }
@@ -81,7 +86,7 @@ impl Row {
 
 impl Record for Row {
     fn columns(&self) -> Vec<Cow<'static, str>> {
-        ["device", "available", "auto", "description", "features", "threads", "precisions"]
+        ["device", "available", "auto", "description", "features", "threads", "precisions", "emulated"]
             .map(Cow::Borrowed)
             .to_vec()
     }
@@ -95,6 +100,7 @@ impl Record for Row {
             self.features.join(" "),
             self.threads.map(|threads| threads.to_string()).unwrap_or_default(),
             self.precisions.join(" "),
+            self.emulated.join(" "),
         ]]
     }
 
@@ -121,7 +127,12 @@ impl Record for Row {
         if !self.features.is_empty() {
             facts.push(self.features.join(" "));
         }
-        facts.push(format!("precisions: {}", self.precisions.join(" ")));
+        let precision = |name: &String| match self.emulated.contains(name) {
+            true => format!("{name} (no faster than f32)"),
+            false => name.clone(),
+        };
+        let precisions: Vec<_> = self.precisions.iter().map(precision).collect();
+        facts.push(format!("precisions: {}", precisions.join(" ")));
         writeln!(page, "           {}", facts.join(", "))
     }
 }

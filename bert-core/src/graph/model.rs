@@ -92,7 +92,7 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// [`Error::WrongHead`] if the checkpoint says that it was made for another task, and does not have this
     /// one's tensors all the same; a tensor that is
-    /// missing or misshapen; a precision or a size that the backend does not take.
+    /// missing or misshapen; [`Error::Precision`] for one that the backend lacks; a size that it does not take.
     pub fn load(
         backend: B,
         config: ModelConfig,
@@ -100,6 +100,10 @@ impl<B: Backend> Model<B> {
         head: Head,
         precision: Precision,
     ) -> Result<Self> {
+        let info = backend.info();
+        if !info.precisions.contains(&precision) {
+            return Err(info.lacks(precision));
+        }
         let own = head.own_tensors();
         let has_own = !own.is_empty() && own.iter().all(|name| checkpoint.contains(name));
         if let Some(made_for) = config.head().filter(|made_for| !has_own && !made_for.serves(head)) {

@@ -107,7 +107,7 @@ impl Embedding {
     /// The vector of one text.
     ///
     /// # Errors
-    /// A device that failed.
+    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<TextEmbedding> {
         self.predict_one(text.to_owned())
     }
@@ -120,7 +120,7 @@ impl Embedding {
     /// The vectors of many texts, ready to be searched.
     ///
     /// # Errors
-    /// A device that failed.
+    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
     pub fn index(&self, texts: impl IntoIterator<Item = String>) -> Result<Index> {
         let mut index = Index::new(self.dimensions());
         for embedding in self.stream(texts) {

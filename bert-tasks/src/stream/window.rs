@@ -10,7 +10,7 @@ use bert_core::tensor::HostTensor;
 use ndarray::{Array2, Ix2, s};
 
 use super::worker::Job;
-use crate::{Prepared, Result, Rows, Sequence, Task};
+use crate::{Error, Prepared, Result, Rows, Sequence, Task};
 
 /// What [`Task::prepare`] makes of an input.
 type PreparedBy<T> = Result<Prepared<<T as Task>::Context>>;
@@ -145,7 +145,11 @@ impl<T: Task> Window<T> {
                         Output::MaskedLm(_) => first_masked..masked,
                         _ => slot..slot + 1,
                     };
-                    rows_of(result, range)
+                    let rows = rows_of(result, range)?;
+                    match rows.iter().all(|x| x.is_finite()) {
+                        true => Ok(rows),
+                        false => Err(Error::NotFinite { output: name(output) }),
+                    }
                 })
                 .collect();
             pieces[number] = Some(rows.and_then(|rows| task.reduce(context, number, rows)));
@@ -158,6 +162,21 @@ impl<T: Task> Window<T> {
             let pieces = pieces.into_iter().map(|piece| piece.expect("every sequence is in a batch"));
             task.finish(&input, prepared?.context, pieces.collect::<Result<_>>()?)
         })
+    }
+}
+
+/// What the numbers of an output are called in messages.
+fn name(output: &Output) -> &'static str {
+    match output {
+        Output::HiddenState(_) => "hidden states",
+        Output::Pooled(_) => "pooled hidden states",
+        Output::PoolerOutput => "pooler outputs",
+        Output::MaskedLm(_) => "vocabulary scores",
+        Output::NextSentence => "next sentence scores",
+        Output::TokenLabels => "token label scores",
+        Output::SequenceLabels => "label scores",
+        Output::AnswerSpans => "start and end scores",
+        Output::ChoiceScores => "choice scores",
     }
 }
 

@@ -27,7 +27,14 @@ impl<F: Fn(u32) -> [f32; 2] + Send + Sync> Encoder for Planted<F> {
 
     fn backend_info(&self) -> BackendInfo {
         let threads = Some(2);
-        BackendInfo { name: "planted", device: String::new(), features: vec![], threads, precisions: vec![] }
+        BackendInfo {
+            name: "planted",
+            device: String::new(),
+            features: vec![],
+            threads,
+            precisions: vec![],
+            emulated: vec![],
+        }
     }
 
     async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> bert_core::Result<Vec<HostTensor>> {
