@@ -37,6 +37,7 @@ enum Place {
 }
 
 /// How many results lie ready at most. They are large, and one is enough to go on computing.
+#[cfg(not(target_family = "wasm"))]
 const READY: usize = 1;
 
 impl Worker {
