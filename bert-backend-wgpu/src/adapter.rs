@@ -102,7 +102,8 @@ impl AdapterDescription {
         let features = known.iter().filter(|(feature, _)| offered.contains(*feature));
         Self {
             index,
-            name: info.name,
+            // Browsers do not tell.
+            name: if info.name.is_empty() { "unnamed adapter".to_owned() } else { info.name },
             api: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             kind,

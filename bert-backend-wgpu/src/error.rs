@@ -5,9 +5,16 @@
 #[non_exhaustive]
 pub enum WgpuError {
     /// No driver offers an adapter.
-    #[error(
-        "no graphics adapter was found; install a Vulkan driver (mesa-vulkan-drivers has a software one), \
-         or choose --device cpu"
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        error(
+            "no graphics adapter was found; install a Vulkan driver (mesa-vulkan-drivers has a software one), \
+             or choose --device cpu"
+        )
+    )]
+    #[cfg_attr(
+        target_family = "wasm",
+        error("no graphics adapter was found; this browser has no WebGPU, or none for this device")
     )]
     NoAdapter,
 
