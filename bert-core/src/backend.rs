@@ -29,7 +29,7 @@ use crate::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
 use crate::packed::DeviceBatch;
 use crate::tensor::{DType, HostTensor, Shape, View};
 use crate::weights::{EmbeddingTables, LayerNorm, Linear, upload_f32};
-use crate::{Error, Result};
+use crate::{Error, Result, trace};
 
 /// `Send` on native targets; nothing in a browser, whose device handles stay on one thread.
 #[cfg(not(target_family = "wasm"))]
@@ -152,6 +152,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// # Errors
     /// [`Error::Precision`] for a precision that the backend has no kernels for.
     fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<Self::Buffer> {
+        trace::default_body("prepare_weight");
         if precision != Precision::F32 {
             return Err(self.info().lacks(precision));
         }
@@ -173,6 +174,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         layer: &Linear<Self::Buffer>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
+        trace::default_body("linear");
         let weight = [layer.out_features, layer.in_features];
         let weight = View::contiguous(layer.weight.clone(), DType::F32, weight).permute(&[1, 0])?;
         let mut y = self.matmul(x, &weight)?;
@@ -196,6 +198,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         tables: &EmbeddingTables<Self::Buffer>,
         batch: &DeviceBatch<Self::Buffer>,
     ) -> Result<Tensor<Self>> {
+        trace::default_body("embed");
         let mut sum = self.gather_rows(&tables.word, &batch.ids)?;
         if let Some(token_type) = &tables.token_type {
             sum = self.zip(BinaryOp::Add, &sum, &self.gather_rows(token_type, &batch.segments)?)?;
@@ -212,6 +215,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// # Errors
     /// [`Error::Device`].
     fn layer_norm(&self, x: &Tensor<Self>, norm: &LayerNorm<Self::Buffer>) -> Result<Tensor<Self>> {
+        trace::default_body("layer_norm");
         let shape = x.shape();
         let mean_of = |x: &Tensor<Self>| -> Result<Tensor<Self>> {
             let sum = self.reduce(ReduceOp::Sum, x)?;
@@ -237,6 +241,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         residual: &Tensor<Self>,
         norm: &LayerNorm<Self::Buffer>,
     ) -> Result<Tensor<Self>> {
+        trace::default_body("add_layer_norm");
         self.layer_norm(&self.zip(BinaryOp::Add, x, residual)?, norm)
     }
 
@@ -257,6 +262,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         heads: usize,
         batch: &DeviceBatch<Self::Buffer>,
     ) -> Result<Tensor<Self>> {
+        trace::default_body("attention");
         let hidden = qkv.shape()[1] / 3;
         let head_size = hidden / heads;
         let attend = |rows: Range<usize>| -> Result<Tensor<Self>> {
@@ -287,6 +293,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// # Errors
     /// [`Error::Device`].
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        trace::default_body("softmax");
         let max = self.reduce(ReduceOp::Max, x)?.broadcast_to(x.shape())?;
         let exp = self.map(UnaryOp::Exp, &self.zip(BinaryOp::Sub, x, &max)?)?;
         let sum = self.reduce(ReduceOp::Sum, &exp)?.broadcast_to(x.shape())?;
@@ -307,6 +314,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         batch: &DeviceBatch<Self::Buffer>,
         pooling: Pooling,
     ) -> Result<Tensor<Self>> {
+        trace::default_body("pool");
         let hidden = x.shape()[1];
         if pooling == Pooling::Cls {
             return self.gather_rows(x, &batch.device_bounds.slice(0, 0..batch.sequences())?);

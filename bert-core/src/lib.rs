@@ -4,7 +4,7 @@
 //! * [`tensor`] and [`packed`]: the data, on the host and on a device;
 //! * [`backend`]: the [`Backend`] trait, eight methods and the coarse operations that follow from them;
 //!   [`ops`] and [`weights`] are its words, [`mod@reference`] is its oracle,
-//!   [`profile`] its clock;
+//!   [`profile`] its clock, [`trace`] tells what is not overridden;
 //! * [`config`] and [`checkpoint`]: model files;
 //! * [`graph`]: the model itself.
 
@@ -24,6 +24,7 @@ pub mod packed;
 pub mod profile;
 pub mod reference;
 pub mod tensor;
+pub mod trace;
 pub mod weights;
 
 pub use backend::Backend;

@@ -51,7 +51,7 @@ pub enum Error {
 
     /// An operation that was to be timed does not work.
     #[error("timing stopped")]
-    Timing(#[from] crate::conformance::Fault),
+    Timing(#[from] bert_conformance::Fault),
 
     /// A model that cannot be loaded, or does not take a batch.
     #[error(transparent)]
@@ -69,6 +69,14 @@ pub enum Error {
     #[error("{} holds no table that begins with a column `peer`", path.display())]
     NoPeers { path: PathBuf },
 
+    /// A file of recorded results that is none.
+    #[error("{} holds no results of conformance runs; remove it and record them again", path.display())]
+    Results { path: PathBuf, source: serde_json::Error },
+
+    /// A page that has lost the place of its table.
+    #[error("{} has no lines {begin:?} and {end:?}, between which a table belongs", path.display())]
+    NoMarkers { path: PathBuf, begin: &'static str, end: &'static str },
+
     /// A filter that leaves nothing.
     #[error("no case has a name that contains {filter:?}")]
     NoCase { filter: String },
@@ -79,10 +87,4 @@ impl Error {
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         move |source| Error::File { action, path: path.to_path_buf(), source }
     }
-}
-
-/// An error and what it was caused by, in one line.
-pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -6,7 +6,6 @@ mod bench;
 mod conformance;
 mod error;
 mod models;
-mod synthetic;
 
 use std::error::Error;
 use std::path::PathBuf;

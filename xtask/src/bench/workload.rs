@@ -10,7 +10,7 @@ use fastrand::Rng;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::synthetic::{self, Spread};
+use bert_conformance::synthetic::{self, Spread};
 
 /// A batch, by its count of sequences and their length; the same as those of other engines' benches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]

@@ -1,58 +1,42 @@
 //! What came of a run, for people.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use bert_conformance::perf::Timing;
+use bert_conformance::{Outcome, Variant, Verdict};
+use bert_core::ops::Precision;
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::perf::Timing;
-use super::suite::{Outcome, Verdict};
-use super::tolerance::Tolerance;
-use crate::error::Result;
-
-/// Failures one by one, then a line for each operation and backend; or, as a page for readers, a matrix.
-pub fn print(
-    verdicts: &[Verdict],
-    timings: &[(String, Vec<Timing>)],
-    as_matrix: bool,
-    seed: u64,
-) -> Result<ExitCode> {
-    let failed = verdicts.iter().filter(|verdict| verdict.is_error()).count();
+/// Failures one by one, then a line for each operation and backend.
+pub fn print(verdicts: &[Verdict], timings: &[(String, Vec<Timing>)], seed: u64) -> ExitCode {
     let mut text = String::new();
-    if as_matrix {
-        text += &matrix(verdicts);
-    } else if !verdicts.is_empty() {
-        for verdict in verdicts.iter().filter(|verdict| verdict.is_error()) {
-            text += &failure(verdict, seed);
+    let failed: Vec<_> = verdicts.iter().filter(|verdict| verdict.is_error()).collect();
+    if !verdicts.is_empty() {
+        for verdict in &failed {
+            let Verdict { backend, case, .. } = verdict;
+            let _ = writeln!(
+                text,
+                "{verdict}\n    again: cargo xtask conformance --backend {backend} --filter '{case}' --seed {seed}\n"
+            );
         }
         let known = verdicts.iter().filter(|v| matches!(v.outcome, Outcome::KnownFailure(_))).count();
         let _ = writeln!(text, "{}", summary(verdicts));
-        let _ = writeln!(text, "{} cases, {failed} failed, {known} known failures", verdicts.len());
+        let _ = writeln!(
+            text,
+            "{} cases, {} failed, {known} known failures (seed {seed})",
+            verdicts.len(),
+            failed.len()
+        );
     }
     if !timings.is_empty() {
         let _ = writeln!(text, "{}", times(timings));
     }
     // A closed pipe is the reader's choice.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn failure(verdict: &Verdict, seed: u64) -> String {
-    let Verdict { backend, case, tolerance, .. } = verdict;
-    let what = match &verdict.outcome {
-        Outcome::KnownFailurePassed(reason) => {
-            format!("it passes but is listed as a known failure ({reason}); remove it from the list")
-        }
-        Outcome::Failed(text) => text.clone(),
-        Outcome::Passed(_) | Outcome::KnownFailure(_) => return String::new(),
-    };
-    let Tolerance { max_abs, nmse, reason } = tolerance;
-    format!(
-        "FAILED {backend}: {case}\n    {what}\n    allowed: max abs {max_abs:.0e}, NMSE {nmse:.0e} ({reason})\n    \
-         again: cargo xtask conformance --backend {backend} --filter '{case}' --seed {seed}\n\n"
-    )
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// How the cases of one operation on one backend ended.
@@ -65,11 +49,10 @@ struct Line {
     nmse: f64,
 }
 
-/// By backend and operation.
-fn lines(verdicts: &[Verdict]) -> BTreeMap<(&str, &str), Line> {
-    let mut lines = BTreeMap::<(&str, &str), Line>::new();
+fn summary(verdicts: &[Verdict]) -> Table {
+    let mut lines = BTreeMap::<(&str, String), Line>::new();
     for verdict in verdicts {
-        let line = lines.entry((&verdict.backend, &verdict.operation)).or_default();
+        let line = lines.entry((&verdict.backend, label(verdict))).or_default();
         line.cases += 1;
         line.failed += usize::from(verdict.is_error());
         match &verdict.outcome {
@@ -81,15 +64,11 @@ fn lines(verdicts: &[Verdict]) -> BTreeMap<(&str, &str), Line> {
             Outcome::Failed(_) | Outcome::KnownFailurePassed(_) => {}
         }
     }
-    lines
-}
-
-fn summary(verdicts: &[Verdict]) -> Table {
     let mut table = plain(["backend", "operation", "cases", "failed", "known", "max abs", "NMSE"]);
-    for ((backend, operation), line) in lines(verdicts) {
+    for ((backend, operation), line) in lines {
         table.add_row([
             backend.to_owned(),
-            operation.to_owned(),
+            operation,
             line.cases.to_string(),
             line.failed.to_string(),
             line.known.to_string(),
@@ -100,36 +79,34 @@ fn summary(verdicts: &[Verdict]) -> Table {
     align(table, 2)
 }
 
-/// A row an operation, a column a backend: the largest error, or how many cases fail.
-fn matrix(verdicts: &[Verdict]) -> String {
-    let lines = lines(verdicts);
-    let backends: BTreeSet<_> = lines.keys().map(|(backend, _)| *backend).collect();
-    let operations: BTreeSet<_> = lines.keys().map(|(_, operation)| *operation).collect();
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(std::iter::once("operation").chain(backends.iter().copied()));
-    for operation in operations {
-        let cells = backends.iter().map(|backend| match lines.get(&(*backend, operation)) {
-            None => "–".to_owned(),
-            Some(Line { failed: 0, known: 0, max_abs, .. }) => format!("{max_abs:.0e}"),
-            Some(line) => format!("{} of {} wrong", line.failed + line.known, line.cases),
-        });
-        table.add_row(std::iter::once(operation.to_owned()).chain(cells));
+/// The operation, how it was run, and the precision unless that is `f32`.
+fn label(verdict: &Verdict) -> String {
+    let mut label = verdict.operation.clone();
+    label += match verdict.variant {
+        Variant::Required => "",
+        Variant::Default => " default",
+        Variant::Fused => " fused",
+        Variant::Inherited => " not overridden",
+    };
+    if verdict.precision != Precision::F32 {
+        let _ = write!(label, " {}", verdict.precision);
     }
-    format!("The largest error of each operation, absolute or relative, whichever is smaller.\n\n{table}\n")
+    label
 }
 
 fn times(timings: &[(String, Vec<Timing>)]) -> Table {
     let mut table = plain(["backend", "operation", "default ms", "own ms", "times faster"]);
     for (backend, timings) in timings {
         for timing in timings {
-            let (default, own) = (timing.default.as_secs_f64() * 1e3, timing.own.as_secs_f64() * 1e3);
+            let own = timing.own.as_secs_f64() * 1e3;
+            let default = timing.default.map(|default| default.as_secs_f64() * 1e3);
+            let or_dash = |number: Option<String>| number.unwrap_or_else(|| "–".to_owned());
             table.add_row([
                 backend.clone(),
                 timing.case.clone(),
-                format!("{default:.3}"),
+                or_dash(default.map(|default| format!("{default:.3}"))),
                 format!("{own:.3}"),
-                format!("{:.1}", default / own),
+                or_dash(default.map(|default| format!("{:.1}", default / own))),
             ]);
         }
     }

@@ -1,15 +1,16 @@
 //! Whether the cases see what they should: the reference with one small thing wrong at a time.
 
 use bert_core::Result;
-use bert_core::backend::{Backend, BackendInfo, Tensor};
-use bert_core::ops::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
+use bert_core::backend::{Backend, BackendInfo, MASKED, Tensor};
+use bert_core::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
 use bert_core::packed::DeviceBatch;
 use bert_core::reference::Reference;
 use bert_core::tensor::{DType, HostTensor, View};
 use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
+use half::f16;
 
-use super::compare::index_of;
-use super::suite::{Mode, Outcome, Plan, Verdict, run};
+use crate::compare::index_of;
+use crate::suite::{Mode, Outcome, Plan, Verdict, run};
 
 type Buffer = <Reference as Backend>::Buffer;
 
@@ -22,12 +23,16 @@ enum Mistake {
     StridesIgnored,
     /// A view is read from the start of its buffer.
     OffsetIgnored,
+    /// The last stride but one is one too long, as with a row that is padded for alignment.
+    StrideTooLong,
     /// Every index is one too high.
     NextRow,
     /// The last index is taken for the one before.
     LastIndexLost,
     /// The last few columns of a product, which fill no vector, are left out.
     ProductTailLost,
+    /// The first row after a tile of 64 is taken for the last one of it.
+    TileEdgeTwice,
     /// The last term of a long sum is left out.
     DepthTailLost,
     /// All matrices of a batch are multiplied by the first.
@@ -40,6 +45,12 @@ enum Mistake {
     TanhOverflows,
     /// A bias is forgotten where an activation follows.
     BiasLost,
+    /// The activation is forgotten.
+    ActivationLost,
+    /// A square weight is taken for its transpose.
+    WeightTransposed,
+    /// The last row of several is left out.
+    LastRowLost,
     /// The activation comes before the bias.
     ActivationFirst,
     /// LayerNorm without its epsilon.
@@ -50,22 +61,30 @@ enum Mistake {
     OnePassVariance,
     /// The variance divided by one less.
     SampleVariance,
-    /// The residual is forgotten where it is laid out in an odd way.
+    /// The residual is forgotten.
     ResidualLost,
+    /// The residual is forgotten where it is laid out in an odd way.
+    OddResidualLost,
     /// `exp` without subtracting the maximum.
     SoftmaxOverflows,
     /// The maximum of the first row for all rows: right, as long as scores are flat.
     MaximumOfFirstRow,
+    /// What is no number is taken for the lowest one.
+    NanLost,
     /// Sequences see each other.
     MaskLost,
     /// Each sequence sees its successor's first token.
     MaskOffByOne,
+    /// The last token of a sequence is not seen.
+    LastTokenLost,
     /// Scores are not divided by the root of the head size.
     ScaleLost,
     /// Key and value change places.
     KeyForValue,
     /// One head of double the size for two.
     HeadsMerged,
+    /// Positions begin with 1.
+    PositionsShifted,
     /// Positions count on from one sequence to the next.
     PositionsRunOn,
     /// All tokens belong to the first segment.
@@ -78,6 +97,16 @@ enum Mistake {
     RowsMatter,
     /// Products cut to bfloat16.
     HalfPrecision,
+    /// Sums kept in 16 bits.
+    HalfSums,
+    /// The same, of weights in 16 bits, where rounding is expected but not that much.
+    HalfSumsOfHalves,
+    /// Pairs of 8-bit products added in 16 bits, which saturate.
+    PairsSaturate,
+    /// One scale for all channels of an 8-bit weight, far wider than any needs.
+    OneScale,
+    /// Activations quantised by the scale of the first token.
+    ScaleOfFirstToken,
 }
 
 use Mistake::*;
@@ -92,21 +121,61 @@ impl Mutant {
 
     /// What the mistake makes of a view.
     fn read(&self, x: &View<Buffer>) -> View<Buffer> {
-        if ![StridesIgnored, OffsetIgnored].contains(&self.0) {
+        if ![StridesIgnored, OffsetIgnored, StrideTooLong].contains(&self.0) {
             return x.clone();
         }
         let place = |position: usize| {
-            let strided =
-                index_of(position, &x.shape()).into_iter().zip(x.strides()).map(|(i, stride)| i * stride);
+            let index = index_of(position, &x.shape());
+            let strided: usize = index.iter().zip(x.strides()).map(|(i, stride)| i * stride).sum();
             match self.0 {
                 StridesIgnored => x.offset() + position,
-                _ => strided.sum(),
+                StrideTooLong if index.len() > 1 => x.offset() + strided + index[index.len() - 2],
+                StrideTooLong => x.offset() + strided,
+                _ => strided,
             }
         };
         let buffer = x.buffer();
         let numbers = (0..x.shape().len()).map(|position| buffer[place(position) % buffer.len()]);
         View::contiguous(numbers.collect(), x.dtype(), x.shape())
     }
+}
+
+impl Mutant {
+    /// `x [rows, depth]` in 8 bits with a scale a row, times `weight [depth, columns]` with a scale a column.
+    fn int8(&self, x: &View<Buffer>, weight: &View<Buffer>) -> Result<View<Buffer>> {
+        let (x, columns) = (Reference.map(UnaryOp::Copy, x)?, weight.permute(&[1, 0])?);
+        let weight = Reference.map(UnaryOp::Copy, &columns)?;
+        let (n, depth) = (weight.shape()[0], weight.shape()[1]);
+        let (x_scales, mut weight_scales) = (scales(&x), scales(&weight));
+        if self.is(OneScale) {
+            let widest = weight_scales.iter().copied().fold(0.0, f64::max);
+            weight_scales.fill(4.0 * widest);
+        }
+        let x_scale = |row: usize| if self.is(ScaleOfFirstToken) { x_scales[0] } else { x_scales[row] };
+        let quantised = |x: &View<Buffer>, scale: &dyn Fn(usize) -> f64| {
+            edit(x, |i, x| (x / scale(i / depth)).round().clamp(-127.0, 127.0))
+        };
+        let (x, weight) = (quantised(&x, &x_scale)?, quantised(&weight, &|row| weight_scales[row])?);
+        let sums = if self.is(PairsSaturate) {
+            product(&x, &weight.permute(&[1, 0])?, |terms| {
+                let mut sum = 0.0;
+                while let Some((x, y)) = terms.next() {
+                    let pair = x * y + terms.next().map_or(0.0, |(x, y)| x * y);
+                    sum += pair.clamp(-16383.0, 16383.0); // half the range, as of unsigned activations
+                }
+                sum
+            })?
+        } else {
+            Reference.matmul(&x, &weight.permute(&[1, 0])?)?
+        };
+        edit(&sums, |i, sum| sum * x_scale(i / n) * weight_scales[i % n])
+    }
+}
+
+/// The 127th part of the largest magnitude of each row.
+fn scales(x: &View<Buffer>) -> Vec<f64> {
+    let rows = x.buffer().chunks(x.shape()[1]);
+    rows.map(|row| row.iter().fold(1e-30f64, |max, x| max.max(x.abs())) / 127.0).collect()
 }
 
 /// Changes numbers of a row-major result, given their position.
@@ -146,7 +215,13 @@ impl Backend for Mutant {
     type Buffer = Buffer;
 
     fn info(&self) -> BackendInfo {
-        Reference.info()
+        let precisions = vec![Precision::F32, Precision::F16, Precision::Int8];
+        BackendInfo { precisions, ..Reference.info() }
+    }
+
+    /// The numbers as they are; `linear` rounds them.
+    fn prepare_weight(&self, weight: &HostTensor, _: Precision) -> Result<Buffer> {
+        Reference.prepare_weight(weight, Precision::F32)
     }
 
     fn upload(&self, tensor: &HostTensor) -> Result<Tensor<Self>> {
@@ -180,11 +255,22 @@ impl Backend for Mutant {
             let rank = a.shape().rank();
             return Reference.matmul(&last(rank - 1, &a)?, &last(rank - 2, &b)?);
         }
+        if self.is(HalfSums) {
+            return half_sums(&a, &b);
+        }
         let product = Reference.matmul(&a, &b)?;
         let rows = product.shape()[0] as f64;
         match self.0 {
             ProductTailLost => {
                 edit(&product, |i, x| if i % columns >= columns / 16 * 16 && columns > 16 { 0.0 } else { x })
+            }
+            TileEdgeTwice if product.shape().rank() == 2 => {
+                let edge = 64 * columns;
+                let numbers = product.buffer().clone();
+                edit(
+                    &product,
+                    |i, x| if (edge..edge + columns).contains(&i) { numbers[i - columns] } else { x },
+                )
             }
             RowsMatter => edit(&product, |_, x| x * (1.0 + rows * f64::EPSILON)),
             HalfPrecision => {
@@ -222,27 +308,47 @@ impl Backend for Mutant {
         activation: Activation,
     ) -> Result<Tensor<Self>> {
         let plain = Linear { bias: None, ..layer.clone() };
-        match (&layer.bias, self.0) {
-            (Some(_), BiasLost) if activation != Activation::Identity => {
-                Reference.linear(x, &plain, activation)
+        let shape = [layer.out_features, layer.in_features];
+        let weight = View::contiguous(layer.weight.clone(), DType::F32, shape).permute(&[1, 0])?;
+        let product = match layer.precision {
+            Precision::Int8 => self.int8(x, &weight)?,
+            Precision::F16 => {
+                let half = |_: usize, x: f64| f16::from_f64(x).to_f64();
+                let (x, weight) = (edit(x, half)?, edit(&weight, half)?);
+                if self.is(HalfSumsOfHalves) {
+                    half_sums(&x, &weight)?
+                } else {
+                    Reference.matmul(&x, &weight)?
+                }
             }
-            (Some(bias), ActivationFirst) => {
+            _ if self.is(WeightTransposed) && shape[0] == shape[1] => {
+                self.matmul(x, &weight.permute(&[1, 0])?)?
+            }
+            _ => self.matmul(x, &weight)?,
+        };
+        let exact = layer.precision == Precision::F32;
+        let y = match (&layer.bias, self.0) {
+            (Some(_), BiasLost) if activation != Activation::Identity => product,
+            (Some(bias), ActivationFirst) if exact => {
                 let y = Reference.linear(x, &plain, activation)?;
-                Reference.zip(BinaryOp::Add, &y, &bias.broadcast_to(y.shape())?)
+                return Reference.zip(BinaryOp::Add, &y, &bias.broadcast_to(y.shape())?);
             }
-            (Some(bias), _) => {
-                let y = self.matmul(x, &weight(layer)?)?;
-                let y = self.zip(BinaryOp::Add, &y, &bias.broadcast_to(y.shape())?)?;
-                activation.as_unary().map_or(Ok(y.clone()), |op| self.map(op, &y))
-            }
-            (None, _) => Reference.linear(x, layer, activation),
-        }
+            (Some(bias), _) => self.zip(BinaryOp::Add, &product, &bias.broadcast_to(product.shape())?)?,
+            (None, _) => product,
+        };
+        let y = match activation.as_unary() {
+            Some(op) if !self.is(ActivationLost) => self.map(op, &y)?,
+            _ => y,
+        };
+        let last = (y.shape()[0] - 1) * layer.out_features;
+        if self.is(LastRowLost) && last > 0 { edit(&y, |i, x| if i < last { x } else { 0.0 }) } else { Ok(y) }
     }
 
     fn embed(&self, tables: &EmbeddingTables<Buffer>, batch: &DeviceBatch<Buffer>) -> Result<Tensor<Self>> {
         let last = tables.position.shape()[0] as f64 - 1.0;
         let mut batch = batch.clone();
         match self.0 {
+            PositionsShifted => batch.positions = edit(&batch.positions, |_, x| last.min(x + 1.0))?,
             PositionsRunOn => batch.positions = edit(&batch.positions, |i, _| last.min(i as f64))?,
             SegmentsLost => batch.segments = edit(&batch.segments, |_, _| 0.0)?,
             _ => {}
@@ -283,7 +389,7 @@ impl Backend for Mutant {
         residual: &Tensor<Self>,
         norm: &LayerNorm<Buffer>,
     ) -> Result<Tensor<Self>> {
-        if self.is(ResidualLost) && !residual.is_contiguous() {
+        if self.is(ResidualLost) || self.is(OddResidualLost) && !residual.is_contiguous() {
             return Reference.layer_norm(x, norm);
         }
         Reference.add_layer_norm(x, residual, norm)
@@ -320,7 +426,19 @@ impl Backend for Mutant {
             HeadsMerged if heads == 2 => heads_seen = 1,
             _ => {}
         }
-        each_sequence(&qkv, lengths.into_iter(), |qkv, batch| Reference.attention(qkv, heads_seen, batch))
+        each_sequence(&qkv, lengths.into_iter(), |qkv, batch| {
+            if self.is(LastTokenLost) && batch.tokens() > 1 {
+                // The one before it is seen twice.
+                let last = (batch.tokens() - 1) * 3 * hidden;
+                let numbers = qkv.buffer().clone();
+                let unseen = edit(qkv, |i, x| {
+                    let is_query = i % (3 * hidden) < hidden;
+                    if i >= last && !is_query { numbers[i - 3 * hidden] } else { x }
+                })?;
+                return Reference.attention(&unseen, heads_seen, batch);
+            }
+            Reference.attention(qkv, heads_seen, batch)
+        })
     }
 
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
@@ -332,6 +450,7 @@ impl Backend for Mutant {
         };
         match self.0 {
             SoftmaxOverflows => of(0.0),
+            NanLost => Reference.softmax(&edit(x, |_, x| if x.is_nan() { f64::from(MASKED) } else { x })?),
             MaximumOfFirstRow => of(Reference.reduce(ReduceOp::Max, x)?.buffer()[0]),
             _ => Reference.softmax(x),
         }
@@ -346,6 +465,14 @@ impl Backend for Mutant {
             (MeanOverLongest, Pooling::Mean) => {
                 edit(&pooled, |i, x| x * lengths[i / hidden] as f64 / longest)
             }
+            (LastTokenLost, Pooling::Mean | Pooling::MeanSqrtLen) => {
+                each_sequence(x, lengths.iter().copied(), |x, _| {
+                    let seen = x.shape()[0].saturating_sub(1).max(1);
+                    each_sequence(&x.slice(0, 0..seen)?, [seen].into_iter(), |x, batch| {
+                        Reference.pool(x, batch, pooling)
+                    })
+                })
+            }
             (LastForFirst, Pooling::Cls) => {
                 let last: Vec<u32> = batch.bounds[1..].iter().map(|&bound| bound - 1).collect();
                 let last = Reference.upload(&HostTensor::from_vec(last, [lengths.len()]))?;
@@ -356,10 +483,27 @@ impl Backend for Mutant {
     }
 }
 
-/// The weight of a layer, transposed: `[in_features, out_features]`.
-fn weight(layer: &Linear<Buffer>) -> Result<View<Buffer>> {
-    let shape = [layer.out_features, layer.in_features];
-    View::contiguous(layer.weight.clone(), DType::F32, shape).permute(&[1, 0])
+/// Rows of a product of two matrices, row-major.
+fn product(
+    a: &View<Buffer>,
+    b: &View<Buffer>,
+    dot: impl Fn(&mut dyn Iterator<Item = (f64, f64)>) -> f64,
+) -> Result<View<Buffer>> {
+    let (a, b) = (Reference.map(UnaryOp::Copy, a)?, Reference.map(UnaryOp::Copy, b)?);
+    let (rows, depth, columns) = (a.shape()[0], a.shape()[1], b.shape()[1]);
+    let numbers = (0..rows * columns).map(|i| {
+        let (row, column) = (i / columns, i % columns);
+        dot(&mut (0..depth).map(|k| (a.buffer()[row * depth + k], b.buffer()[k * columns + column])))
+    });
+    Ok(View::contiguous(numbers.collect(), DType::F32, [rows, columns]))
+}
+
+/// A product whose sums are rounded to 16 bits after every term; of matrices only.
+fn half_sums(a: &View<Buffer>, b: &View<Buffer>) -> Result<View<Buffer>> {
+    if a.shape().rank() > 2 {
+        return Reference.matmul(a, b);
+    }
+    product(a, b, |terms| terms.fold(f16::ZERO, |sum, (x, y)| f16::from_f64(sum.to_f64() + x * y)).to_f64())
 }
 
 /// Every mistake, and the operation whose cases have to see it.
@@ -370,6 +514,12 @@ const SEEN_BY: &[(Mistake, &str)] = &[
     (StridesIgnored, "map copy"),
     (StridesIgnored, "zip sub"),
     (StridesIgnored, "reduce sum"),
+    (StrideTooLong, "download"),
+    (StrideTooLong, "gather_rows"),
+    (StrideTooLong, "matmul"),
+    (StrideTooLong, "map copy"),
+    (StrideTooLong, "zip sub"),
+    (StrideTooLong, "reduce sum"),
     (OffsetIgnored, "download"),
     (OffsetIgnored, "gather_rows"),
     (OffsetIgnored, "matmul"),
@@ -380,6 +530,8 @@ const SEEN_BY: &[(Mistake, &str)] = &[
     (LastIndexLost, "gather_rows"),
     (ProductTailLost, "matmul"),
     (ProductTailLost, "linear"),
+    (TileEdgeTwice, "matmul"),
+    (TileEdgeTwice, "linear"),
     (DepthTailLost, "matmul"),
     (BatchStrideZero, "matmul"),
     (MaximumFromZero, "reduce max"),
@@ -387,27 +539,41 @@ const SEEN_BY: &[(Mistake, &str)] = &[
     (TanhForErf, "linear"),
     (TanhOverflows, "map tanh"),
     (BiasLost, "linear"),
+    (ActivationLost, "linear"),
+    (WeightTransposed, "linear"),
+    (LastRowLost, "linear"),
     (ActivationFirst, "linear"),
     (EpsIgnored, "layer_norm"),
     (EpsOutside, "layer_norm"),
     (OnePassVariance, "layer_norm"),
     (SampleVariance, "layer_norm"),
     (ResidualLost, "add_layer_norm"),
+    (OddResidualLost, "add_layer_norm"),
     (SoftmaxOverflows, "softmax"),
     (MaximumOfFirstRow, "softmax"),
+    (NanLost, "softmax"),
     (MaskLost, "attention"),
     (MaskOffByOne, "attention"),
+    (LastTokenLost, "attention"),
     (ScaleLost, "attention"),
     (KeyForValue, "attention"),
     (HeadsMerged, "attention"),
+    (PositionsShifted, "embed"),
     (PositionsRunOn, "embed"),
     (SegmentsLost, "embed"),
     (MeanOverLongest, "pool"),
+    (LastTokenLost, "pool"),
     (LastForFirst, "pool"),
     (RowsMatter, "matmul"),
     (RowsMatter, "linear"),
     (HalfPrecision, "matmul"),
     (HalfPrecision, "linear"),
+    (HalfSums, "matmul"),
+    (HalfSums, "linear"),
+    (HalfSumsOfHalves, "linear"),
+    (PairsSaturate, "linear"),
+    (OneScale, "linear"),
+    (ScaleOfFirstToken, "linear"),
 ];
 
 fn run_with(mistake: Mistake, filter: &str) -> Vec<Verdict> {
@@ -435,7 +601,7 @@ fn every_mistake_is_seen_where_it_is_made() {
 fn a_failure_tells_what_is_needed_to_find_it() {
     let verdicts = run_with(StridesIgnored, "zip sub [3, 17] transposed|sliced");
     let Outcome::Failed(text) = &verdicts[0].outcome else { panic!("{verdicts:?}") };
-    for part in ["the first at [0, 1]", "max abs", "NMSE", "x [3, 17] strides [1, 3] offset 0"] {
+    for part in ["the first at [0, 1]", "max abs", "NMSE", "x f32 [3, 17] strides [1, 3] offset 0"] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
 }

@@ -7,12 +7,12 @@ use bert_core::ops::Precision;
 use fastrand::Rng;
 use ndarray::{ArrayD, Axis, Slice};
 
-use super::case::Case;
-use super::compare::{Difference, compare, index_of};
-use super::data::Desk;
-use super::fault::Fault;
-use super::prepare::prepare;
-use super::tolerance::Tolerance;
+use crate::case::Case;
+use crate::compare::{Difference, compare, index_of};
+use crate::data::Desk;
+use crate::fault::Fault;
+use crate::prepare::prepare;
+use crate::tolerance::Tolerance;
 
 /// What came of a case.
 pub struct Checked {
@@ -20,13 +20,6 @@ pub struct Checked {
     pub result: Result<Difference, Fault>,
     /// The inputs with their shapes and strides.
     pub inputs: Vec<String>,
-}
-
-impl Checked {
-    /// For what has no inputs of its own but a whole model.
-    pub fn whole(result: Result<Difference, Fault>) -> Self {
-        Self { result, inputs: vec![] }
-    }
 }
 
 /// Runs a case: the result has to be right, every part of it the same to the last bit when it is computed alone,

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use bert_core::ops::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
 use bert_core::tensor::DType;
 
-use super::case::{Bias, Case, Op, Segments};
-use super::data::Layout::{self, *};
-use super::data::Values::*;
+use crate::case::{Bias, Case, Op, Segments};
+use crate::data::Layout::{self, *};
+use crate::data::Values::*;
 
 /// Extents around the widths of vectors, tiles and workgroups.
 const SIZES: [usize; 7] = [1, 3, 17, 63, 64, 65, 257];
@@ -132,6 +132,11 @@ pub fn provided() -> Vec<Case> {
     }
     cases.push(Case::new(linear, [3, 3072, 17]));
     cases.push(Case::new(Op::Linear(Activation::Identity, Bias::With), [65, 257, 17]).values(Offset));
+    // A broken model must not look healthy.
+    cases.push(Case::new(linear, [17, 65, 63]).values(Holed));
+    for op in [Op::LayerNorm, Op::AddLayerNorm] {
+        cases.push(Case::new(op, [17, 65]).values(Holed));
+    }
 
     for n in SIZES.into_iter().chain([384, 768, 1024]) {
         for op in [Op::LayerNorm, Op::AddLayerNorm] {
@@ -143,7 +148,7 @@ pub fn provided() -> Vec<Case> {
             }
             cases.push(Case::new(op, [n.min(65), 65]).both(Sliced, Sliced));
         }
-        for values in [Normal, Offset, Peaked, Masked] {
+        for values in [Normal, Offset, Peaked, Masked, Holed] {
             cases.push(Case::new(Op::Softmax, [5, n]).values(values));
         }
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use bert_core::ops::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
 
-use super::compare::Scale;
-use super::data::{Layout, Values};
+use crate::compare::Scale;
+use crate::data::{Layout, Values};
 
 /// An operation of the `Backend` trait, and what [`Case::shape`] means for it.
 #[derive(Clone, Copy, Debug, PartialEq)]

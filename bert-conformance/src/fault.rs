@@ -1,12 +1,12 @@
 //! What can be wrong with a result.
 
-use super::compare::Difference;
+use crate::compare::Difference;
 
 /// Why a case did not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The backend refused or its device failed.
-    #[error("the backend says: {}", crate::error::with_causes(.0))]
+    #[error("the backend says: {}", with_causes(.0))]
     Backend(#[from] bert_core::Error),
 
     /// The backend panicked.
@@ -15,11 +15,21 @@ pub enum Fault {
 
     /// `download` gave back more or fewer tensors than were asked for.
     #[error("download was asked for {asked} tensors and gave {found}")]
-    Count { asked: usize, found: usize },
+    Count {
+        /// How many it was asked for.
+        asked: usize,
+        /// How many it gave.
+        found: usize,
+    },
 
     /// The result has another shape.
     #[error("expected shape {expected:?}, found {found:?}")]
-    Shape { expected: Vec<usize>, found: Vec<usize> },
+    Shape {
+        /// The right one.
+        expected: Vec<usize>,
+        /// The one it has.
+        found: Vec<usize>,
+    },
 
     /// The result has other numbers.
     #[error("{0}")]
@@ -27,7 +37,10 @@ pub enum Fault {
 
     /// An operation wrote to its input, or to what lies around it.
     #[error("the operation changed its input, or what lies around it: {input}")]
-    InputChanged { input: String },
+    InputChanged {
+        /// The input, with its shape and strides.
+        input: String,
+    },
 
     /// A file of recorded outputs that cannot be read.
     #[error("the recorded outputs cannot be read: {0}")]
@@ -35,5 +48,20 @@ pub enum Fault {
 
     /// What has to be the same to the last bit is not: a part computed alone, or with other threads.
     #[error("{what} has other bits: first at {index:?}, {found:e} instead of {wanted:e}")]
-    OtherBits { what: String, index: Vec<usize>, found: f64, wanted: f64 },
+    OtherBits {
+        /// Which part, or which threads.
+        what: String,
+        /// The first number that differs.
+        index: Vec<usize>,
+        /// What it is there.
+        found: f64,
+        /// What it is in the whole.
+        wanted: f64,
+    },
+}
+
+/// An error and what it was caused by, in one line.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

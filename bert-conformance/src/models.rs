@@ -10,14 +10,14 @@ use bert_core::tensor::HostTensor;
 use bert_core::{ModelConfig, PackedBatch};
 use ndarray::{ArrayD, Axis, Slice};
 
-use super::check::{Checked, catch, same_bits};
-use super::compare::{Scale, compare};
-use super::data::numbers;
-use super::fault::Fault;
-use super::prepare::random_batch;
-use super::suite::{Plan, Suite};
-use super::tolerance::tolerance;
+use crate::check::{catch, same_bits};
+use crate::compare::{Scale, compare};
+use crate::data::numbers;
+use crate::fault::Fault;
+use crate::prepare::random_batch;
+use crate::suite::{Plan, Suite, named};
 use crate::synthetic::{self, Spread};
+use crate::tolerance::tolerance;
 
 /// A layout, a configuration that differs from the default in everything, and the heads that it can have.
 struct Example {
@@ -83,10 +83,7 @@ impl Suite<'_> {
         precision: Precision,
     ) {
         let config = ModelConfig::from_json(example.config).expect("the examples are right");
-        let mut label = format!("{} {head}", example.name);
-        if precision != Precision::F32 {
-            label = format!("{label} {precision}");
-        }
+        let label = named(format!("{} {head}", example.name), precision);
         let mut trials: Vec<_> =
             BATCHES.iter().map(|lengths| Trial::new(&label, lengths, &config, head, self.plan)).collect();
         trials.retain(|trial| trial.names.iter().any(|name| self.plan.wants(name)));
@@ -106,18 +103,18 @@ impl Suite<'_> {
         });
         let (reference, tested, twins) = match models {
             Ok(models) => models,
-            Err(fault) => return self.judge(operation, label, tolerance, Checked::whole(Err(fault))),
+            Err(fault) => return self.judge_model(&operation, label, precision, tolerance, Err(fault)),
         };
         for trial in trials {
             match catch(|| Ok((trial.run(&tested, &twins)?, trial.outputs_of(&reference)?))) {
                 Err(fault) => {
-                    self.judge(operation.clone(), trial.name, tolerance, Checked::whole(Err(fault)))
+                    self.judge_model(&operation, trial.name, precision, tolerance, Err(fault));
                 }
                 Ok((found, wanted)) => {
                     for (name, (found, wanted)) in trial.names.into_iter().zip(found.iter().zip(&wanted)) {
                         if self.plan.wants(&name) {
                             let result = compare(found, wanted, Scale::Row, FLOOR, tolerance);
-                            self.judge(operation.clone(), name, tolerance, Checked::whole(result));
+                            self.judge_model(&operation, name, precision, tolerance, result);
                         }
                     }
                 }

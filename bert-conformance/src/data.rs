@@ -14,7 +14,7 @@ use bert_core::tensor::{DType, Element, HostTensor, Shape};
 use fastrand::Rng;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
-use super::fault::Fault;
+use crate::fault::Fault;
 use crate::synthetic::normal;
 
 /// The distribution of the numbers of an input.
@@ -38,6 +38,8 @@ pub enum Values {
     Negative,
     /// Between -100 and 88, where `exp` neither overflows nor stays above the denormals.
     Exponents,
+    /// Normal, but for some that are no numbers, which have to be seen in what comes of them.
+    Holed,
     /// Whole numbers between 0 and 2^24, which `f32` holds exactly.
     Whole,
 }
@@ -52,6 +54,8 @@ impl Values {
             Self::Peaked => 25.0 * normal(rng),
             Self::Masked if rng.bool() => f64::from(MASKED),
             Self::Masked => normal(rng),
+            Self::Holed if rng.u8(..30) == 0 => f64::NAN,
+            Self::Holed => normal(rng),
             Self::Wide => match rng.u8(..8) {
                 0 => *rng.choice(&SPECIAL).expect("not empty"),
                 sign => magnitude(rng, -42.0, 15.0) * if sign & 1 == 0 { 1.0 } else { -1.0 },
@@ -244,7 +248,8 @@ impl<'a, B: Backend> Desk<'a, B> {
         }
         let view = view.permute(&operand.axes)?.broadcast_to(Shape::new(operand.shape())?)?;
         let (shape, strides, offset) = (view.shape(), view.strides(), view.offset());
-        self.inputs.push(format!("{name} {shape:?} strides {strides:?} offset {offset}"));
+        let dtype = view.dtype();
+        self.inputs.push(format!("{name} {dtype} {shape:?} strides {strides:?} offset {offset}"));
         self.blocks.push((block, operand.stored.clone()));
         Ok(view)
     }

@@ -5,22 +5,28 @@ use std::time::{Duration, Instant};
 use bert_core::backend::Backend;
 use bert_core::ops::{Activation, Pooling, Precision};
 
-use super::case::{Bias, Case, Op, Segments};
-use super::check::catch;
-use super::data::Desk;
-use super::defaults::Defaults;
-use super::fault::Fault;
-use super::prepare::prepare;
-use super::suite::Plan;
+use crate::case::{Bias, Case, Op, Segments};
+use crate::check::catch;
+use crate::data::Desk;
+use crate::defaults::Defaults;
+use crate::fault::Fault;
+use crate::prepare::prepare;
+use crate::suite::{Plan, named};
 
 /// The time of one operation in one shape, as medians.
 pub struct Timing {
     /// The name of the case.
     pub case: String,
-    /// By the default body, on the backend's own eight methods.
-    pub default: Duration,
+    /// The operation, as in [`Verdict`](crate::Verdict).
+    pub operation: String,
+    /// The precision of its weights.
+    pub precision: Precision,
+    /// By the default body, on the backend's own eight methods; these know `f32` alone.
+    pub default: Option<Duration>,
     /// As the backend has it.
     pub own: Duration,
+    /// Additions and multiplications of matrix products; 0 where there is no product.
+    pub flops: f64,
 }
 
 /// The operations of BERT-base on one sequence of 128 tokens.
@@ -41,29 +47,55 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Times a backend.
+/// Times a backend, linear layers in all its precisions.
 ///
 /// # Errors
 /// The first operation that fails.
 pub fn measure<B: Backend>(backend: &B, plan: &Plan) -> Result<Vec<Timing>, Fault> {
-    let wanted = cases().into_iter().filter(|case| plan.wants(&case.to_string()));
-    wanted
-        .map(|case| {
-            let default = median(&Defaults(backend.clone()), &case, plan)?;
-            let own = median(backend, &case, plan)?;
-            Ok(Timing { case: case.to_string(), default, own })
-        })
-        .collect()
+    let mut timings = vec![];
+    for case in cases() {
+        let precisions =
+            if let Op::Linear(..) = case.op { backend.info().precisions } else { vec![Precision::F32] };
+        for precision in precisions {
+            let name = named(case.to_string(), precision);
+            if !plan.wants(&name) {
+                continue;
+            }
+            let default = match precision {
+                Precision::F32 => Some(median(&Defaults(backend.clone()), &case, precision, plan)?),
+                _ => None,
+            };
+            let own = median(backend, &case, precision, plan)?;
+            let (operation, flops) = (case.op.name().to_owned(), flops(&case));
+            timings.push(Timing { case: name, operation, precision, default, own, flops });
+        }
+    }
+    Ok(timings)
+}
+
+fn flops(case: &Case) -> f64 {
+    let product = case.shape.iter().product::<usize>() as f64;
+    let squares: usize = case.lengths.iter().map(|length| length * length).sum();
+    match case.op {
+        Op::Linear(..) => 2.0 * product,
+        Op::Attention => 4.0 * squares as f64 * product,
+        _ => 0.0,
+    }
 }
 
 /// For this long, and this many times at least.
 const BUDGET: Duration = Duration::from_millis(300);
 const RUNS: usize = 5;
 
-fn median<B: Backend>(backend: &B, case: &Case, plan: &Plan) -> Result<Duration, Fault> {
+fn median<B: Backend>(
+    backend: &B,
+    case: &Case,
+    precision: Precision,
+    plan: &Plan,
+) -> Result<Duration, Fault> {
     catch(|| {
         let mut desk = Desk::new(backend);
-        let prepared = prepare(&mut desk, case, Precision::F32, &mut plan.rng(&case.to_string()))?;
+        let prepared = prepare(&mut desk, case, precision, &mut plan.rng(&case.to_string()))?;
         let parts = prepared.bounds.len() - 1;
         let run = || -> Result<Duration, Fault> {
             let start = Instant::now();

@@ -11,9 +11,9 @@ use bert_core::{PackedBatch, Result};
 use fastrand::Rng;
 use ndarray::{ArrayD, IxDyn};
 
-use super::case::{Bias, Case, Op, Segments};
-use super::data::{Desk, Layout, Operand, Values};
-use super::direct;
+use crate::case::{Bias, Case, Op, Segments};
+use crate::data::{Desk, Layout, Operand, Values};
+use crate::direct;
 use crate::synthetic::normal;
 
 /// An operation with its inputs in place.

@@ -1,7 +1,7 @@
 //! Trained checkpoints against outputs that an independent implementation recorded in `f64`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bert_core::backend::Backend;
 use bert_core::checkpoint::Checkpoint;
@@ -11,12 +11,12 @@ use bert_core::{ModelConfig, PackedBatch};
 use ndarray::{ArrayD, Axis};
 use safetensors::{Dtype, SafeTensors};
 
-use super::check::{Checked, catch};
-use super::compare::{Scale, compare};
-use super::fault::Fault;
-use super::models::{FLOOR, alone_as_together, run, same_as_twin};
-use super::suite::Suite;
-use super::tolerance::tolerance;
+use crate::check::catch;
+use crate::compare::{Scale, compare};
+use crate::fault::Fault;
+use crate::models::{FLOOR, alone_as_together, run, same_as_twin};
+use crate::suite::{Suite, named};
+use crate::tolerance::tolerance;
 
 /// A checkpoint of `cargo xtask models`, the head to load it with, and the tensors that were recorded.
 struct Golden {
@@ -71,13 +71,11 @@ const GOLDEN: &[Golden] = &[
 
 impl Suite<'_> {
     /// Every trained checkpoint that is there; says so where one is missing.
-    pub(super) fn golden<B: Backend>(&mut self, backend: &B, twins: &[B]) {
+    pub(super) fn trained<B: Backend>(&mut self, backend: &B, twins: &[B]) {
         for golden in GOLDEN {
             let operation = format!("golden {}", golden.name);
             for precision in backend.info().precisions {
-                let suffix =
-                    if precision == Precision::F32 { String::new() } else { format!(" {precision}") };
-                let name = |(tensor, _): &(&str, Kind)| format!("{operation} {tensor}{suffix}");
+                let name = |(tensor, _): &(&str, Kind)| named(format!("{operation} {tensor}"), precision);
                 let names: Vec<_> = golden.recorded.iter().map(name).collect();
                 if !names.iter().any(|name| self.plan.wants(name)) {
                     continue;
@@ -91,19 +89,15 @@ impl Suite<'_> {
                 let tolerance = tolerance("golden", None, precision, self.name);
                 match result {
                     Err(fault) => {
-                        self.judge(
-                            operation.clone(),
-                            operation.clone(),
-                            tolerance,
-                            Checked::whole(Err(fault)),
-                        );
+                        let case = named(operation.clone(), precision);
+                        self.judge_model(&operation, case, precision, tolerance, Err(fault));
                     }
                     Ok((recorded, found)) => {
                         for (name, (found, want)) in names.into_iter().zip(found.iter().zip(&recorded.wanted))
                         {
                             if self.plan.wants(&name) {
                                 let result = compare(found, want, Scale::Row, FLOOR, tolerance);
-                                self.judge(operation.clone(), name, tolerance, Checked::whole(result));
+                                self.judge_model(&operation, name, precision, tolerance, result);
                             }
                         }
                     }
@@ -144,7 +138,7 @@ impl Suite<'_> {
 
 /// The folder of a checkpoint and the bytes of its recorded outputs, or a printed reason.
 fn find(name: &str) -> Option<(PathBuf, Vec<u8>)> {
-    let root = crate::workspace_root();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace root");
     let folder = root.join("target/models").join(name);
     if !folder.is_dir() {
         eprintln!("SKIPPED {name}: no checkpoint at {}; run cargo xtask models", folder.display());

@@ -4,8 +4,8 @@ use std::fmt;
 
 use ndarray::ArrayD;
 
-use super::fault::Fault;
-use super::tolerance::Tolerance;
+use crate::fault::Fault;
+use crate::tolerance::Tolerance;
 
 /// What an error is measured against, where that is larger than 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

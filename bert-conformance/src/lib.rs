@@ -1,0 +1,88 @@
+//! Whether a backend computes what it should: every operation of the [`Backend`] trait and whole models, on
+//! inputs that are hard, against plain loops in `f64`.
+//!
+//! A backend has one test that says it all, and is told about each failure what is needed to find it:
+//!
+//! ```no_run
+//! use bert_core::reference::Reference;
+//! bert_conformance::assert_conforms("reference", &Reference);
+//! ```
+//!
+//! From the outside in:
+//! * [`run`] runs a [`Plan`] of cases on one backend and gives a [`Verdict`] on each;
+//! * `cases` is the list of cases, `tolerance` says how exact each operation has to be;
+//! * `prepare` makes the inputs of a `case`, `data` lays them out in memory with poison around them, `direct`
+//!   says what is right, `compare` how far a result is from it, and `check` does all of that;
+//! * `models` and `golden` compare whole models, [`perf`] says what overrides are worth.
+
+mod case;
+mod cases;
+mod check;
+mod compare;
+mod data;
+mod defaults;
+mod direct;
+mod fault;
+mod golden;
+mod models;
+#[cfg(test)]
+mod mutants;
+pub mod perf;
+mod prepare;
+mod suite;
+pub mod synthetic;
+mod tolerance;
+
+use bert_core::Backend;
+
+pub use compare::Difference;
+pub use fault::Fault;
+pub use suite::{Mode, Outcome, Plan, Variant, Verdict, run, widest_limit};
+pub use tolerance::{Tolerance, names};
+
+/// Runs everything on a backend. Rows of the tolerance table and known failures are found by its name.
+///
+/// The environment chooses: `CONFORMANCE_FILTER` runs only the cases whose name contains it,
+/// `CONFORMANCE_SEED` is where all random numbers come from.
+///
+/// # Panics
+/// If a case fails or none was run, with all that is known about it.
+pub fn assert_conforms<B: Backend>(name: &str, backend: &B) {
+    let variable = |name: &str| std::env::var(name).ok();
+    let seed =
+        variable("CONFORMANCE_SEED").map_or(1, |seed| seed.parse().expect("CONFORMANCE_SEED is a number"));
+    let plan = Plan { filter: variable("CONFORMANCE_FILTER").unwrap_or_default(), ..Plan::all(seed) };
+    let verdicts = run(name, backend, &[], &plan);
+    assert!(!verdicts.is_empty(), "no case has a name that contains {:?}", plan.filter);
+    let mut text = String::new();
+    for verdict in verdicts.iter().filter(|verdict| verdict.is_error()) {
+        let again = format!("CONFORMANCE_FILTER='{}' CONFORMANCE_SEED={seed} cargo test", verdict.case);
+        text += &format!("{verdict}\n    again: {again}\n\n");
+    }
+    assert!(text.is_empty(), "\n{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use bert_core::reference::Reference;
+
+    use super::*;
+
+    #[test]
+    fn the_reference_agrees_with_direct_loops() {
+        let modes = vec![Mode::Ops, Mode::Fused];
+        let plan = Plan { modes, most_work: 300_000, ..Plan::all(1) };
+        let wrong: Vec<_> = run("reference", &Reference, &[], &plan);
+        let wrong: Vec<_> =
+            wrong.iter().filter(|verdict| verdict.is_error()).map(ToString::to_string).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn a_failure_of_a_model_can_be_run_again_by_its_name() {
+        let case = "bert next sentence prediction lengths 3,17,1,33,2 NextSentence";
+        let one = Plan { modes: vec![Mode::Models], filter: case.to_owned(), ..Plan::all(1) };
+        let verdicts = run("reference", &Reference, &[], &one);
+        assert_eq!(verdicts.iter().map(|verdict| verdict.case.as_str()).collect::<Vec<_>>(), [case]);
+    }
+}
