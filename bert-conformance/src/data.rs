@@ -54,7 +54,7 @@ impl Values {
             Self::Peaked => 25.0 * normal(rng),
             Self::Masked if rng.bool() => f64::from(MASKED),
             Self::Masked => normal(rng),
-            Self::Holed if rng.u8(..30) == 0 => f64::NAN,
+            Self::Holed if rng.u8(..100) == 0 => f64::NAN,
             Self::Holed => normal(rng),
             Self::Wide => match rng.u8(..8) {
                 0 => *rng.choice(&SPECIAL).expect("not empty"),

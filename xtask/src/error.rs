@@ -77,6 +77,14 @@ pub enum Error {
     #[error("{} has no lines {begin:?} and {end:?}, between which a table belongs", path.display())]
     NoMarkers { path: PathBuf, begin: &'static str, end: &'static str },
 
+    /// A name that a crate and a device cannot have.
+    #[error("a backend cannot be called {found:?}: {reason}")]
+    BackendName { found: String, reason: &'static str },
+
+    /// A workspace whose members are not listed in the way that is known.
+    #[error("{} has no line `members = [...]` to add a crate to", path.display())]
+    NoMembers { path: PathBuf },
+
     /// A filter that leaves nothing.
     #[error("no case has a name that contains {filter:?}")]
     NoCase { filter: String },

@@ -6,6 +6,7 @@ mod bench;
 mod conformance;
 mod error;
 mod models;
+mod new_backend;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ enum Command {
     Models(models::Args),
     Conformance(conformance::Args),
     Bench(bench::Args),
+    NewBackend(new_backend::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Models(args) => models::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::NewBackend(args) => new_backend::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,
