@@ -91,13 +91,16 @@ fn camel_case(name: &str) -> String {
     name.split('-').map(capital).collect()
 }
 
-/// A workspace's manifest with one more member, at the end of the list; `None` if there is no list.
+/// A workspace's manifest with one more member, at the end of the list, which is compiled optimised even for
+/// tests: plain loops take minutes otherwise. `None` if there is no list.
 fn with_member(manifest: &str, member: &str) -> Option<String> {
     let start = manifest.find("\nmembers = [")? + "\nmembers = [".len();
     let end = start + manifest[start..].find(']')?;
     let members = manifest[start..end].trim_end().trim_end_matches(',');
     let comma = if members.trim().is_empty() { "" } else { ", " };
-    Some(format!("{}{members}{comma}\"{member}\"{}", &manifest[..start], &manifest[end..]))
+    let (before, after) = (&manifest[..start], manifest[end..].trim_end());
+    let profile = format!("[profile.dev.package.{member}]\nopt-level = 2\n");
+    Some(format!("{before}{members}{comma}\"{member}\"{after}\n\n{profile}"))
 }
 
 #[cfg(test)]
@@ -182,12 +185,12 @@ mod tests {
 
     #[test]
     fn a_member_is_added_at_the_end() {
-        let of = |manifest: &str| with_member(manifest, "x");
-        assert_eq!(
-            of("[workspace]\nmembers = [\"a\"]\n").unwrap(),
-            "[workspace]\nmembers = [\"a\", \"x\"]\n"
-        );
-        assert_eq!(of("\nmembers = [\n  \"a\",\n]\n").unwrap(), "\nmembers = [\n  \"a\", \"x\"]\n");
+        let of = |manifest: &str| {
+            let text = with_member(manifest, "x")?;
+            Some(text.strip_suffix("\n\n[profile.dev.package.x]\nopt-level = 2\n").unwrap().to_owned())
+        };
+        assert_eq!(of("[workspace]\nmembers = [\"a\"]\n").unwrap(), "[workspace]\nmembers = [\"a\", \"x\"]");
+        assert_eq!(of("\nmembers = [\n  \"a\",\n]\n").unwrap(), "\nmembers = [\n  \"a\", \"x\"]");
         assert_eq!(of("\nmembers = []").unwrap(), "\nmembers = [\"x\"]");
         assert_eq!(of("[workspace]\n"), None);
     }

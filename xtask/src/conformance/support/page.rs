@@ -40,7 +40,8 @@ fn page(results: &Results) -> String {
          Below, *agrees to* is the limit of the [conformance suite](../bert-conformance/src/tolerance.rs) for the\n\
          hardest inputs and *was off by* what was found, absolute or relative, whichever is smaller. *% of limit*\n\
          is the part of the machine's `f32` arithmetic that the best shape of a BERT-base layer reaches, and *times\n\
-         faster* the gain over the default body; both need a quiet machine, and only the CPU's limit is known.\n",
+         faster* the gain over the default body. Only the CPU's limit is known, and only of `f32`; what is not\n\
+         timed is a GPU that is a program.\n",
         short(results)
     );
     for (name, record) in &results.backends {
@@ -66,13 +67,17 @@ fn table(rows: &[Row]) -> Table {
             format!("`{}`", row.operation),
             row.precision.clone(),
             format!("{:?}", row.body).to_lowercase(),
-            format!("{:.0e}", row.limit),
-            format!("{:.1e}", row.error),
+            number(row.limit, 0),
+            number(row.error, 1),
             or_dash(row.percent.map(|percent| format!("{percent:.0}"))),
             or_dash(row.faster.map(|faster| format!("{faster}"))),
         ]);
     }
     right(table, 3)
+}
+
+fn number(x: f64, digits: usize) -> String {
+    if x == 0.0 { "exact".to_owned() } else { format!("{x:.digits$e}") }
 }
 
 /// An operation a row, a backend a column, all instruction sets of one in one.
