@@ -35,6 +35,7 @@ impl Backend for TemplateBackend {
             features: vec![],
             threads: Some(1),
             precisions: vec![Precision::F32],
+            emulated: vec![],
         }
     }
 
