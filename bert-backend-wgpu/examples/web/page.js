@@ -5,7 +5,6 @@ import { fetchFolder } from "./fetch.js";
 
 const at = (id) => document.getElementById(id);
 
-let gpu; // opened once
 let filler; // the loaded model
 let loading; // the AbortController of a load that is under way
 
@@ -39,9 +38,9 @@ async function load(address) {
   filler?.free();
   filler = undefined;
   const start = performance.now();
-  let folder;
+  let gpu, folder;
   try {
-    gpu ??= await openGpu();
+    gpu = await openGpu(); // before the files: without one there is no use in them
     folder = new Folder(address);
     await fetchFolder(folder, address, { progress, signal: loading.signal });
     at("load").disabled = true;
@@ -59,6 +58,7 @@ async function load(address) {
     if (loading.signal.aborted) say("Cancelled");
     else fail(error);
   } finally {
+    gpu?.free(); // the model keeps hold of it
     loading = undefined;
     at("loading").hidden = true;
     at("load").textContent = "Load";
@@ -77,6 +77,7 @@ async function openGpu() {
 
 async function answer(text) {
   at("ask").disabled = true;
+  at("load").disabled = true; // which would free what computes
   say("Computing");
   const start = performance.now();
   try {
@@ -89,6 +90,7 @@ async function answer(text) {
     fail(error);
   } finally {
     at("ask").disabled = false;
+    at("load").disabled = false;
     at("text").focus();
   }
 }

@@ -94,6 +94,7 @@ try {
   await answersAreThoseOfTheCommand();
   await whatIsMissingIsNamed();
   await aBrowserWithoutWebGpuIsTold();
+  await aLostGpuIsTold();
   console.log("ok");
 } finally {
   await browser.close();
@@ -231,4 +232,26 @@ async function aBrowserWithoutWebGpuIsTold() {
   assert.match(await refused.textContent(), /no graphics adapter/);
   console.log(`  no adapter: ${await refused.textContent()}`);
   await refusing.close();
+}
+
+async function aLostGpuIsTold() {
+  const page = await open("good", () => {
+    const request = GPUAdapter.prototype.requestDevice;
+    GPUAdapter.prototype.requestDevice = async function (...args) {
+      globalThis.device = await request.apply(this, args);
+      return globalThis.device;
+    };
+  });
+  await status(page, /^Ready/);
+  await page.evaluate(() => globalThis.device.destroy());
+  await page.locator("#question button").click();
+  const error = page.locator("#error:visible");
+  await error.waitFor();
+  console.log(`  lost: ${await error.textContent()}`);
+  assert.match(await error.textContent(), /the device was lost/);
+  await page.locator("#load").click();
+  await status(page, /^Ready/);
+  await page.locator("#question button").click();
+  await status(page, /^Answered/);
+  await page.close();
 }
