@@ -75,6 +75,7 @@ impl Session {
 
     /// How many threads the host may use for tokenisation: those that compute, or all where the device has
     /// its own.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "a browser has one thread"))]
     pub(crate) fn host_threads(&self) -> usize {
         self.compute_threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get))
     }

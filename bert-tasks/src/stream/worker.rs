@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
+#[cfg(not(target_family = "wasm"))]
+use std::thread;
+use std::thread::JoinHandle;
 
 use bert_core::PackedBatch;
 use bert_core::graph::Output;
