@@ -25,17 +25,17 @@ use crate::{CpuError, CpuOptions, SimdLevel, limits};
 const PIECE: usize = 8192;
 /// Rows of the left matrix in a task of a product, give or take a half: 768 columns of so many fit in a second cache of
 /// 512 KiB, beside a panel and the sums.
-const TASK_ROWS: usize = 96;
+pub(crate) const TASK_ROWS: usize = 96;
 /// Panels of the right matrix in a task of a product, at most.
-const TASK_PANELS: usize = 8;
+pub(crate) const TASK_PANELS: usize = 8;
 
 /// The CPU of this machine, with one pool of threads. Clones share it, and so do backends with the same
 /// number of threads.
 #[derive(Clone)]
 pub struct CpuBackend {
-    pool: Arc<Pool>,
-    isa: Isa,
-    arena: Arc<Arena>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) isa: Isa,
+    pub(crate) arena: Arc<Arena>,
 }
 
 impl CpuBackend {
@@ -67,7 +67,7 @@ impl CpuBackend {
         limits::measure(&self.pool, self.isa)
     }
 
-    fn view<T: Pod>(memory: Filling<T>, dtype: DType, shape: impl Into<Shape>) -> View<CpuBuffer> {
+    pub(crate) fn view<T: Pod>(memory: Filling<T>, dtype: DType, shape: impl Into<Shape>) -> View<CpuBuffer> {
         View::contiguous(CpuBuffer(Storage::Block(memory.share(), dtype)), dtype, shape)
     }
 
@@ -94,7 +94,7 @@ impl CpuBackend {
     }
 
     /// The view itself, or a row-major copy of it.
-    fn contiguous(&self, op: &'static str, x: &View<CpuBuffer>) -> Result<View<CpuBuffer>> {
+    pub(crate) fn contiguous(&self, op: &'static str, x: &View<CpuBuffer>) -> Result<View<CpuBuffer>> {
         if x.is_contiguous() { Ok(x.clone()) } else { Ok(self.copy(x, x.buffer().f32(op)?)) }
     }
 
@@ -155,10 +155,10 @@ impl Backend for CpuBackend {
         BackendInfo {
             name: "cpu",
             device: limits::cpu_name(),
-            features: vec![self.simd().to_string()],
+            features: self.isa.features().map(str::to_owned).collect(),
             threads: Some(self.threads()),
-            precisions: vec![Precision::F32],
-            emulated: vec![],
+            precisions: vec![Precision::F32, Precision::Bf16, Precision::Int8],
+            emulated: if self.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] },
         }
     }
 
@@ -292,10 +292,10 @@ impl Backend for CpuBackend {
     }
 
     fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<CpuBuffer> {
-        if precision != Precision::F32 {
+        if !self.info().precisions.contains(&precision) {
             return Err(self.info().lacks(precision));
         }
-        Ok(CpuBuffer(Storage::Packed(PackedMatrix::new(&self.pool, self.isa, weight)?)))
+        Ok(CpuBuffer(Storage::Packed(PackedMatrix::new(&self.pool, self.isa, weight, precision)?)))
     }
 
     fn linear(
@@ -304,51 +304,7 @@ impl Backend for CpuBackend {
         layer: &Linear<CpuBuffer>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
-        const OP: &str = "linear";
-        let weight = layer.weight.packed(OP)?;
-        let x = if x.strides()[1] == 1 { x.clone() } else { self.contiguous(OP, x)? };
-        let bias = layer.bias.as_ref().map(|bias| self.contiguous(OP, bias)).transpose()?;
-        let bias = bias.as_ref().map(|bias| dense(OP, bias)).transpose()?;
-        let (count, columns) = (x.shape()[0], weight.out_features);
-        let from = rows(OP, &x)?;
-        // What the pointers below rely on.
-        assert!(from.length == weight.in_features && bias.is_none_or(|bias| bias.len() == columns));
-        let mut out = self.arena.take::<f32>(count * columns);
-
-        let blocks = ((count + TASK_ROWS / 2) / TASK_ROWS).max(1);
-        let panels = columns.div_ceil(weight.width);
-        let group = (panels * blocks).div_ceil(8 * self.threads()).clamp(1, TASK_PANELS);
-        let groups = panels.div_ceil(group);
-        let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
-        let x_stride = x.strides()[0];
-        self.pool.run(groups * blocks, |task| {
-            // Tasks that follow one another share their rows, which thus stay in the second cache.
-            let (block, panel) = (task / groups, task % groups * group);
-            let first = block * count / blocks;
-            let rows = (block + 1) * count / blocks - first;
-            let columns = panel * weight.width..columns.min((panel + group) * weight.width);
-            let mut scratch = self.arena.take::<f32>(scratch_length(self.isa, rows, columns.len()));
-            // SAFETY: rows and panels exist, as the assertion above makes sure; this part of the output
-            // belongs to this task alone.
-            unsafe {
-                Product {
-                    a: from.row(first).as_ptr(),
-                    a_stride: x_stride,
-                    b: weight.panels()[panel * weight.stride()..].as_ptr(),
-                    b_stride: weight.stride(),
-                    c: base.at(first * layer.out_features + columns.start),
-                    c_stride: layer.out_features,
-                    rows,
-                    columns: columns.len(),
-                    depth: weight.in_features,
-                    bias: bias.map(|bias| &bias[columns]),
-                    activation,
-                    scratch: scratch.as_mut_slice().as_mut_ptr(),
-                }
-                .run(self.isa);
-            }
-        });
-        Ok(Self::view(out, DType::F32, [count, columns]))
+        crate::linear::run(self, x, layer, activation)
     }
 
     fn embed(

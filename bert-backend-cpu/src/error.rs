@@ -38,6 +38,15 @@ pub enum CpuError {
         source: std::io::Error,
     },
 
+    /// A weight with so many input features that a sum of products of bytes might not fit in 32 bits.
+    #[error("int8 takes {most} input features at most, but a weight has {found}; use f32 or bf16")]
+    TooDeep {
+        /// How many it has.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+
     /// A buffer that does not hold what an operation takes: a packed weight where numbers are needed, or the
     /// other way around.
     #[error("{op} takes {expected}, but the buffer holds {found}")]

@@ -25,6 +25,7 @@ mod buffer;
 mod error;
 mod kernels;
 pub mod limits;
+mod linear;
 mod memory;
 mod options;
 mod pool;

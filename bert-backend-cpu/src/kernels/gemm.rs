@@ -1,30 +1,32 @@
-//! The matrix product `C = A B` on a tile of C, with B in panels.
+//! The matrix product `C = A B` on a tile of C, with B in panels, for every kind of number.
 //!
 //! A *panel* is two vectors wide: column `j` of row `k` of B lies at `panel[k * width + j]`, zeros after the
-//! last column. A *register tile* is up to `TILE_ROWS` rows of A times one panel; its accumulators never
-//! leave the registers while it walks along k. The walk is cut into blocks, so that the piece of a panel in
-//! use stays in the first cache while all rows of A pass by. Between blocks the sums rest in a scratch
-//! buffer, panel by panel: rows of C itself are often a power of two apart, and would push one another out
-//! of the cache.
+//! last column; where a step of [`Dot`] takes several rows of B, their numbers of a column lie side by side. A
+//! *register tile* is up to `ROWS` rows of A times one panel; its accumulators never leave the registers while it
+//! walks along k. The walk is cut into blocks, so that the piece of a panel in use stays in the first cache while
+//! all rows of A pass by. Between blocks the sums rest in a scratch buffer, panel by panel: rows of C itself are
+//! often a power of two apart, and would push one another out of the cache.
 //!
-//! Every element of C is a sum of blocks, each a chain of fused multiply-adds over ascending k that starts
-//! at 0, and where the blocks begin depends on the depth alone. So the result for a row depends neither on
-//! the other rows nor on how the work was divided, and short chains keep more digits than one long one.
+//! Every element of C is a sum of blocks, each a chain of steps over ascending k that starts at 0, and where the
+//! blocks begin depends on the depth alone. So the result for a row depends neither on the other rows nor on how
+//! the work was divided, and short chains of floats keep more digits than one long one.
 
 use bert_core::ops::Activation;
 
-use super::{dispatch, math};
+use super::dispatch;
+use super::dot::{Dot, Floats};
+use super::epilogue::{Output, finish};
 use crate::simd::{Isa, Simd};
 
-/// The piece of a panel that register tiles walk one after another, in numbers: 12 KiB. The next piece, which
+/// The piece of a panel that register tiles walk one after another, in bytes: 12 KiB. The next piece, which
 /// is fetched meanwhile, and the rows of A share a first cache of 32 KiB with it.
-const BLOCK: usize = 3072;
+const BLOCK: usize = 12 << 10;
 /// Steps of the depth that are written out, and that share the fetching of what comes next.
 const UNROLL: usize = 4;
-/// Numbers in a cache line.
-const LINE: usize = 16;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
-/// One piece of a product: some rows of A times some panels of B, into some rows and columns of C.
+/// One piece of a product of `f32`: some rows of A times some panels of B, into some rows and columns of C.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     /// First element of A, and the distance between its rows, whose elements lie side by side.
@@ -48,7 +50,7 @@ pub(crate) struct Product<'a> {
 
 /// The deepest product of one block.
 pub(crate) fn block_depth(isa: Isa) -> usize {
-    BLOCK / (2 * isa.lanes())
+    BLOCK / (2 * isa.lanes() * size_of::<f32>())
 }
 
 /// What a product of so many rows and columns needs as scratch.
@@ -76,236 +78,280 @@ impl Product<'_> {
 
 #[inline(always)]
 fn generic<S: Simd>(s: S, p: &Product<'_>) {
+    let operands = Operands {
+        a: p.a,
+        a_stride: p.a_stride,
+        b: p.b,
+        b_stride: p.b_stride,
+        rows: p.rows,
+        columns: p.columns,
+        steps: p.depth,
+    };
+    let plain = p.bias.is_none() && p.activation == Activation::Identity;
     // SAFETY: `Product::run` is the only caller and passes on the promise of its own caller.
     unsafe {
-        match p.rows {
-            0 => (),
-            // Few rows leave the accumulators of one panel too few to hide the latency of an addition.
-            1 => blocks::<S, 4>(s, p),
-            2 => blocks::<S, 2>(s, p),
-            _ => blocks::<S, 1>(s, p),
+        // A product of one block has no sums to keep, and may have nothing to add to them.
+        if plain && p.depth <= block_steps::<Floats<S>>(p.depth) {
+            return operands.sums(Floats(s), Sums::Rows(p.c, p.c_stride));
         }
+        operands.sums(Floats(s), Sums::Panels(p.scratch));
+        let output = Output {
+            width: 2 * S::LANES,
+            c: p.c,
+            c_stride: p.c_stride,
+            rows: p.rows,
+            columns: p.columns,
+            bias: p.bias,
+            activation: p.activation,
+        };
+        finish(
+            s,
+            &output,
+            #[inline(always)]
+            |_, _, sum| s.load(p.scratch.add(sum)),
+        );
     }
 }
 
-/// `PANELS` panels at a time.
-///
-/// # Safety
-/// As [`Product::run`].
+/// What is multiplied: some rows of A and some panels of B, `steps` steps deep.
+#[derive(Clone, Copy)]
+pub(crate) struct Operands<A, B> {
+    /// First element of A, and the distance between its rows, whose elements lie side by side.
+    pub a: *const A,
+    pub a_stride: usize,
+    /// First panel of B, and the distance between panels.
+    pub b: *const B,
+    pub b_stride: usize,
+    pub rows: usize,
+    pub columns: usize,
+    /// The depth in steps of [`Dot`], a multiple of its groups.
+    pub steps: usize,
+}
+
+/// Where sums go.
+#[derive(Clone, Copy)]
+pub(crate) enum Sums<T> {
+    /// Panel by panel, each with room for all of its columns.
+    Panels(*mut T),
+    /// Row by row at this distance, and no column that does not exist. Only for products of one block.
+    Rows(*mut T, usize),
+}
+
+/// Steps in a block of a product that is so deep.
 #[inline(always)]
-unsafe fn blocks<S: Simd, const PANELS: usize>(s: S, p: &Product<'_>) {
-    let width = 2 * S::LANES;
-    let tiles = p.rows.div_ceil(S::TILE_ROWS);
-    let block = p.depth.div_ceil(p.depth.div_ceil(BLOCK / width).max(1)).next_multiple_of(UNROLL);
-    let plain = p.bias.is_none() && p.activation == Activation::Identity;
-    // A product of one block has no sums to keep, and may have nothing to add to them.
-    let direct = plain && block >= p.depth;
-    let (blocks, groups) = (p.depth.div_ceil(block), p.columns.div_ceil(PANELS * width));
-    // Many rows pass by a piece of a panel before the next panel comes; few rows stream each panel as a whole.
-    let (few, pieces) = (tiles <= 2, blocks * groups);
-    let place = |piece: usize| match few {
-        true => (piece % blocks * block, piece / blocks * PANELS),
-        false => (piece / groups * block, piece % groups * PANELS),
-    };
-    for piece in 0..pieces {
-        let (k, panel) = place(piece);
-        let (next_k, next_panel) = place((piece + 1).min(pieces - 1));
-        let column = panel * width;
-        let depth = block.min(p.depth - k);
-        // Lines of the next piece that each tile fetches in a step of its depth.
-        let fetch = (UNROLL * width / LINE).div_ceil(tiles);
-        // SAFETY: all offsets stay inside the operands and the scratch that the caller vouches for; the
-        // address for prefetching is never read.
+fn block_steps<D: Dot>(steps: usize) -> usize {
+    let most = BLOCK / (2 * D::LANES * D::STEP * size_of::<D::B>());
+    steps.div_ceil(steps.div_ceil(most).max(1)).next_multiple_of(UNROLL)
+}
+
+impl<A, B> Operands<A, B> {
+    /// Computes all sums.
+    ///
+    /// # Safety
+    /// All rows of A and all panels of B that `columns` touches must be valid, and as much of `to` as it says.
+    #[inline(always)]
+    pub unsafe fn sums<D: Dot<A = A, B = B>>(&self, d: D, to: Sums<D::Sum>) {
+        debug_assert!(self.steps.is_multiple_of(D::GROUP) && UNROLL.is_multiple_of(D::GROUP));
+        // SAFETY: passed on.
         unsafe {
-            let ahead = p.b.add(next_panel * p.b_stride + next_k * width);
-            let (sums, sums_stride, sums_panel) = match direct {
-                true => (p.c.add(column), p.c_stride, width),
-                false => (p.scratch.add(p.rows * column), width, p.rows * width),
-            };
-            let mut row = 0;
-            for tile in 0..tiles {
-                let rows = p.rows / tiles + usize::from(tile < p.rows % tiles);
-                let tile = Tile {
-                    a: p.a.add(row * p.a_stride + k),
-                    a_stride: p.a_stride,
-                    b: p.b.add(panel * p.b_stride + k * width),
-                    b_stride: p.b_stride,
-                    sums: sums.add(row * sums_stride),
-                    sums_stride,
-                    sums_panel,
-                    columns: (PANELS * width).min(p.columns - column),
-                    whole: !direct,
-                    depth,
-                    accumulate: k > 0,
-                    ahead: ahead.wrapping_add(tile * (depth / UNROLL) * fetch * LINE),
-                    fetch,
-                };
-                tile.run::<S, PANELS>(s, rows);
-                row += rows;
+            match self.rows {
+                0 => (),
+                // Few rows leave the accumulators of one panel too few to hide the latency of an addition.
+                1 if D::LATENT => self.blocks::<D, 4>(d, to),
+                2 if D::LATENT => self.blocks::<D, 2>(d, to),
+                _ => self.blocks::<D, 1>(d, to),
             }
         }
     }
-    if !direct {
-        // SAFETY: passed on.
-        unsafe { finish(s, p) };
+
+    /// `PANELS` panels at a time.
+    ///
+    /// # Safety
+    /// As [`sums`](Self::sums).
+    #[inline(always)]
+    unsafe fn blocks<D: Dot<A = A, B = B>, const PANELS: usize>(&self, d: D, to: Sums<D::Sum>) {
+        let width = 2 * D::LANES;
+        let tiles = self.rows.div_ceil(D::ROWS);
+        let block = block_steps::<D>(self.steps);
+        let (blocks, groups) = (self.steps.div_ceil(block), self.columns.div_ceil(PANELS * width));
+        // Many rows pass by a piece of a panel before the next panel comes; few rows stream each panel as a whole.
+        let (few, pieces) = (tiles <= 2, blocks * groups);
+        let place = |piece: usize| match few {
+            true => (piece % blocks * block, piece / blocks * PANELS),
+            false => (piece / groups * block, piece % groups * PANELS),
+        };
+        let step = width * D::STEP;
+        for piece in 0..pieces {
+            let (k, panel) = place(piece);
+            let (next_k, next_panel) = place((piece + 1).min(pieces - 1));
+            let column = panel * width;
+            let steps = block.min(self.steps - k);
+            // Lines of the next piece that each tile fetches in some steps of its depth.
+            let fetch = (UNROLL * step * size_of::<B>()).div_ceil(LINE * tiles);
+            // SAFETY: all offsets stay inside the operands and the sums that the caller vouches for; the
+            // address for prefetching is never read.
+            unsafe {
+                let ahead = self.b.add(next_panel * self.b_stride + next_k * step).cast::<u8>();
+                let (sums, sums_stride, sums_panel, whole) = match to {
+                    Sums::Rows(c, stride) => (c.add(column), stride, width, false),
+                    Sums::Panels(all) => (all.add(self.rows * column), width, self.rows * width, true),
+                };
+                let mut row = 0;
+                for tile in 0..tiles {
+                    let rows = self.rows / tiles + usize::from(tile < self.rows % tiles);
+                    let tile = Tile::<D> {
+                        a: self.a.add(row * self.a_stride + k * D::STEP),
+                        a_stride: self.a_stride,
+                        b: self.b.add(panel * self.b_stride + k * step),
+                        b_stride: self.b_stride,
+                        sums: sums.add(row * sums_stride),
+                        sums_stride,
+                        sums_panel,
+                        columns: (PANELS * width).min(self.columns - column),
+                        whole,
+                        steps,
+                        accumulate: k > 0,
+                        ahead: ahead.wrapping_add(tile * (steps / UNROLL) * fetch * LINE),
+                        fetch,
+                    };
+                    tile.run::<PANELS>(d, rows);
+                    row += rows;
+                }
+            }
+        }
     }
 }
 
 /// One register tile, over one block of the depth.
-struct Tile {
-    a: *const f32,
+struct Tile<D: Dot> {
+    a: *const D::A,
     a_stride: usize,
-    b: *const f32,
+    b: *const D::B,
     b_stride: usize,
     /// Where the sums go: the distances between rows and between panels.
-    sums: *mut f32,
+    sums: *mut D::Sum,
     sums_stride: usize,
     sums_panel: usize,
     columns: usize,
     /// Whether there is room for all columns of a panel, those too that do not exist.
     whole: bool,
-    depth: usize,
+    steps: usize,
     /// Whether the sums of the blocks before are there.
     accumulate: bool,
-    /// What to fetch meanwhile, and how many lines of it in each step, for each panel.
-    ahead: *const f32,
+    /// What to fetch meanwhile, and how many lines of it in some steps, for each panel.
+    ahead: *const u8,
     fetch: usize,
 }
 
-impl Tile {
+/// The accumulators of a tile.
+type Accumulators<D, const ROWS: usize, const PANELS: usize> = [[[<D as Dot>::Acc; 2]; PANELS]; ROWS];
+
+impl<D: Dot> Tile<D> {
     /// # Safety
-    /// As [`Product::run`], for `rows <= TILE_ROWS` rows.
+    /// As [`Operands::sums`], for `rows <= ROWS` rows.
     #[inline(always)]
-    unsafe fn run<S: Simd, const PANELS: usize>(&self, s: S, rows: usize) {
-        debug_assert!(rows <= S::TILE_ROWS);
+    unsafe fn run<const PANELS: usize>(&self, d: D, rows: usize) {
+        debug_assert!(rows <= D::ROWS);
         // SAFETY: passed on.
         unsafe {
             macro_rules! with_rows {
                 ($($rows:literal)*) => {
                     match rows {
                         // A function of its own for each, that has all registers for itself.
-                        $($rows if $rows <= S::TILE_ROWS => {
-                            s.vectorize(#[inline(always)] || self.multiply::<S, $rows, PANELS>(s))
+                        $($rows if $rows <= D::ROWS => {
+                            d.vectorize(#[inline(always)] || self.multiply::<$rows, PANELS>(d))
                         })*
                         _ => unreachable!("{rows} rows in a tile"),
                     }
                 };
             }
-            // With more than one panel there are fewer rows than panels, see `generic`.
+            // With more than one panel there are fewer rows than panels, see `sums`.
             match PANELS {
-                4 => self.multiply::<S, 1, PANELS>(s),
-                2 => self.multiply::<S, 2, PANELS>(s),
+                4 => self.multiply::<1, PANELS>(d),
+                2 => self.multiply::<2, PANELS>(d),
                 _ => with_rows!(1 2 3 4 5 6 7 8 9 10 11 12),
             }
         }
     }
 
     /// # Safety
-    /// As [`Product::run`], for `ROWS` rows.
+    /// As [`Operands::sums`], for `ROWS` rows.
     #[inline(always)]
-    unsafe fn multiply<S: Simd, const ROWS: usize, const PANELS: usize>(&self, s: S) {
-        let width = 2 * S::LANES;
-        let mut sums = [[[s.splat(0.0); 2]; PANELS]; ROWS];
+    unsafe fn multiply<const ROWS: usize, const PANELS: usize>(&self, d: D) {
+        let width = 2 * D::LANES;
+        let mut sums = [[[d.zero(); 2]; PANELS]; ROWS];
         // The last group may have fewer panels: the last one then stands in for those that are missing, and
         // what comes of them is not stored.
         let last = (self.columns - 1) / width;
         // SAFETY: passed on.
         unsafe {
-            let panels: [*const f32; PANELS] =
+            let panels: [*const D::B; PANELS] =
                 std::array::from_fn(|panel| self.b.add(panel.min(last) * self.b_stride));
-            let whole = self.depth / UNROLL * UNROLL;
+            let whole = self.steps / UNROLL * UNROLL;
             for k in (0..whole).step_by(UNROLL) {
                 for panel in 0..PANELS {
-                    let ahead =
-                        self.ahead.wrapping_add(panel * self.b_stride + k / UNROLL * self.fetch * LINE);
+                    let ahead = panel * self.b_stride * size_of::<D::B>() + k / UNROLL * self.fetch * LINE;
                     for line in 0..self.fetch {
-                        s.prefetch(ahead.wrapping_add(line * LINE));
+                        d.prefetch(self.ahead.wrapping_add(ahead + line * LINE));
                     }
                 }
                 for i in 0..UNROLL {
-                    self.step(s, k + i, &panels, &mut sums);
+                    self.step(d, k, i, &panels, &mut sums);
                 }
             }
-            for k in whole..self.depth {
-                self.step(s, k, &panels, &mut sums);
+            for k in whole..self.steps {
+                self.step(d, k, 0, &panels, &mut sums);
             }
             for (row, sums) in sums.iter().enumerate() {
-                for (panel, &[mut low, mut high]) in sums.iter().enumerate().take(last + 1) {
+                for (panel, &[low, high]) in sums.iter().enumerate().take(last + 1) {
                     let to = self.sums.add(row * self.sums_stride + panel * self.sums_panel);
-                    if self.accumulate {
-                        low = s.add(s.load(to), low);
-                        high = s.add(s.load(to.add(S::LANES)), high);
-                    }
                     let room = self.columns - panel * width;
-                    if self.whole || room >= width {
-                        s.store(to, low);
-                        s.store(to.add(S::LANES), high);
+                    if self.accumulate {
+                        d.accumulate(to, low);
+                        d.accumulate(to.add(D::LANES), high);
+                    } else if self.whole || room >= width {
+                        d.store(to, low);
+                        d.store(to.add(D::LANES), high);
                     } else {
-                        s.store_first(to, room.min(S::LANES), low);
-                        s.store_first(to.wrapping_add(S::LANES), room.saturating_sub(S::LANES), high);
+                        d.store_first(to, room.min(D::LANES), low);
+                        d.store_first(to.wrapping_add(D::LANES), room.saturating_sub(D::LANES), high);
                     }
                 }
             }
         }
     }
 
-    /// One step of the depth.
+    /// Step `k + i` of the depth, step `i` of those that are written out.
     ///
     /// # Safety
-    /// As [`Product::run`].
+    /// As [`Operands::sums`].
     #[inline(always)]
-    unsafe fn step<S: Simd, const ROWS: usize, const PANELS: usize>(
+    unsafe fn step<const ROWS: usize, const PANELS: usize>(
         &self,
-        s: S,
+        d: D,
         k: usize,
-        panels: &[*const f32; PANELS],
-        sums: &mut [[[S::V; 2]; PANELS]; ROWS],
+        i: usize,
+        panels: &[*const D::B; PANELS],
+        sums: &mut Accumulators<D, ROWS, PANELS>,
     ) {
         for (panel, b) in panels.iter().enumerate() {
             // SAFETY: the caller's promise.
             unsafe {
-                let b = b.add(k * 2 * S::LANES);
-                let (b0, b1) = (s.load(b), s.load(b.add(S::LANES)));
+                let b = b.add((k + i) * 2 * D::LANES * D::STEP);
+                let columns = [d.columns(b), d.columns(b.add(D::LANES * D::STEP))];
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let a = s.splat(*self.a.add(row * self.a_stride + k));
-                    sums[panel][0] = s.fma(a, b0, sums[panel][0]);
-                    sums[panel][1] = s.fma(a, b1, sums[panel][1]);
-                }
-            }
-        }
-    }
-}
-
-/// Bias and activation, on the way from the scratch to C. Row by row, so that each line and page of C is met
-/// once.
-///
-/// # Safety
-/// As [`Product::run`].
-#[inline(always)]
-unsafe fn finish<S: Simd>(s: S, p: &Product<'_>) {
-    let width = 2 * S::LANES;
-    macro_rules! each {
-        (|$x:ident| $f:expr) => {
-            for row in 0..p.rows {
-                for column in (0..p.columns).step_by(S::LANES) {
-                    let bias = p.bias.map_or(s.splat(0.0), |bias| s.read(bias, column));
-                    let count = S::LANES.min(p.columns - column);
-                    // SAFETY: inside the scratch and C, as the caller promises.
-                    unsafe {
-                        let panel = p.scratch.add(column / width * p.rows * width);
-                        let $x = s.add(s.load(panel.add(row * width + column % width)), bias);
-                        let to = p.c.add(row * p.c_stride + column);
-                        if count == S::LANES { s.store(to, $f) } else { s.store_first(to, count, $f) }
+                    let a = d.row(self.a.add(row * self.a_stride + (k + i) * D::STEP));
+                    for (sum, columns) in sums[panel].iter_mut().zip(columns) {
+                        *sum = match i % D::GROUP {
+                            0 => d.begin(*sum, a, columns),
+                            _ => d.dot(*sum, a, columns),
+                        };
+                        if i % D::GROUP == D::GROUP - 1 {
+                            *sum = d.settle(*sum);
+                        }
                     }
                 }
             }
-        };
-    }
-    match p.activation {
-        Activation::Identity => each!(|x| x),
-        Activation::Gelu => each!(|x| math::gelu(s, x)),
-        Activation::GeluTanh => each!(|x| math::gelu_tanh(s, x)),
-        Activation::Relu => each!(|x| math::relu(s, x)),
-        Activation::Tanh => each!(|x| math::tanh(s, x)),
+        }
     }
 }

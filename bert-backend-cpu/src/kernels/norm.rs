@@ -4,7 +4,7 @@
 //! depends on the length of the row alone.
 
 use super::{dispatch, math};
-use crate::simd::{Simd, larger};
+use crate::simd::{Simd, larger, smaller};
 
 dispatch! {
     /// `out = (x - mean) / sqrt(variance + eps) * weight + bias`, row by row, in place: `rows` holds x before
@@ -64,6 +64,14 @@ pub(crate) fn sum<S: Simd>(s: S, row: &[f32]) -> f32 {
 pub(crate) fn largest<S: Simd>(s: S, row: &[f32]) -> f32 {
     let first = f32::NEG_INFINITY;
     fold!(s, row, first, |a, x| s.max(a, x), |a, b| s.max(a, b), |a| s.largest(a), larger)
+}
+
+/// The smallest and the largest number of a row, where all are numbers.
+#[inline(always)]
+pub(crate) fn range<S: Simd>(s: S, row: &[f32]) -> (f32, f32) {
+    let first = f32::INFINITY;
+    let low = fold!(s, row, first, |a, x| s.min(a, x), |a, b| s.min(a, b), |a| s.smallest(a), smaller);
+    (low, largest(s, row))
 }
 
 #[inline(always)]

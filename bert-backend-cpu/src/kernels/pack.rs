@@ -1,37 +1,211 @@
 //! Weights in panels, packed once when a model is loaded.
 
+use bert_core::ops::Precision;
 use bert_core::tensor::{DType, HostTensor};
 use bert_core::{Error, Result};
+use bytemuck::Pod;
 use half::{bf16, f16};
 
+use super::dot::{ByteLimits, Layout, byte_limits};
+use super::low;
+use crate::CpuError;
 use crate::memory::{Filling, Shared};
-use crate::pool::Pool;
+use crate::pool::{Pool, Shareable};
 use crate::simd::Isa;
 
-/// A weight `[out_features, in_features]` in panels of output features: the matrix B of a
-/// [`Product`](super::gemm::Product), whose row `k` holds input feature `k` of every output.
+/// A weight `[out_features, in_features]` in panels of output features: the matrix B of a product, whose row `k`
+/// holds input feature `k` of every output.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedMatrix {
     panels: Shared,
+    pub numbers: Numbers,
     pub in_features: usize,
     pub out_features: usize,
     /// Output features in a panel.
     pub width: usize,
+    /// Distance between panels.
+    pub stride: usize,
 }
 
+/// What the panels hold.
+#[derive(Clone, Debug)]
+pub(crate) enum Numbers {
+    F32,
+    Bf16,
+    /// `i8`, to be multiplied with the scale of their column.
+    Int8(Columns),
+}
+
+/// What belongs to each column of bytes; there are as many as the panels have.
+#[derive(Clone, Debug)]
+pub(crate) struct Columns {
+    scales: Shared,
+    sums: Shared,
+}
+
+impl Columns {
+    /// What a byte stands for.
+    pub fn scales(&self) -> &[f32] {
+        self.scales.as_slice()
+    }
+
+    /// The sum of the bytes.
+    pub fn sums(&self) -> &[i32] {
+        self.sums.as_slice()
+    }
+}
+
+/// The widest panel, of two vectors.
+const MAX_WIDTH: usize = 32;
 /// Input features that are transposed at a time: as many rows as a panel is wide, and their strip of the
 /// panel, stay in the first cache.
 const STRIP: usize = 64;
-/// The widest panel, of two vectors.
-const MAX_WIDTH: usize = 32;
+/// Input features beyond which the sum of products of bytes might not fit in 32 bits.
+const MOST_BYTES: usize = i32::MAX as usize / (255 * 127);
 
 impl PackedMatrix {
-    /// Packs a weight, decoding it from any float type on the way. `weight` is read once, row by row.
+    /// Packs a weight, decoding it from any float type on the way.
     ///
     /// # Errors
-    /// [`Error::DType`] for integers.
-    pub fn new(pool: &Pool, isa: Isa, weight: &HostTensor) -> Result<Self> {
-        let (out_features, in_features) = (weight.shape()[0], weight.shape()[1]);
+    /// [`Error::DType`] for integers; [`CpuError::TooDeep`] for more input features than bytes can be multiplied over.
+    pub fn new(pool: &Pool, isa: Isa, weight: &HostTensor, precision: Precision) -> Result<Self> {
+        let source = Source::new(weight)?;
+        match precision {
+            Precision::F32 => {
+                let layout = Layout { width: 2 * isa.lanes(), step: 1, group: 1 };
+                Ok(Self::floats(pool, &source, layout, Numbers::F32, |x| x))
+            }
+            Precision::Bf16 => {
+                Ok(Self::floats(pool, &source, low::bf16_layout(isa), Numbers::Bf16, bf16::from_f32))
+            }
+            Precision::Int8 if source.in_features > MOST_BYTES => {
+                Err(CpuError::TooDeep { found: source.in_features, most: MOST_BYTES }.into())
+            }
+            Precision::Int8 => Ok(Self::bytes(pool, &source, low::byte_layout(isa), byte_limits(isa))),
+            Precision::F16 => unreachable!("`prepare_weight` refuses what `info` does not list"),
+        }
+    }
+
+    /// Panels of numbers that are rounded one by one. The weight is read once, row by row.
+    fn floats<T: Pod + Send + Sync>(
+        pool: &Pool,
+        source: &Source<'_>,
+        layout: Layout,
+        numbers: Numbers,
+        round: impl Fn(f32) -> T + Sync,
+    ) -> Self {
+        let (width, step) = (layout.width, layout.step);
+        let stride = layout.depth(source.in_features) * width;
+        let mut panels = Filling::permanent(source.out_features.div_ceil(width) * stride);
+        pool.run_pieces(panels.as_mut_slice(), stride.max(1), |index, panel: &mut [T]| {
+            let rows = index * width..source.out_features.min((index + 1) * width);
+            let mut strip = [[0.0f32; STRIP]; MAX_WIDTH];
+            for start in (0..source.in_features).step_by(STRIP) {
+                let length = STRIP.min(source.in_features - start);
+                for (row, strip) in rows.clone().zip(&mut strip) {
+                    source.read(row, start, &mut strip[..length]);
+                    // What fills up the last step.
+                    strip[length..].fill(0.0);
+                }
+                let piece = &mut panel[start * width..][..length.next_multiple_of(step) * width];
+                for (k, numbers) in piece.chunks_exact_mut(width * step).enumerate() {
+                    for (numbers, strip) in numbers.chunks_exact_mut(step).zip(&strip) {
+                        for (x, &number) in numbers.iter_mut().zip(&strip[k * step..]) {
+                            *x = round(number);
+                        }
+                    }
+                }
+            }
+        });
+        let Source { in_features, out_features, .. } = *source;
+        Self { panels: panels.share(), numbers, in_features, out_features, width, stride }
+    }
+
+    /// Panels of bytes with a scale for each output feature.
+    fn bytes(pool: &Pool, source: &Source<'_>, layout: Layout, limits: ByteLimits) -> Self {
+        let Source { in_features, out_features, .. } = *source;
+        let width = layout.width;
+        let stride = layout.depth(in_features) * width;
+        let count = out_features.div_ceil(width);
+        let mut panels = Filling::<i8>::permanent(count * stride);
+        let (mut scales, mut sums) =
+            (Filling::<f32>::permanent(count * width), Filling::<i32>::permanent(count * width));
+        let scale_at = Shareable::new(scales.as_mut_slice().as_mut_ptr());
+        let sum_at = Shareable::new(sums.as_mut_slice().as_mut_ptr());
+        pool.run_pieces(panels.as_mut_slice(), stride.max(1), |index, panel| {
+            let mut row = vec![0.0; in_features];
+            for output in index * width..out_features.min((index + 1) * width) {
+                source.read(output, 0, &mut row);
+                let scale = byte_scale(&row, limits);
+                let mut sum = 0;
+                for (k, x) in row.iter().enumerate() {
+                    let byte = (x / scale).round_ties_even() as i8;
+                    panel[layout.place(k, output % width)] = byte;
+                    sum += i32::from(byte);
+                }
+                // SAFETY: the places of this output belong to this task alone.
+                unsafe {
+                    *scale_at.at(output) = scale;
+                    *sum_at.at(output) = sum;
+                }
+            }
+        });
+        let numbers = Numbers::Int8(Columns { scales: scales.share(), sums: sums.share() });
+        Self { panels: panels.share(), numbers, in_features, out_features, width, stride }
+    }
+
+    /// Bytes of a number in the panels.
+    pub fn number_size(&self) -> usize {
+        match self.numbers {
+            Numbers::F32 => 4,
+            Numbers::Bf16 => 2,
+            Numbers::Int8(_) => 1,
+        }
+    }
+
+    /// All panels, of the numbers that the kernels of this matrix read.
+    pub fn panels<T: Pod>(&self) -> &[T] {
+        self.panels.as_slice()
+    }
+}
+
+/// What a step of the bytes of a row stands for: the largest number becomes 127 at most, and no lane overflows.
+/// NaN, which spoils all results of the row, if it holds a number that is not finite.
+fn byte_scale(row: &[f32], limits: ByteLimits) -> f32 {
+    let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    if !row.iter().all(|x| x.is_finite()) {
+        return f32::NAN;
+    }
+    let mut scale = largest / 127.0;
+    if let Some(lane) = limits.lane {
+        // Rounding may add half a step to each number of a lane.
+        let most = lane.most as f32 - lane.steps as f32;
+        for group in row.chunks(4 * lane.steps) {
+            let (mut positive, mut negative) = ([0.0f32; 2], [0.0f32; 2]);
+            for (k, &x) in group.iter().enumerate() {
+                positive[k / 2 % 2] += x.max(0.0);
+                negative[k / 2 % 2] -= x.min(0.0);
+            }
+            for sum in positive.into_iter().chain(negative) {
+                scale = scale.max(sum / most);
+            }
+        }
+    }
+    // A row of zeros has any scale, and one of numbers too small for a scale is taken for it.
+    if scale >= f32::MIN_POSITIVE { scale } else { f32::MIN_POSITIVE }
+}
+
+/// Rows of a weight in the type in which it is stored.
+struct Source<'a> {
+    bytes: &'a [u8],
+    size: usize,
+    decode: fn(&[u8], &mut [f32]),
+    in_features: usize,
+    out_features: usize,
+}
+
+impl<'a> Source<'a> {
+    fn new(weight: &'a HostTensor) -> Result<Self> {
         let decode: fn(&[u8], &mut [f32]) = match weight.dtype() {
             DType::F32 => |from, to| decode(from, to, f32::from_le_bytes),
             DType::F64 => |from, to| decode(from, to, |x| f64::from_le_bytes(x) as f32),
@@ -39,38 +213,14 @@ impl PackedMatrix {
             DType::Bf16 => |from, to| decode(from, to, |x| bf16::from_le_bytes(x).to_f32()),
             found => return Err(Error::DType { op: "prepare_weight", expected: "a float type", found }),
         };
-        let width = 2 * isa.lanes();
-        let mut panels = Filling::permanent(out_features.div_ceil(width) * width * in_features);
-        let bytes = weight.bytes();
-        let row_bytes = in_features * weight.dtype().size();
-        pool.run_pieces(panels.as_mut_slice(), (width * in_features).max(1), |index, panel| {
-            let rows = index * width..out_features.min((index + 1) * width);
-            let mut strip = [[0.0f32; STRIP]; MAX_WIDTH];
-            for start in (0..in_features).step_by(STRIP) {
-                let length = STRIP.min(in_features - start);
-                for (row, strip) in rows.clone().zip(&mut strip) {
-                    let row = &bytes[row * row_bytes..][..row_bytes];
-                    let size = row_bytes / in_features;
-                    decode(&row[start * size..][..length * size], &mut strip[..length]);
-                }
-                for (k, row) in panel[start * width..][..length * width].chunks_exact_mut(width).enumerate() {
-                    for (x, strip) in row.iter_mut().zip(&strip) {
-                        *x = strip[k];
-                    }
-                }
-            }
-        });
-        Ok(Self { panels: panels.share(), in_features, out_features, width })
+        let (out_features, in_features) = (weight.shape()[0], weight.shape()[1]);
+        Ok(Self { bytes: weight.bytes(), size: weight.dtype().size(), decode, in_features, out_features })
     }
 
-    /// All panels, `in_features * width` numbers each.
-    pub fn panels(&self) -> &[f32] {
-        self.panels.as_slice()
-    }
-
-    /// Distance between panels.
-    pub fn stride(&self) -> usize {
-        self.in_features * self.width
+    /// Some numbers of a row, from `start` on.
+    fn read(&self, row: usize, start: usize, to: &mut [f32]) {
+        let from = (row * self.in_features + start) * self.size;
+        (self.decode)(&self.bytes[from..][..to.len() * self.size], to);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use super::Simd;
 
 /// Proof that AVX2 and FMA may be used.
@@ -65,6 +67,25 @@ impl Simd for Avx2 {
     unsafe fn store_first(self, to: *mut f32, count: usize, v: Self::V) {
         // SAFETY: lanes that are masked out are not written.
         unsafe { _mm256_maskstore_ps(to, mask(count), v) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_difference(self, sums: *const i32, offset: i32, columns: *const i32) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (sums, columns) = (_mm256_loadu_si256(sums.cast()), _mm256_loadu_si256(columns.cast()));
+            let offsets = _mm256_mullo_epi32(_mm256_set1_epi32(offset), columns);
+            _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, offsets))
+        }
     }
 
     #[inline(always)]

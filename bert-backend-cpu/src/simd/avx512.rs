@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use super::Simd;
 
 /// Proof that AVX-512F may be used.
@@ -63,6 +65,25 @@ impl Simd for Avx512 {
     unsafe fn store_first(self, to: *mut f32, count: usize, v: Self::V) {
         // SAFETY: lanes that are masked out are not written.
         unsafe { _mm512_mask_storeu_ps(to, mask(count), v) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_difference(self, sums: *const i32, offset: i32, columns: *const i32) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (sums, columns) = (_mm512_loadu_si512(sums.cast()), _mm512_loadu_si512(columns.cast()));
+            let offsets = _mm512_mullo_epi32(_mm512_set1_epi32(offset), columns);
+            _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, offsets))
+        }
     }
 
     #[inline(always)]

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use half::bf16;
+
 use crate::CpuError;
 use crate::kernels::dispatch;
 
@@ -69,6 +71,15 @@ impl SimdLevel {
         }
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "AVX2+FMA",
+            Self::Avx512 => "AVX-512",
+            Self::Neon => "NEON",
+        }
+    }
+
     /// The best that this machine can run.
     pub fn detect() -> Self {
         *Self::ALL.iter().rev().find(|level| level.is_available()).expect("portable runs everywhere")
@@ -82,12 +93,7 @@ impl SimdLevel {
 
 impl fmt::Display for SimdLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "AVX2+FMA",
-            Self::Avx512 => "AVX-512",
-            Self::Neon => "NEON",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -105,20 +111,50 @@ impl FromStr for SimdLevel {
     }
 }
 
-/// A [`SimdLevel`] that has been checked to run on this machine.
+/// A [`SimdLevel`] that has been checked to run on this machine, and what the machine adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Isa(SimdLevel);
+pub(crate) struct Isa {
+    level: SimdLevel,
+    vnni: bool,
+    bf16: bool,
+}
 
 impl Isa {
     pub fn new(level: SimdLevel) -> Result<Self, CpuError> {
-        match level.is_available() {
-            true => Ok(Self(level)),
-            false => Err(CpuError::SimdUnavailable { asked: level, best: SimdLevel::detect() }),
+        if !level.is_available() {
+            return Err(CpuError::SimdUnavailable { asked: level, best: SimdLevel::detect() });
         }
+        #[cfg(target_arch = "x86_64")]
+        let (vnni, bf16) = match level {
+            SimdLevel::Avx512 => {
+                (is_x86_feature_detected!("avx512vnni"), is_x86_feature_detected!("avx512bf16"))
+            }
+            _ => (false, false),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let (vnni, bf16) = (false, false);
+        Ok(Self { level, vnni, bf16 })
     }
 
     pub fn level(self) -> SimdLevel {
-        self.0
+        self.level
+    }
+
+    /// What the kernels make use of, by name.
+    pub fn features(self) -> impl Iterator<Item = &'static str> {
+        let extra = [(self.vnni, "VNNI"), (self.bf16, "BF16")];
+        std::iter::once(self.level.name())
+            .chain(extra.into_iter().filter(|&(has, _)| has).map(|(_, name)| name))
+    }
+
+    /// Whether products of bytes have an instruction of their own, AVX512-VNNI.
+    pub fn has_vnni(self) -> bool {
+        self.vnni
+    }
+
+    /// Whether products of bf16 have an instruction of their own, AVX512-BF16.
+    pub fn has_bf16(self) -> bool {
+        self.bf16
     }
 
     /// Lanes of a vector.
@@ -172,6 +208,14 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `count <= LANES` numbers must be writable at `to`.
     unsafe fn store_first(self, to: *mut f32, count: usize, v: Self::V);
+    /// Widens numbers; that is exact.
+    /// # Safety
+    /// `LANES` numbers must be readable at `from`.
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V;
+    /// `sums[i] - offset * columns[i]`, computed in integers that wrap, and then rounded to `f32`.
+    /// # Safety
+    /// `LANES` numbers must be readable at `sums` and at `columns`.
+    unsafe fn load_difference(self, sums: *const i32, offset: i32, columns: *const i32) -> Self::V;
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(self, at: *const f32);
 
@@ -203,6 +247,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// The largest lane; NaN if there is one.
     fn largest(self, v: Self::V) -> f32 {
         self.fold(v, larger)
+    }
+
+    /// The smallest lane; NaN if there is one.
+    fn smallest(self, v: Self::V) -> f32 {
+        self.fold(v, smaller)
     }
 
     #[inline(always)]
@@ -252,4 +301,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 #[inline(always)]
 pub(crate) fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
+}
+
+/// The smaller of two numbers, NaN if either is.
+#[inline(always)]
+pub(crate) fn smaller(a: f32, b: f32) -> f32 {
+    if a < b || a.is_nan() { a } else { b }
 }

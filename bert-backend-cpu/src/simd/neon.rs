@@ -2,6 +2,8 @@
 
 use std::arch::aarch64::*;
 
+use half::bf16;
+
 use super::Simd;
 
 /// Proof that NEON may be used.
@@ -64,6 +66,18 @@ impl Simd for Neon {
             vst1q_f32(lanes.as_mut_ptr(), v);
             std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count.min(4));
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe { vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_difference(self, sums: *const i32, offset: i32, columns: *const i32) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe { vcvtq_f32_s32(vmlsq_s32(vld1q_s32(sums), vdupq_n_s32(offset), vld1q_s32(columns))) }
     }
 
     // The prefetch intrinsic is not stable on this architecture; its hardware prefetchers follow a panel.

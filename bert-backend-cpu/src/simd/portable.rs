@@ -1,5 +1,7 @@
 //! Vectors in plain Rust. The proof of the generic kernels, and what other machines run.
 
+use half::bf16;
+
 use super::Simd;
 
 #[derive(Clone, Copy)]
@@ -53,6 +55,20 @@ impl Simd for Portable {
             // SAFETY: the caller's promise.
             unsafe { *to.add(lane) = x };
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V {
+        // SAFETY: the caller's promise.
+        let bits = unsafe { from.cast::<[u16; LANES]>().read() };
+        std::array::from_fn(|lane| f32::from_bits(u32::from(bits[lane]) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn load_difference(self, sums: *const i32, offset: i32, columns: *const i32) -> Self::V {
+        // SAFETY: the caller's promise.
+        let [sums, columns] = [sums, columns].map(|at| unsafe { at.cast::<[i32; LANES]>().read() });
+        std::array::from_fn(|lane| sums[lane].wrapping_sub(offset.wrapping_mul(columns[lane])) as f32)
     }
 
     #[inline(always)]

@@ -2,11 +2,13 @@
 //! around every output (see [`memory`](crate::memory)) and for several numbers of threads.
 
 mod fused;
+mod low;
 mod math;
 mod ops;
 
 use bert_core::Backend;
 use bert_core::backend::Tensor;
+use bert_core::ops::Precision;
 use bert_core::reference::Reference;
 use bert_core::tensor::{DType, HostTensor, Shape};
 
@@ -138,7 +140,8 @@ fn backends_say_what_they_are() {
         let info = backend.info();
         assert_eq!(info.name, "cpu");
         assert_eq!(info.threads, Some(backend.threads()));
-        assert_eq!(info.features, [backend.simd().to_string()]);
+        assert_eq!(info.features[0], backend.simd().to_string());
+        assert_eq!(info.precisions, [Precision::F32, Precision::Bf16, Precision::Int8]);
         assert!(!info.device.is_empty());
     }
 }
