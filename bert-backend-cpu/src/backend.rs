@@ -292,7 +292,7 @@ impl Backend for CpuBackend {
     }
 
     fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<CpuBuffer> {
-        if !self.info().precisions.contains(&precision) {
+        if precision == Precision::F16 {
             return Err(self.info().lacks(precision));
         }
         Ok(CpuBuffer(Storage::Packed(PackedMatrix::new(&self.pool, self.isa, weight, precision)?)))

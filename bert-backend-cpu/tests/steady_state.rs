@@ -33,6 +33,12 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn layers_allocate_nothing_once_they_are_warm() {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        passes(precision);
+    }
+}
+
+fn passes(precision: Precision) {
     const HIDDEN: usize = 96;
     let backend = CpuBackend::new(CpuOptions { threads: Some(2), simd: None }).unwrap();
     let numbers = |shape: &[usize]| {
@@ -42,7 +48,7 @@ fn layers_allocate_nothing_once_they_are_warm() {
     let upload = |shape: &[usize]| backend.upload(&numbers(shape)).unwrap();
     let norm = || LayerNorm { weight: upload(&[HIDDEN]), bias: upload(&[HIDDEN]), eps: 1e-12 };
     let linear = |outer: usize, inner: usize| {
-        Linear::new(&backend, &numbers(&[outer, inner]), Some(&numbers(&[outer])), Precision::F32).unwrap()
+        Linear::new(&backend, &numbers(&[outer, inner]), Some(&numbers(&[outer])), precision).unwrap()
     };
     let tables = EmbeddingTables {
         word: upload(&[50, HIDDEN]),
@@ -90,5 +96,5 @@ fn layers_allocate_nothing_once_they_are_warm() {
     // A thread that joins late asks for scratch of its own, once for each operation; a pass that allocates
     // by itself would do so every time.
     let late: usize = counts[10..].iter().sum();
-    assert!(late < 20, "allocations in passes: {counts:?}");
+    assert!(late < 20, "allocations in passes in {precision}: {counts:?}");
 }

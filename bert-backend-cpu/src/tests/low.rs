@@ -178,6 +178,14 @@ fn products_of_bf16_are_those_of_rounded_numbers() {
 }
 
 #[test]
+fn bf16_that_is_widened_says_so() {
+    for backend in backends() {
+        let emulated = backend.info().emulated;
+        assert_eq!(emulated, if backend.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] });
+    }
+}
+
+#[test]
 fn activations_follow_products_of_every_precision() {
     let mut random = Random(34);
     let (weight, bias, x) = (random.tensor([33, 70]), random.tensor([33]), random.tensor([7, 70]));
