@@ -62,7 +62,7 @@ pub enum Error {
 
     /// A blocking method, where the device answers later and nobody can wait: in a browser.
     #[cfg(target_family = "wasm")]
-    #[error("a browser cannot wait for this device; use the asynchronous method of the same name")]
+    #[error("a browser cannot wait for this device; use the method whose name ends in _async")]
     Blocking,
 
     /// A model name that is neither a folder nor an id that can be looked up.

@@ -11,7 +11,9 @@ const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "added_tok
  * has come; `signal` cancels.
  */
 export async function fetchFolder(folder, address, { progress, signal }) {
-  const base = new URL(address.endsWith("/") ? address : `${address}/`, document.baseURI);
+  const slashed = address.endsWith("/") ? address : `${address}/`;
+  if (!URL.canParse(slashed, document.baseURI)) throw new Error(`${address} is not the address of a folder`);
+  const base = new URL(slashed, document.baseURI);
   const bring = (name) => fetchFile(folder, new URL(name, base), name, progress, signal);
   const [config, tokenizer, weights] = NEEDED.map((names) => async () => {
     for (const name of names) if (await bring(name)) return;

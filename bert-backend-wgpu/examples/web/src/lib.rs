@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bert_core::checkpoint::MemoryFiles;
+use bert_tasks::bert_core::checkpoint::MemoryFiles;
 use bert_tasks::{Device, DeviceOptions, FillMask, MemoryModel, ModelSource, Precision, Pretrained, Task};
 use wasm_bindgen::prelude::*;
 

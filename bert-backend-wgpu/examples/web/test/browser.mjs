@@ -208,6 +208,9 @@ async function whatIsMissingIsNamed() {
     if (kind === "no-weights") {
       await shoot(page, "missing-file");
       // The page goes on: another folder loads.
+      await page.locator("#address").fill("http://");
+      await page.locator("#load").click();
+      await error.filter({ hasText: "http:// is not the address of a folder" }).waitFor();
       await page.locator("#address").fill("models/good");
       await page.locator("#load").click();
       await status(page, /^Ready/);
