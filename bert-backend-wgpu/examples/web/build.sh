@@ -3,8 +3,8 @@
 #
 # Takes the wasm32-unknown-unknown target of the Rust toolchain, and wasm-bindgen of the version in Cargo.lock.
 # Where rustup cannot give that target, Debian can: RUST=debian unpacks its rustc-web, which builds the browsers
-# in Debian, under the target folder (720 MB, nothing is installed) and compiles the standard library with it.
-# Without RUST, this is done if the target is missing and apt-get is there.
+# in Debian, under the target folder (900 MB, nothing is installed) and compiles the standard library with it.
+# Without RUST, this is done if the target is missing and apt-get is there. Its lists have to be recent.
 set -euo pipefail
 cd "$(dirname "$0")"
 target_dir="$(cd ../../.. && pwd)/target/web"
