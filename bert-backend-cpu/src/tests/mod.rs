@@ -17,14 +17,18 @@ use crate::{CpuBackend, CpuOptions, SimdLevel};
 /// Sizes around the widths of vectors, tiles, panels and blocks.
 const SIZES: [usize; 9] = [1, 3, 8, 17, 33, 63, 64, 65, 257];
 
-/// A backend for each instruction set of this machine, and for one and for several threads.
+/// A backend for each instruction set of this machine, and for one and for several threads; only those that
+/// `BERT_SIMD` and `BERT_THREADS` name where they are set, as under an emulator, which is slow.
 fn backends() -> Vec<CpuBackend> {
-    let of = |simd| {
-        [1, 3].map(|threads| {
-            CpuBackend::new(CpuOptions { threads: Some(threads), simd: Some(simd) }).expect("available")
-        })
+    let set = |name| std::env::var_os(name).is_some();
+    let threads = if set("BERT_THREADS") { vec![None] } else { vec![Some(1), Some(3)] };
+    let levels = match set("BERT_SIMD") {
+        true => vec![None],
+        false => SimdLevel::available().map(Some).collect(),
     };
-    SimdLevel::available().flat_map(of).collect()
+    let options =
+        levels.iter().flat_map(|&simd| threads.iter().map(move |&threads| CpuOptions { threads, simd }));
+    options.map(|options| CpuBackend::new(options).expect("available")).collect()
 }
 
 /// Numbers that repeat from run to run: xorshift64*.
