@@ -26,8 +26,9 @@ const PIECE: usize = 8192;
 /// Rows of the left matrix in a task of a product, give or take a half: 768 columns of so many fit in a second cache of
 /// 512 KiB, beside a panel and the sums.
 pub(crate) const TASK_ROWS: usize = 96;
-/// Panels of the right matrix in a task of a product, at most.
-pub(crate) const TASK_PANELS: usize = 8;
+/// Panels of f32 of the right matrix in a task of a product, at most: fewer would fetch the rows too often, and
+/// more leave a thread longer alone with the last task.
+pub(crate) const TASK_PANELS: usize = 4;
 
 /// The CPU of this machine, with one pool of threads. Clones share it, and so do backends with the same
 /// number of threads.

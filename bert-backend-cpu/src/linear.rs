@@ -40,7 +40,9 @@ pub(crate) fn run(
 
     let blocks = ((count + TASK_ROWS / 2) / TASK_ROWS).max(1);
     let panels = columns.div_ceil(weight.width);
-    let group = (panels * blocks).div_ceil(8 * pool.threads()).clamp(1, TASK_PANELS);
+    // Panels of fewer bits take less time.
+    let most = if rounded.is_none() { TASK_PANELS } else { 2 * TASK_PANELS };
+    let group = (panels * blocks).div_ceil(8 * pool.threads()).clamp(1, most);
     let groups = panels.div_ceil(group);
     let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
     let x_stride = x.strides()[0];

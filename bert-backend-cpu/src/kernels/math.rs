@@ -14,22 +14,37 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) ->
     sum
 }
 
-/// `exp(x)` within 2 ulp; 0 and infinity beyond the range of `f32`.
+/// `(y, n)` with `exp(x) = y * 2ⁿ`, n integral and y between 0.7 and 1.5.
 ///
 /// `exp(n ln 2 + r) = 2ⁿ exp(r)` with `|r| <= ln(2) / 2`. Source of the polynomial: Cephes, `expf`.
 #[inline(always)]
-pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
-    // The bounds come first so that a NaN goes through. Beyond them the result has long been 0 or infinite.
-    let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
+fn exp_parts<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     // ln 2 in two parts, the first so short that its product with n is exact.
     let r = s.fma(n, s.splat(-0.693_359_4), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
     let tail = [0.5, 0.166_666_65, 4.166_579_6e-2, 8.333_452e-3, 1.398_199_9e-3, 1.987_569_1e-4];
-    let y = s.fma(polynomial(s, r, tail), s.mul(r, r), s.add(r, s.splat(1.0)));
+    (s.fma(polynomial(s, r, tail), s.mul(r, r), s.add(r, s.splat(1.0))), n)
+}
+
+/// `exp(x)` within 2 ulp; 0 and infinity beyond the range of `f32`.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+    // The bounds come first so that a NaN goes through. Beyond them the result has long been 0 or infinite.
+    let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
+    let (y, n) = exp_parts(s, x);
     // 2ⁿ in two factors: n reaches -150, where the result is subnormal, and 128.
     let half = s.round(s.mul(n, s.splat(0.5)));
     s.mul(s.mul(y, s.pow2(half)), s.pow2(s.sub(n, half)))
+}
+
+/// `exp(x)` of `x <= 0` within 2 ulp, and 0 where that is less than the smallest normal number: fewer
+/// instructions than [`exp`], and no subnormal numbers for the products that follow.
+#[inline(always)]
+pub(crate) fn exp_of_negative<S: Simd>(s: S, x: S::V) -> S::V {
+    let (y, n) = exp_parts(s, x);
+    // What `pow2` makes of a number out of its range is not chosen.
+    s.select_lt(x, s.splat(-87.3), s.splat(0.0), s.mul(y, s.pow2(n)))
 }
 
 /// `tanh(x)` within 3 ulp.

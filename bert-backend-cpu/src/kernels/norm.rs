@@ -35,20 +35,20 @@ macro_rules! fold {
     ($s:ident, $row:ident, $init:expr, $step:expr, $join:expr, $lanes:expr, $last:expr) => {{
         let (s, row): (_, &[f32]) = ($s, $row);
         let mut partial = [s.splat($init); 4];
-        let mut at = 0;
-        while at + 4 * S::LANES <= row.len() {
+        // In pieces of a length that the compiler knows: it then leaves out the checks of each vector.
+        let mut pieces = row.chunks_exact(4 * S::LANES);
+        for piece in &mut pieces {
             for (i, partial) in partial.iter_mut().enumerate() {
-                *partial = $step(*partial, s.read(row, at + i * S::LANES));
+                *partial = $step(*partial, s.read(piece, i * S::LANES));
             }
-            at += 4 * S::LANES;
         }
-        while at + S::LANES <= row.len() {
-            partial[0] = $step(partial[0], s.read(row, at));
-            at += S::LANES;
+        let mut vectors = pieces.remainder().chunks_exact(S::LANES);
+        for vector in &mut vectors {
+            partial[0] = $step(partial[0], s.read(vector, 0));
         }
         let all = $join($join(partial[0], partial[1]), $join(partial[2], partial[3]));
         let mut all: f32 = $lanes(all);
-        for &x in &row[at..] {
+        for &x in vectors.remainder() {
             all = $last(all, x);
         }
         all
@@ -99,34 +99,33 @@ pub(crate) fn layer_norm_generic<S: Simd>(s: S, rows: &mut [f32], weight: &[f32]
     }
 }
 
+/// Turns the vector at `at` into `exp(scale * (x - largest))`.
+#[inline(always)]
+fn numerator<S: Simd>(s: S, row: &mut [f32], at: usize, largest: S::V, scale: S::V) -> S::V {
+    let y = math::exp_of_negative(s, s.mul(s.sub(s.read(row, at), largest), scale));
+    s.write(row, at, y);
+    y
+}
+
 /// Turns a row into `exp(scale * (x - max))` and gives the sum.
 #[inline(always)]
 fn numerators<S: Simd>(s: S, row: &mut [f32], scale: f32) -> f32 {
-    let largest = s.splat(largest(s, row));
-    let scale = s.splat(scale);
+    let (largest, scale) = (s.splat(largest(s, row)), s.splat(scale));
     let mut sums = [s.splat(0.0); 4];
-    let mut at = 0;
-    while at + 4 * S::LANES <= row.len() {
+    let mut pieces = row.chunks_exact_mut(4 * S::LANES);
+    for piece in &mut pieces {
         for (i, sum) in sums.iter_mut().enumerate() {
-            let x = s.read(row, at + i * S::LANES);
-            let y = math::exp(s, s.mul(s.sub(x, largest), scale));
-            s.write(row, at + i * S::LANES, y);
-            *sum = s.add(*sum, y);
+            *sum = s.add(*sum, numerator(s, piece, i * S::LANES, largest, scale));
         }
-        at += 4 * S::LANES;
     }
-    let mut rest = at;
-    while at < row.len() {
-        let y = math::exp(s, s.mul(s.sub(s.read(row, at), largest), scale));
-        s.write(row, at, y);
-        if at + S::LANES <= row.len() {
-            sums[0] = s.add(sums[0], y);
-            rest = at + S::LANES;
-        }
-        at += S::LANES;
+    let mut vectors = pieces.into_remainder().chunks_exact_mut(S::LANES);
+    for vector in &mut vectors {
+        sums[0] = s.add(sums[0], numerator(s, vector, 0, largest, scale));
     }
+    let rest = vectors.into_remainder();
+    numerator(s, rest, 0, largest, scale);
     let total = s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])));
-    row[rest..].iter().fold(total, |sum, x| sum + x)
+    rest.iter().fold(total, |sum, x| sum + x)
 }
 
 #[inline(always)]

@@ -234,7 +234,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::V) -> Self::V;
     /// The nearest integer, halves to even.
     fn round(self, a: Self::V) -> Self::V;
-    /// `2^n` of integral `n` in -126..=127.
+    /// `2^n` of integral `n` in -126..=127; some number, or NaN, of any other `n`.
     fn pow2(self, n: Self::V) -> Self::V;
     /// `a < b ? yes : no`
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;

@@ -132,7 +132,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn pow2(self, n: Self::V) -> Self::V {
-        Self::map(n, |n| f32::from_bits(((n as i32 + 127) << 23) as u32))
+        Self::map(n, |n| f32::from_bits(((n as i32).wrapping_add(127) << 23) as u32))
     }
 
     #[inline(always)]

@@ -5,6 +5,8 @@ use bert_core::ops::UnaryOp;
 use bert_core::tensor::HostTensor;
 
 use super::{backends, download};
+use crate::kernels::norm;
+use crate::simd::Isa;
 
 /// Numbers of every magnitude, both signs, and both ends.
 fn numbers(limit: f32) -> Vec<f32> {
@@ -54,6 +56,31 @@ fn exp() {
         |_, y| if y == f64::INFINITY { 0.0 } else { 1.0 },
     );
     check(UnaryOp::Exp, &[-105.0, -1e30, f32::NEG_INFINITY], 0.0, |_, y| y);
+}
+
+/// The exponentials of a softmax, in rows whose largest number is 0.
+#[test]
+fn exp_of_negative() {
+    const LENGTH: usize = 61;
+    for backend in backends() {
+        let isa = Isa::new(backend.simd()).unwrap();
+        for numbers in numbers(87.0).chunks(LENGTH - 1) {
+            let row: Vec<f32> = std::iter::once(0.0).chain(numbers.iter().map(|x| -x.abs())).collect();
+            let (mut found, mut sum) = (row.clone(), [0.0]);
+            norm::softmax_numerators(isa, &mut found, row.len(), row.len(), 1.0, &mut sum);
+            for (&x, &y) in row.iter().zip(&found) {
+                let error = relative(f64::exp)(f64::from(x), f64::from(y));
+                assert!(error <= 1.5 * ULP, "exp({x}) = {y} on {backend:?}: error {error:e}");
+            }
+        }
+        let mut row = [0.0, -87.4, -104.0, -1e30, f32::NEG_INFINITY, -200.0, -1e9, -3e38, -90.0];
+        let length = row.len();
+        norm::softmax_numerators(isa, &mut row, length, length, 1.0, &mut [0.0]);
+        assert_eq!(row, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], "on {backend:?}");
+        let mut row = [f32::NAN; 19];
+        norm::softmax_numerators(isa, &mut row, 19, 19, 1.0, &mut [0.0]);
+        assert!(row.iter().all(|y| y.is_nan()), "on {backend:?}");
+    }
 }
 
 #[test]
