@@ -1,10 +1,12 @@
 //! Which adapters there are, and which one is used.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use wgpu::{Adapter, Backends, DeviceType, Instance, InstanceDescriptor, Limits};
 
 use crate::WgpuError;
+use crate::ability::Abilities;
 
 /// Which adapter a [`WgpuBackend`](crate::WgpuBackend) runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,29 @@ pub struct WgpuOptions {
     /// The limits that the device has to keep to, such as `wgpu::Limits::defaults()` to stay within what every
     /// WebGPU device can do. By default the adapter's own for the sizes of buffers, and WebGPU's for the rest.
     pub limits: Option<Limits>,
+    /// Whether to do without what only some devices have: subgroups, 16-bit floats in shaders, packed dot
+    /// products. The kernels then are those of the plainest device; results in 16 and 8 bits are the same to
+    /// the last bit, sums of rows are made in another order.
+    pub plain: bool,
+    /// The folder in which compiled kernels are kept from one run to the next, where the driver can. Without
+    /// one they are compiled anew. Whatever is wrong with the folder is no error.
+    pub cache: Option<PathBuf>,
+}
+
+impl WgpuOptions {
+    /// What the environment asks for, with an adapter: `BERT_WGPU_PLAIN=1` for [`plain`](Self::plain);
+    /// `BERT_WGPU_CACHE` for the folder of the [`cache`](Self::cache), or empty for none. Otherwise the cache
+    /// is in `bert/wgpu` in the user's folder for such files, `$XDG_CACHE_HOME` or `~/.cache`.
+    pub fn from_environment(adapter: AdapterChoice) -> Self {
+        let plain =
+            std::env::var_os("BERT_WGPU_PLAIN").is_some_and(|value| !value.is_empty() && value != "0");
+        Self {
+            adapter,
+            limits: None,
+            plain,
+            cache: crate::cache::usual_folder(|name| std::env::var_os(name)),
+        }
+    }
 }
 
 /// What is known of an adapter before it is opened.
@@ -43,6 +68,8 @@ pub struct AdapterDescription {
     pub kind: AdapterKind,
     /// The optional features that the kernels could make use of.
     pub features: Vec<String>,
+    /// The smallest and the largest size of a subgroup, where the kernels can use them.
+    pub subgroup_sizes: Option<[u32; 2]>,
     /// The most bytes that a shader can see of one buffer.
     pub max_binding_bytes: u64,
     /// The most bytes of one buffer.
@@ -83,7 +110,7 @@ impl fmt::Display for AdapterDescription {
 }
 
 impl AdapterDescription {
-    fn new(index: usize, adapter: &Adapter) -> Self {
+    fn new(adapter: &Adapter, abilities: Abilities) -> Self {
         let info = adapter.get_info();
         let limits = adapter.limits();
         let kind = match info.device_type {
@@ -93,21 +120,19 @@ impl AdapterDescription {
             DeviceType::Other => AdapterKind::Unknown,
             DeviceType::Cpu => AdapterKind::Software,
         };
-        let offered = adapter.features();
-        let known = [
-            (wgpu::Features::SHADER_F16, "shader-f16"),
-            (wgpu::Features::SUBGROUP, "subgroups"),
-            (wgpu::Features::TIMESTAMP_QUERY, "timestamp-query"),
-        ];
-        let features = known.iter().filter(|(feature, _)| offered.contains(*feature));
+        let mut features: Vec<_> = abilities.names().into_iter().map(str::to_owned).collect();
+        if adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            features.push("timestamp-query".to_owned());
+        }
         Self {
-            index,
+            index: 0,
             // Browsers do not tell.
             name: if info.name.is_empty() { "unnamed adapter".to_owned() } else { info.name },
             api: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             kind,
-            features: features.map(|(_, name)| (*name).to_owned()).collect(),
+            features,
+            subgroup_sizes: abilities.subgroups.then_some([info.subgroup_min_size, info.subgroup_max_size]),
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
         }
@@ -116,34 +141,45 @@ impl AdapterDescription {
 
 /// All adapters of this machine, the best first. On native targets the future is ready at once.
 pub async fn adapters() -> Vec<AdapterDescription> {
-    found().await.into_iter().map(|(description, _)| description).collect()
+    found().await.into_iter().map(|found| found.description).collect()
 }
 
-async fn found() -> Vec<(AdapterDescription, Adapter)> {
+/// An adapter that is there.
+pub(crate) struct Found {
+    pub description: AdapterDescription,
+    pub abilities: Abilities,
+    pub adapter: Adapter,
+}
+
+async fn found() -> Vec<Found> {
     let backends = Backends::PRIMARY; // OpenGL has no compute shaders worth the name
     let instance =
         Instance::new(InstanceDescriptor { backends, ..InstanceDescriptor::new_without_display_handle() });
-    let mut adapters: Vec<_> = instance
+    let language = instance.wgsl_language_features();
+    let mut found: Vec<_> = instance
         .enumerate_adapters(backends)
         .await
         .into_iter()
         // What only validates and computes nothing must never be taken for a device.
         .filter(|adapter| adapter.get_info().backend != wgpu::Backend::Noop)
-        .map(|adapter| (AdapterDescription::new(0, &adapter), adapter))
+        .map(|adapter| {
+            let abilities = Abilities::of(&adapter, &language);
+            Found { description: AdapterDescription::new(&adapter, abilities), abilities, adapter }
+        })
         .collect();
-    adapters.sort_by_key(|(description, _)| description.kind); // stable: else in the system's order
-    adapters.iter_mut().enumerate().for_each(|(index, (description, _))| description.index = index);
-    adapters
+    found.sort_by_key(|found| found.description.kind); // stable: else in the system's order
+    found.iter_mut().enumerate().for_each(|(index, found)| found.description.index = index);
+    found
 }
 
-pub(crate) async fn choose(choice: AdapterChoice) -> Result<(AdapterDescription, Adapter), WgpuError> {
+pub(crate) async fn choose(choice: AdapterChoice) -> Result<Found, WgpuError> {
     let mut all = found().await;
     if all.is_empty() {
         return Err(WgpuError::NoAdapter);
     }
-    let words = |all: &[(AdapterDescription, Adapter)]| all.iter().map(|(a, _)| a.to_string()).collect();
+    let words = |all: &[Found]| all.iter().map(|found| found.description.to_string()).collect();
     match choice {
-        AdapterChoice::Hardware if all[0].0.kind == AdapterKind::Software => {
+        AdapterChoice::Hardware if all[0].description.kind == AdapterKind::Software => {
             Err(WgpuError::OnlySoftware { found: words(&all) })
         }
         AdapterChoice::Best | AdapterChoice::Hardware => Ok(all.swap_remove(0)),

@@ -11,7 +11,7 @@ use bert_core::{Error, Result};
 
 use crate::adapter::{AdapterDescription, AdapterKind, WgpuOptions};
 use crate::buffer::{Block, WgpuBuffer};
-use crate::gemm::{self, Product};
+use crate::gemm::{self, Factor, Product};
 use crate::gpu::{Counts, Gpu};
 use crate::kernel::{Kernel, Left, Shader};
 use crate::{WgpuError, params, transfer};
@@ -24,6 +24,8 @@ const SHORT: usize = 32;
 const QUERIES: usize = 32;
 /// Dimensions of a head that it takes at once.
 const CHUNK: usize = 32;
+
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Int8];
 
 /// A graphics adapter, opened. Clones share it.
 #[derive(Clone)]
@@ -110,6 +112,16 @@ impl WgpuBackend {
         Ok(out.view)
     }
 
+    /// Rows of words: four 8-bit numbers each, then the length of the row's step.
+    fn quantised(&self, x: &View<WgpuBuffer>) -> Result<Output> {
+        let (rows, words) = (x.shape()[0], gemm::int8_words(x.shape()[1]));
+        let out = self.output("linear", DType::U32, [rows, words + gemm::INT8_STEP])?;
+        let params = [&params::rows(x)[..], &[rows as u32, words as u32]].concat();
+        let block = x.buffer().block("linear")?;
+        self.gpu.run(Kernel::new(Shader::Quantise, &[]), &[block], &out.block, &params, rows as u64)?;
+        Ok(out)
+    }
+
     /// The rows of a table, whose parts each give those that they have.
     fn gathered(&self, table: &View<WgpuBuffer>, ids: &View<WgpuBuffer>) -> Result<View<WgpuBuffer>> {
         const OP: &str = "gather_rows";
@@ -180,12 +192,13 @@ impl Backend for WgpuBackend {
             features.push(adapter.driver.clone());
         }
         features.push(format!("buffers of {} MiB", self.gpu.most_bytes() >> 20));
+        features.extend(self.gpu.abilities.names().into_iter().map(str::to_owned));
         BackendInfo {
             name: crate::NAME,
             device: adapter.name.clone(),
             features,
             threads: None,
-            precisions: vec![Precision::F32, Precision::F16],
+            precisions: PRECISIONS.to_vec(),
             emulated: vec![],
         }
     }
@@ -286,9 +299,11 @@ impl Backend for WgpuBackend {
         Ok(out.view)
     }
 
-    /// In [`Precision::F16`] weights are stored as 16-bit floats; activations stay `f32`.
+    /// In [`Precision::F16`] weights are stored as 16-bit floats; activations stay `f32`. In
+    /// [`Precision::Int8`] both are numbers from -127 to 127, weights by the largest of their output channel,
+    /// activations by the largest of their row; sums are exact until they are scaled.
     fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<WgpuBuffer> {
-        if ![Precision::F32, Precision::F16].contains(&precision) {
+        if !PRECISIONS.contains(&precision) {
             return Err(self.info().lacks(precision));
         }
         let shape = [weight.shape()[0], weight.shape()[1]];
@@ -307,7 +322,12 @@ impl Backend for WgpuBackend {
         activation: Activation,
     ) -> Result<Tensor<Self>> {
         let out = self.output("linear", DType::F32, [x.shape()[0], layer.out_features])?;
-        Product { gpu: &self.gpu, activation, bias: layer.bias.as_ref() }.linear(x, layer, &out)?;
+        let product = Product { gpu: &self.gpu, activation, bias: layer.bias.as_ref() };
+        if layer.precision == Precision::Int8 {
+            product.linear(&Factor::int8(&self.quantised(x)?), layer, &out)?;
+        } else {
+            product.linear(&Factor::floats(x)?, layer, &out)?;
+        }
         Ok(out.view)
     }
 

@@ -9,13 +9,51 @@ use crate::backend::Output;
 use crate::buffer::Block;
 use crate::gpu::Gpu;
 use crate::kernel::{Kernel, Left, Right, Shader};
-use crate::transfer::TILE_COLUMNS;
+use crate::transfer::{TILE_COLUMNS, TILE_DEPTH};
 use crate::{WgpuBuffer, WgpuError, params};
 
 /// Rows of a tile for each unit of `MICRO`.
 const UNIT: usize = 8;
 /// What `MICRO` may be, the one with the fewest loads for each multiplication first. All give the same bits.
 const MICROS: [u32; 4] = [8, 4, 2, 1];
+
+/// The left factor of a linear layer.
+pub(crate) struct Factor<'a> {
+    block: &'a Block,
+    left: Left,
+    /// As the kernel's `left`.
+    words: [u32; 4],
+    rows: usize,
+    /// What the kernel counts along its rows.
+    depth: usize,
+}
+
+impl<'a> Factor<'a> {
+    /// Rows of floats.
+    pub fn floats(x: &'a View<WgpuBuffer>) -> Result<Self, WgpuError> {
+        let left = if params::is_dense(x) { Left::Dense } else { Left::Strided };
+        let [offset, row, column, _] = params::rows(x);
+        let [rows, depth] = [x.shape()[0], x.shape()[1]];
+        Ok(Self { block: x.buffer().block(OP)?, left, words: [offset, row, column, 0], rows, depth })
+    }
+
+    /// Rows that the kernel `quantise` made, [`int8_words`] of numbers each.
+    pub fn int8(rows: &'a Output) -> Self {
+        let shape = rows.view.shape();
+        let words = [0, shape[1] as u32 / 4, 0, 0];
+        Self { block: &rows.block, left: Left::Int8, words, rows: shape[0], depth: shape[1] - INT8_STEP }
+    }
+}
+
+/// Words that so many numbers make in 8 bits, padded to whole tiles.
+pub(crate) fn int8_words(depth: usize) -> usize {
+    depth.div_ceil(4).next_multiple_of(TILE_DEPTH)
+}
+
+/// Words after these, of which the first is the length of the row's step; rows stay aligned to quads.
+pub(crate) const INT8_STEP: usize = 4;
+
+const OP: &str = "linear";
 
 /// A linear layer on a device.
 pub(crate) struct Product<'a> {
@@ -26,28 +64,24 @@ pub(crate) struct Product<'a> {
 
 impl Product<'_> {
     /// `x Wᵀ`, a part of the weight after another.
-    pub fn linear(
-        &self,
-        x: &View<WgpuBuffer>,
-        layer: &Linear<WgpuBuffer>,
-        out: &Output,
-    ) -> Result<(), WgpuError> {
-        const OP: &str = "linear";
-        let x_block = x.buffer().block(OP)?;
+    pub fn linear(&self, x: &Factor, layer: &Linear<WgpuBuffer>, out: &Output) -> Result<(), WgpuError> {
         let (bias_block, [bias, bias_stride]) = match self.bias {
             Some(bias) => (bias.buffer().block(OP)?, params::vector(bias)),
-            None => (x_block, [0, 0]), // never read
+            None => (x.block, [0, 0]), // never read
         };
-        let (left, [offset, row, column, _]) = left_factor(x);
-        let right = if layer.precision == Precision::F16 { Right::PackedHalf } else { Right::Packed };
-        let (m, k) = (x.shape()[0], layer.in_features);
+        let right = match layer.precision {
+            Precision::F16 => Right::PackedHalf,
+            Precision::Int8 => Right::PackedInt8,
+            _ => Right::Packed,
+        };
+        let (m, k) = (x.rows, x.depth);
         for part in layer.weight.packed(OP, layer.precision)? {
             let n = part.rows.len();
             let micro = micro(self.gpu, m, n, 1);
             let quads = n.next_multiple_of(TILE_COLUMNS) / 4;
             let tiles = Tiles::new(micro, m, n);
             let words = [
-                [offset, row, column, 0],
+                x.words,
                 [0, quads as u32, 0, 0],
                 [0, 0, 0, 0],
                 [m as u32, n as u32, k as u32, 1],
@@ -55,8 +89,8 @@ impl Product<'_> {
                 [part.rows.start as u32, bias, bias_stride, 0],
             ]
             .concat();
-            let kernel = kernel(left, right, micro, self.bias.is_some(), self.activation);
-            let inputs = [x_block, &part.block, bias_block];
+            let kernel = kernel(x.left, right, micro, self.bias.is_some(), self.activation);
+            let inputs = [x.block, &part.block, bias_block];
             self.gpu.run(kernel, &inputs, &out.block, &words, tiles.count(1))?;
         }
         Ok(())
@@ -130,10 +164,6 @@ fn micro(gpu: &Gpu, m: usize, n: usize, batch: usize) -> u32 {
     let wanted = if gpu.adapter.kind == AdapterKind::Software { 1 } else { 256 };
     let fits = |&micro: &u32| m > UNIT * micro as usize / 2 && Tiles::new(micro, m, n).count(batch) >= wanted;
     MICROS.into_iter().find(fits).unwrap_or(1)
-}
-
-fn left_factor(x: &View<WgpuBuffer>) -> (Left, [u32; 4]) {
-    (if params::is_dense(x) { Left::Dense } else { Left::Strided }, params::rows(x))
 }
 
 fn kernel(left: Left, right: Right, micro: u32, bias: bool, activation: Activation) -> Kernel {

@@ -14,8 +14,10 @@ use parking_lot::Mutex;
 use wgpu::{BindGroup, BufferUsages, CommandEncoder, ComputePipeline, Device, Limits, Queue};
 
 use crate::WgpuError;
-use crate::adapter::{AdapterDescription, WgpuOptions, choose};
+use crate::ability::Abilities;
+use crate::adapter::{AdapterDescription, Found, WgpuOptions, choose};
 use crate::buffer::{Block, Pool, size_class};
+use crate::cache::Cache;
 use crate::kernel::{Kernel, Layouts};
 
 /// Bytes of a kernel's parameters, which is also what every device aligns them to.
@@ -32,11 +34,13 @@ pub(crate) struct Gpu {
     pub device: Device,
     pub queue: Queue,
     pub adapter: AdapterDescription,
+    pub abilities: Abilities,
     pub limits: Limits,
     pub pool: Arc<Pool>,
     health: Arc<Health>,
     layouts: Layouts,
     pipelines: Mutex<HashMap<Kernel, ComputePipeline>>,
+    cache: Option<Cache>,
     recorder: Mutex<Recorder>,
     /// The parameters of all recorded commands.
     params: wgpu::Buffer,
@@ -94,7 +98,12 @@ struct Command {
 
 impl Gpu {
     pub async fn open(options: &WgpuOptions) -> Result<Self, WgpuError> {
-        let (description, adapter) = choose(options.adapter).await?;
+        let Found { description, abilities, adapter } = choose(options.adapter).await?;
+        let abilities = if options.plain {
+            Abilities { pipeline_cache: abilities.pipeline_cache, ..Abilities::default() }
+        } else {
+            abilities
+        };
         let theirs = adapter.limits();
         let limits = options.limits.clone().unwrap_or_else(|| Limits {
             max_buffer_size: theirs.max_buffer_size,
@@ -104,6 +113,7 @@ impl Gpu {
         check_limits(&description, &limits)?;
         let request = wgpu::DeviceDescriptor {
             label: Some("bert"),
+            required_features: abilities.features(),
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -138,15 +148,19 @@ impl Gpu {
             mapped_at_creation: false,
         });
         let layouts = Layouts::new(&device);
+        let cache = options.cache.as_ref().filter(|_| abilities.pipeline_cache);
+        let cache = cache.map(|folder| Cache::open(folder, &device, &adapter.get_info()));
         let gpu = Self {
             device,
             queue,
             adapter: description,
+            abilities,
             limits,
             pool: Arc::new(Pool::new()),
             health,
             layouts,
             pipelines: Mutex::default(),
+            cache,
             recorder: Mutex::default(),
             params,
             counts: Counters::default(),
@@ -330,8 +344,12 @@ impl Gpu {
         if let Some(pipeline) = pipelines.get(kernel) {
             return Ok(pipeline.clone());
         }
-        let pipeline = kernel.compile(&self.device, &self.layouts);
+        let stored = self.cache.as_ref().map(Cache::pipelines);
+        let pipeline = kernel.compile(&self.device, &self.layouts, self.abilities, stored);
         self.check()?;
+        if let Some(cache) = &self.cache {
+            cache.count_compiled();
+        }
         pipelines.insert(kernel.clone(), pipeline.clone());
         Ok(pipeline)
     }

@@ -2,6 +2,7 @@
 
 use wgpu::{BindGroupLayout, ComputePipeline, Device, PipelineLayout};
 
+use crate::ability::Abilities;
 use crate::gpu::PARAMS;
 
 /// A shader and the constants that it is compiled for.
@@ -24,6 +25,8 @@ pub(crate) enum Shader {
     LayerNorm,
     Softmax,
     Pool,
+    /// Rows in 8 bits, for a product.
+    Quantise,
     /// By how the factors lie in memory.
     Attention(Left),
     /// A matrix product, by how its factors lie in memory.
@@ -37,6 +40,8 @@ pub(crate) enum Left {
     Strided,
     /// Four at once, from rows that are dense and aligned.
     Dense,
+    /// From rows that were quantised.
+    Int8,
 }
 
 /// How the right factor of a product is read.
@@ -48,6 +53,8 @@ pub(crate) enum Right {
     Packed,
     /// From a packed weight of 16-bit floats.
     PackedHalf,
+    /// From a packed weight of 8-bit numbers.
+    PackedInt8,
 }
 
 macro_rules! piece {
@@ -64,7 +71,7 @@ impl Kernel {
     /// How many buffers it reads.
     fn inputs(&self) -> usize {
         match self.shader {
-            Shader::Map | Shader::ReduceShort | Shader::ReduceLong | Shader::Softmax => 1,
+            Shader::Map | Shader::ReduceShort | Shader::ReduceLong | Shader::Softmax | Shader::Quantise => 1,
             Shader::Zip | Shader::Gather | Shader::Pool | Shader::Attention(_) => 2,
             Shader::Gemm(..) => 3,
             Shader::LayerNorm => 4,
@@ -72,50 +79,84 @@ impl Kernel {
         }
     }
 
-    /// The whole text of the shader.
-    pub fn source(&self) -> String {
-        let pieces: &[&str] = match self.shader {
-            Shader::Map => &[piece!("math"), piece!("map")],
-            Shader::Zip => &[piece!("math"), piece!("zip")],
-            Shader::ReduceShort => &[piece!("math"), piece!("reduce_short")],
-            Shader::ReduceLong => &[piece!("math"), piece!("rows"), piece!("reduce_long")],
-            Shader::Gather => &[piece!("gather")],
-            Shader::Embed => &[piece!("embed")],
-            Shader::LayerNorm => &[piece!("math"), piece!("rows"), piece!("layer_norm")],
-            Shader::Softmax => &[piece!("math"), piece!("rows"), piece!("softmax")],
-            Shader::Pool => &[piece!("math"), piece!("pool")],
-            Shader::Attention(Left::Strided) => {
-                &[piece!("math"), piece!("attention"), piece!("attention_strided")]
+    /// The whole text of the shader, for a device that can do this.
+    pub fn source(&self, abilities: Abilities) -> String {
+        let rows = if abilities.subgroups { piece!("rows_subgroups") } else { piece!("rows") };
+        let mut enabled = vec![];
+        let mut by_subgroup = false;
+        let pieces: Vec<&str> = match self.shader {
+            Shader::Map => vec![piece!("math"), piece!("map")],
+            Shader::Zip => vec![piece!("math"), piece!("zip")],
+            Shader::ReduceShort => vec![piece!("math"), piece!("reduce_short")],
+            Shader::Gather => vec![piece!("gather")],
+            Shader::Embed => vec![piece!("embed")],
+            Shader::Pool => vec![piece!("math"), piece!("pool")],
+            Shader::ReduceLong | Shader::LayerNorm | Shader::Softmax | Shader::Quantise => {
+                by_subgroup = abilities.subgroups;
+                let kernel = match self.shader {
+                    Shader::ReduceLong => piece!("reduce_long"),
+                    Shader::LayerNorm => piece!("layer_norm"),
+                    Shader::Softmax => piece!("softmax"),
+                    _ => piece!("quantise"),
+                };
+                vec![piece!("math"), rows, kernel]
             }
-            Shader::Attention(Left::Dense) => {
-                &[piece!("math"), piece!("attention"), piece!("attention_dense")]
+            Shader::Attention(left) => {
+                by_subgroup = abilities.octets;
+                let load = match left {
+                    Left::Dense => piece!("attention_dense"),
+                    _ => piece!("attention_strided"),
+                };
+                let meet = match by_subgroup {
+                    true => piece!("attention_subgroups"),
+                    false => piece!("attention_shared"),
+                };
+                vec![piece!("math"), piece!("attention"), load, meet]
             }
-            Shader::Gemm(left, right) => &[
-                piece!("math"),
-                piece!("gemm"),
-                match left {
-                    Left::Strided => piece!("gemm_left_strided"),
+            Shader::Gemm(_, Right::PackedInt8) => {
+                let dot = if abilities.packed_dot { piece!("dot_packed") } else { piece!("dot_plain") };
+                vec![piece!("math"), piece!("gemm"), piece!("gemm_int8"), dot]
+            }
+            Shader::Gemm(left, right) => {
+                let load_left = match left {
                     Left::Dense => piece!("gemm_left_dense"),
-                },
-                match right {
-                    Right::Strided => piece!("gemm_right_strided"),
+                    _ => piece!("gemm_left_strided"),
+                };
+                let load_right = match right {
                     Right::Packed => piece!("gemm_right_packed"),
+                    Right::PackedHalf if abilities.half => {
+                        enabled.push("f16");
+                        piece!("gemm_right_half_native")
+                    }
                     Right::PackedHalf => piece!("gemm_right_half"),
-                },
-            ],
+                    _ => piece!("gemm_right_strided"),
+                };
+                vec![piece!("math"), piece!("gemm"), piece!("gemm_floats"), load_left, load_right]
+            }
         };
-        let mut source: String =
-            self.constants.iter().map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect();
+        // The translator of native targets takes subgroup operations without the word, and rejects the word.
+        if by_subgroup && cfg!(target_family = "wasm") {
+            enabled.push("subgroups");
+        }
+        let mut source: String = enabled.iter().map(|word| format!("enable {word};\n")).collect();
+        source.extend(self.constants.iter().map(|(name, value)| format!("const {name}: u32 = {value}u;\n")));
         source += piece!("common");
-        pieces.iter().for_each(|piece| source += piece);
+        source.extend(pieces);
         source
     }
 
-    pub fn compile(&self, device: &Device, layouts: &Layouts) -> ComputePipeline {
+    /// Compiled, or taken from the cache.
+    pub fn compile(
+        &self,
+        device: &Device,
+        layouts: &Layouts,
+        abilities: Abilities,
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> ComputePipeline {
         let label = format!("{:?} {:?}", self.shader, self.constants);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(self.source().into()),
+            source: wgpu::ShaderSource::Wgsl(self.source(abilities).into()),
         });
         device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
@@ -127,7 +168,7 @@ impl Kernel {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache,
         })
     }
 }

@@ -24,9 +24,11 @@
 //! What is computed for a row does not depend on how many other rows there are: on one device a text gives
 //! the same bits alone and in a batch.
 
+mod ability;
 mod adapter;
 mod backend;
 mod buffer;
+mod cache;
 mod error;
 mod gemm;
 mod gpu;

@@ -18,7 +18,7 @@ use crate::{WgpuBuffer, WgpuError};
 /// Columns of a tile of a packed weight: what one workgroup of `gemm.wgsl` makes.
 pub(crate) const TILE_COLUMNS: usize = 64;
 /// Rows of one, its `DEPTH`.
-const TILE_DEPTH: usize = 16;
+pub(crate) const TILE_DEPTH: usize = 16;
 
 /// Brings 32-bit numbers to the device. A matrix that is too large for one buffer is split by rows.
 pub(crate) fn upload(gpu: &Gpu, bytes: &[u8], shape: &[usize]) -> Result<WgpuBuffer, WgpuError> {
@@ -50,9 +50,15 @@ pub(crate) fn pack(
     precision: Precision,
 ) -> Result<WgpuBuffer, WgpuError> {
     const OP: &str = "prepare_weight";
-    let half = precision == Precision::F16;
-    let padded_depth = depth.next_multiple_of(TILE_DEPTH);
-    let column_bytes = padded_depth * if half { 2 } else { 4 };
+    let padded_depth = match precision {
+        Precision::Int8 => depth.next_multiple_of(4 * TILE_DEPTH), // a tile is of words of four
+        _ => depth.next_multiple_of(TILE_DEPTH),
+    };
+    let column_bytes = match precision {
+        Precision::F16 => 2 * padded_depth,
+        Precision::Int8 => padded_depth + size_of::<f32>(), // and a step
+        _ => 4 * padded_depth,
+    };
     let most_tiles = (most_bytes(gpu) / (column_bytes * TILE_COLUMNS)).max(1);
     let most_columns = most_tiles * TILE_COLUMNS;
     let mut parts = vec![];
@@ -65,10 +71,12 @@ pub(crate) fn pack(
             Ok(())
         };
         let shape = [depth, padded_depth];
-        if half {
-            write(bytemuck::cast_slice(&transposed(weight, shape, rows.clone(), f16::from_f32)))?;
-        } else {
-            write(bytemuck::cast_slice(&transposed(weight, shape, rows.clone(), |x| x)))?;
+        match precision {
+            Precision::F16 => {
+                write(bytemuck::cast_slice(&transposed(weight, shape, rows.clone(), f16::from_f32)))?;
+            }
+            Precision::Int8 => write(bytemuck::cast_slice(&quantised(weight, shape, rows.clone())))?,
+            _ => write(bytemuck::cast_slice(&transposed(weight, shape, rows.clone(), |x| x)))?,
         }
     }
     gpu.count_upload();
@@ -91,6 +99,32 @@ fn transposed<T: Copy + Default>(
     for (column, row) in columns.clone().zip(weight[columns.start * depth..].chunks_exact(depth)) {
         let to = packed[column - columns.start..].iter_mut().step_by(width);
         to.zip(row).for_each(|(to, &from)| *to = convert(from));
+    }
+    packed
+}
+
+/// Columns in 8 bits: words of four numbers along the depth, and in a last row the length of each column's
+/// step, of which 127 make its largest magnitude.
+fn quantised(weight: &[f32], [depth, padded_depth]: [usize; 2], columns: Range<usize>) -> Vec<u32> {
+    let width = columns.len().next_multiple_of(TILE_COLUMNS);
+    let words = padded_depth / 4;
+    let mut packed = vec![0; (words + 1) * width];
+    for (column, row) in columns.clone().zip(weight[columns.start * depth..].chunks_exact(depth)) {
+        let column = column - columns.start;
+        let largest = row.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+        // What is not finite must not look as if it were.
+        let step = if row.iter().all(|x| x.is_finite()) { largest / 127.0 } else { f32::NAN };
+        packed[words * width + column] = step.to_bits();
+        if !step.is_normal() {
+            continue; // all zeros, or as good as that, or no numbers
+        }
+        for (word, numbers) in row.chunks(4).enumerate() {
+            let mut bytes = [0; 4];
+            for (byte, number) in bytes.iter_mut().zip(numbers) {
+                *byte = (number / step).round_ties_even().clamp(-127.0, 127.0) as i8 as u8;
+            }
+            packed[word * width + column] = u32::from_le_bytes(bytes);
+        }
     }
     packed
 }

@@ -3,9 +3,10 @@
 // tiles go by, so that no matrix of scores is stored. The head is walked in chunks of 32, so that shared memory
 // does not grow with it; CHUNKS of them make a head.
 //
-// A workgroup of 8 x 16 invocations takes 32 queries of one head of one sequence. An invocation has two rows
+// A workgroup of 16 times 8 invocations takes 32 queries of one head of one sequence. An invocation has two rows
 // and, of a tile, four keys or four dimensions. What is computed for a query depends on its own sequence alone.
-// How numbers are read is in a piece of its own, `load`.
+// How numbers are read is in a piece of its own, `load`, and how the invocations of a row meet in another one,
+// `largest_of_rows`.
 
 struct Params {
     qkv: Rows, // extent of a row: 3 * hidden
@@ -36,18 +37,17 @@ fn sum_of(v: vec4<f32>) -> f32 {
     return (v.x + v.y) + (v.z + v.w);
 }
 
+fn largest_of(v: vec4<f32>) -> f32 {
+    return max(max(v.x, v.y), max(v.z, v.w));
+}
+
 fn exponentials(v: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(exponential(v.x), exponential(v.y), exponential(v.z), exponential(v.w));
 }
 
-@compute @workgroup_size(8, 16)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let index = group_index(group, groups);
+@compute @workgroup_size(128)
+fn main(lane: Lane) {
+    let index = group_index(lane.group, lane.groups);
     let sequence = index / params.blocks / params.heads;
     let head = index / params.blocks % params.heads;
     if sequence >= params.sequences {
@@ -61,8 +61,9 @@ fn main(
     }
     let hidden = params.heads * params.head_size;
     let column = head * params.head_size;
-    let quad = local.x;
-    let rows = vec2<u32>(local.y, local.y + 16u);
+    let position = position_of(lane);
+    let quad = position % 8u;
+    let rows = vec2<u32>(position / 8u, position / 8u + 16u);
 
     var context: array<vec4<f32>, 2u * CHUNKS>;
     for (var i = 0u; i < 2u * CHUNKS; i++) {
@@ -78,7 +79,7 @@ fn main(
         }
         for (var chunk = 0u; chunk < CHUNKS; chunk++) {
             workgroupBarrier(); // the last readers of `others` are done
-            for (var i = lane; i < TILE * QUADS; i += 128u) {
+            for (var i = position; i < TILE * QUADS; i += 128u) {
                 let row = i / QUADS;
                 let part = chunk * QUADS + i % QUADS;
                 queries[row * STRIDE + i % QUADS] = load(first + row, end, column, part);
@@ -103,19 +104,8 @@ fn main(
             row_scores[0][j] = select(MASKED, sum_of(scores[j]) * params.scale, inside);
             row_scores[1][j] = select(MASKED, sum_of(scores[4u + j]) * params.scale, inside);
         }
-        weights[rows.x * STRIDE + quad] = row_scores[0];
-        weights[rows.y * STRIDE + quad] = row_scores[1];
-        workgroupBarrier();
-        var largest_0 = vec4<f32>(maximum.x);
-        var largest_1 = vec4<f32>(maximum.y);
-        for (var i = 0u; i < QUADS; i++) {
-            largest_0 = max(largest_0, weights[rows.x * STRIDE + i]);
-            largest_1 = max(largest_1, weights[rows.y * STRIDE + i]);
-        }
         let before = maximum;
-        maximum.x = max(max(largest_0.x, largest_0.y), max(largest_0.z, largest_0.w));
-        maximum.y = max(max(largest_1.x, largest_1.y), max(largest_1.z, largest_1.w));
-        workgroupBarrier(); // everybody has read the scores
+        maximum = max(maximum, largest_of_rows(rows, quad, row_scores));
         weights[rows.x * STRIDE + quad] = exponentials(row_scores[0] - maximum.x);
         weights[rows.y * STRIDE + quad] = exponentials(row_scores[1] - maximum.y);
 
@@ -124,7 +114,7 @@ fn main(
         total *= correction;
         for (var chunk = 0u; chunk < CHUNKS; chunk++) {
             workgroupBarrier();
-            for (var i = lane; i < TILE * QUADS; i += 128u) {
+            for (var i = position; i < TILE * QUADS; i += 128u) {
                 let row = i / QUADS;
                 let part = chunk * QUADS + i % QUADS;
                 others[row * STRIDE + i % QUADS] = load(keys + row, end, 2u * hidden + column, part);

@@ -2,10 +2,11 @@
 //
 // A workgroup of 16 x 8 invocations makes a tile of 8 * MICRO rows and 64 columns; an invocation makes MICRO
 // rows (each 8th) of four columns. How the factors are read is in pieces of their own, `load_left` and
-// `load_right`.
+// `load_right`; what they are is in another one: floats, or words of four 8-bit numbers along k, which then
+// counts these words.
 //
-// Every number is summed in the order of k, in blocks of 256 whose sums are then added: the same for any
-// number of rows and any MICRO. The blocks halve the digits that a long sum loses.
+// Every number is summed in the order of k, in blocks whose sums are then added: the same for any number of
+// rows and any MICRO.
 
 struct Params {
     left: vec4<u32>, // offset, stride of rows, stride of columns, unused
@@ -33,10 +34,9 @@ const DEPTH: u32 = 16u; // of a tile
 const QUADS: u32 = DEPTH / 4u;
 const LEFT_STRIDE: u32 = QUADS + 1u; // rows of the tile begin in different banks
 const ROWS: u32 = 8u * MICRO;
-const BLOCK: u32 = 16u; // tiles whose sum is added to the total
 
-var<workgroup> left_tile: array<vec4<f32>, ROWS * LEFT_STRIDE>;
-var<workgroup> right_tile: array<vec4<f32>, DEPTH * 16u>;
+var<workgroup> left_tile: array<Left, ROWS * LEFT_STRIDE>;
+var<workgroup> right_tile: array<Right, DEPTH * 16u>;
 
 @compute @workgroup_size(16, 8)
 fn main(
@@ -59,10 +59,10 @@ fn main(
     let first_quad = column_tile * 16u;
 
     var total: array<vec4<f32>, MICRO>;
-    var sum: array<vec4<f32>, MICRO>;
+    var sum: array<Sums, MICRO>;
     for (var r = 0u; r < MICRO; r++) {
         total[r] = vec4<f32>();
-        sum[r] = vec4<f32>();
+        sum[r] = Sums();
     }
     let steps = (params.k + DEPTH - 1u) / DEPTH;
     for (var step = 0u; step < steps; step++) {
@@ -77,31 +77,31 @@ fn main(
         workgroupBarrier();
         for (var quad = 0u; quad < QUADS; quad++) {
             let at = quad * 64u + local.x;
-            let right_0 = right_tile[at];
-            let right_1 = right_tile[at + 16u];
-            let right_2 = right_tile[at + 32u];
-            let right_3 = right_tile[at + 48u];
+            let right_0 = widened(right_tile[at]);
+            let right_1 = widened(right_tile[at + 16u]);
+            let right_2 = widened(right_tile[at + 32u]);
+            let right_3 = widened(right_tile[at + 48u]);
             for (var r = 0u; r < MICRO; r++) {
                 let left = left_tile[(r * 8u + local.y) * LEFT_STRIDE + quad];
                 var s = sum[r];
-                s = fma(vec4<f32>(left.x), right_0, s);
-                s = fma(vec4<f32>(left.y), right_1, s);
-                s = fma(vec4<f32>(left.z), right_2, s);
-                sum[r] = fma(vec4<f32>(left.w), right_3, s);
+                s = multiply_add(left.x, right_0, s);
+                s = multiply_add(left.y, right_1, s);
+                s = multiply_add(left.z, right_2, s);
+                sum[r] = multiply_add(left.w, right_3, s);
             }
         }
         workgroupBarrier();
         if step % BLOCK == BLOCK - 1u {
             for (var r = 0u; r < MICRO; r++) {
-                total[r] += sum[r];
-                sum[r] = vec4<f32>();
+                total[r] += vec4<f32>(sum[r]);
+                sum[r] = Sums();
             }
         }
     }
 
     for (var r = 0u; r < MICRO; r++) {
         let row = first_row + r * 8u + local.y;
-        let result = total[r] + sum[r];
+        let result = scaled(total[r] + vec4<f32>(sum[r]), min(row, params.m - 1u), first_quad + local.x);
         for (var c = 0u; c < 4u; c++) {
             let column = (first_quad + local.x) * 4u + c;
             if row < params.m && column < params.n {

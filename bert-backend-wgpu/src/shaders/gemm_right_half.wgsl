@@ -6,3 +6,9 @@ fn load_right(start: u32, k: u32, quad: u32) -> vec4<f32> {
     let halves = right[k * params.right.y + quad];
     return vec4<f32>(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }
+
+alias Right = vec4<f32>;
+
+fn widened(right: Right) -> vec4<f32> {
+    return right;
+}

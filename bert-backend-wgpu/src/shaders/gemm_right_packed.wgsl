@@ -5,3 +5,9 @@
 fn load_right(start: u32, k: u32, quad: u32) -> vec4<f32> {
     return right[k * params.right.y + quad];
 }
+
+alias Right = vec4<f32>;
+
+fn widened(right: Right) -> vec4<f32> {
+    return right;
+}

@@ -12,3 +12,9 @@ fn load_right(start: u32, k: u32, quad: u32) -> vec4<f32> {
     }
     return numbers;
 }
+
+alias Right = vec4<f32>;
+
+fn widened(right: Right) -> vec4<f32> {
+    return right;
+}

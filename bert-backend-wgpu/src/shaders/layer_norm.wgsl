@@ -25,29 +25,25 @@ fn value_at(row: u32, i: u32) -> f32 {
 }
 
 @compute @workgroup_size(128)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = group_index(group, groups);
+fn main(lane: Lane) {
+    let row = group_index(lane.group, lane.groups);
     if row >= params.rows {
         return;
     }
     let length = params.x.w;
     var sum = 0.0;
-    for (var i = lane; i < length; i += LANES) {
+    for (var i = lane.index; i < length; i += LANES) {
         sum += value_at(row, i);
     }
     let mean = sum_of_lanes(lane, sum) / f32(length);
     var squares = 0.0;
-    for (var i = lane; i < length; i += LANES) {
+    for (var i = lane.index; i < length; i += LANES) {
         let centred = value_at(row, i) - mean;
         squares = fma(centred, centred, squares);
     }
     let variance = sum_of_lanes(lane, squares) / f32(length);
     let scale = 1.0 / sqrt(variance + params.eps);
-    for (var i = lane; i < length; i += LANES) {
+    for (var i = lane.index; i < length; i += LANES) {
         let normal = (value_at(row, i) - mean) * scale;
         out[row * length + i] =
             fma(normal, weight[params.weight.x + i * params.weight.y], bias[params.bias.x + i * params.bias.y]);

@@ -9,12 +9,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
 
 @compute @workgroup_size(128)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = group_index(group, groups);
+fn main(lane: Lane) {
+    let row = group_index(lane.group, lane.groups);
     let length = params.x.shape.w;
     if row >= params.x.length / length {
         return;
@@ -24,20 +20,20 @@ fn main(
     if MAX == 1u {
         // A lane without numbers repeats the first one.
         var largest = x[start];
-        for (var i = lane; i < length; i += LANES) {
+        for (var i = lane.index; i < length; i += LANES) {
             largest = larger(largest, x[start + i * step]);
         }
         let all = largest_of_lanes(lane, largest);
-        if lane == 0u {
+        if lane.index == 0u {
             out[row] = all;
         }
     } else {
         var sum = 0.0;
-        for (var i = lane; i < length; i += LANES) {
+        for (var i = lane.index; i < length; i += LANES) {
             sum += bitcast<f32>(x[start + i * step]);
         }
         let all = sum_of_lanes(lane, sum);
-        if lane == 0u {
+        if lane.index == 0u {
             out[row] = bitcast<u32>(all);
         }
     }

@@ -3,15 +3,22 @@
 
 const LANES: u32 = 128u;
 
+// An invocation and its place.
+struct Lane {
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+}
+
 var<workgroup> shared_sums: array<f32, LANES>;
 var<workgroup> shared_bits: array<u32, LANES>;
 
-fn sum_of_lanes(lane: u32, value: f32) -> f32 {
-    shared_sums[lane] = value;
+fn sum_of_lanes(lane: Lane, value: f32) -> f32 {
+    shared_sums[lane.index] = value;
     workgroupBarrier();
     for (var step = LANES / 2u; step > 0u; step /= 2u) {
-        if lane < step {
-            shared_sums[lane] += shared_sums[lane + step];
+        if lane.index < step {
+            shared_sums[lane.index] += shared_sums[lane.index + step];
         }
         workgroupBarrier();
     }
@@ -20,12 +27,13 @@ fn sum_of_lanes(lane: u32, value: f32) -> f32 {
     return sum;
 }
 
-fn largest_of_lanes(lane: u32, value: u32) -> u32 {
-    shared_bits[lane] = value;
+// The largest of floats given by their bits; a NaN wins.
+fn largest_of_lanes(lane: Lane, value: u32) -> u32 {
+    shared_bits[lane.index] = value;
     workgroupBarrier();
     for (var step = LANES / 2u; step > 0u; step /= 2u) {
-        if lane < step {
-            shared_bits[lane] = larger(shared_bits[lane], shared_bits[lane + step]);
+        if lane.index < step {
+            shared_bits[lane.index] = larger(shared_bits[lane.index], shared_bits[lane.index + step]);
         }
         workgroupBarrier();
     }

@@ -9,12 +9,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(128)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = group_index(group, groups);
+fn main(lane: Lane) {
+    let row = group_index(lane.group, lane.groups);
     let length = params.x.shape.w;
     if row >= params.x.length / length {
         return;
@@ -22,19 +18,19 @@ fn main(
     let start = row_place(params.x, row);
     let step = params.x.strides.w;
     var largest = x[start];
-    for (var i = lane; i < length; i += LANES) {
+    for (var i = lane.index; i < length; i += LANES) {
         largest = larger(largest, x[start + i * step]);
     }
     let maximum = bitcast<f32>(largest_of_lanes(lane, largest));
     var sum = 0.0;
-    for (var i = lane; i < length; i += LANES) {
+    for (var i = lane.index; i < length; i += LANES) {
         let value = exponential(bitcast<f32>(x[start + i * step]) - maximum);
         out[row * length + i] = value;
         sum += value;
     }
     let all = sum_of_lanes(lane, sum);
     // Every invocation reads only what it wrote itself.
-    for (var i = lane; i < length; i += LANES) {
+    for (var i = lane.index; i < length; i += LANES) {
         out[row * length + i] /= all;
     }
 }

@@ -126,5 +126,5 @@ fn a_packed_weight_is_no_tensor() {
         precision: Precision::F32,
     };
     assert!(backend.linear(&plain, &layer, Activation::Identity).is_err());
-    assert!(backend.prepare_weight(&weight, Precision::Int8).is_err());
+    assert!(backend.prepare_weight(&weight, Precision::Bf16).is_err());
 }

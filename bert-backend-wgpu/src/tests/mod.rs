@@ -2,6 +2,8 @@
 //! device. A machine without an adapter skips them and says so. `cargo xtask conformance --backend wgpu` tries
 //! many more shapes; here is what only this crate can see.
 
+mod ability;
+mod int8;
 mod limits;
 mod math;
 mod model;
@@ -15,7 +17,10 @@ use crate::{AdapterChoice, Limits, WgpuBackend, WgpuError, WgpuOptions};
 
 /// A backend that keeps to these limits; `None`, said loudly, where there is no adapter.
 fn backend_within(limits: Limits) -> Option<WgpuBackend> {
-    let options = WgpuOptions { limits: Some(limits), ..WgpuOptions::default() };
+    backend_with(WgpuOptions { limits: Some(limits), ..WgpuOptions::default() })
+}
+
+fn backend_with(options: WgpuOptions) -> Option<WgpuBackend> {
     match pollster::block_on(WgpuBackend::new(&options)) {
         Ok(backend) => Some(backend),
         Err(error @ WgpuError::NoAdapter) => {
@@ -103,7 +108,8 @@ fn adapters_are_chosen_by_number_or_by_worth() {
     let all = pollster::block_on(crate::adapters());
     assert!(all.is_sorted_by_key(|adapter| adapter.kind));
     assert!(all.iter().enumerate().all(|(index, adapter)| adapter.index == index));
-    let open = |adapter| pollster::block_on(WgpuBackend::new(&WgpuOptions { adapter, limits: None }));
+    let open =
+        |adapter| pollster::block_on(WgpuBackend::new(&WgpuOptions { adapter, ..WgpuOptions::default() }));
     let Some(best) = all.first() else {
         assert!(matches!(open(AdapterChoice::Best), Err(WgpuError::NoAdapter)));
         eprintln!("SKIPPED the choice of an adapter: there is none");
