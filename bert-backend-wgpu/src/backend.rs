@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bert_core::backend::{Backend, BackendInfo, Tensor};
 use bert_core::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
 use bert_core::packed::DeviceBatch;
+use bert_core::passes::Counts;
 use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 use bert_core::{Error, Result};
@@ -12,7 +13,7 @@ use bert_core::{Error, Result};
 use crate::adapter::{AdapterDescription, AdapterKind, WgpuOptions};
 use crate::buffer::{Block, WgpuBuffer};
 use crate::gemm::{self, Factor, Product};
-use crate::gpu::{Counts, Gpu};
+use crate::gpu::Gpu;
 use crate::kernel::{Kernel, Left, Shader};
 use crate::{WgpuError, params, transfer};
 
@@ -47,11 +48,6 @@ impl WgpuBackend {
         &self.gpu.adapter
     }
 
-    /// What the device was asked to do so far.
-    pub fn counts(&self) -> Counts {
-        self.gpu.counts()
-    }
-
     /// Bytes of device memory in tensors, and bytes that are kept for the next ones.
     pub fn memory(&self) -> (u64, u64) {
         self.gpu.pool.bytes()
@@ -61,6 +57,15 @@ impl WgpuBackend {
     #[cfg(test)]
     pub(crate) fn lose(&self) {
         self.gpu.device.destroy();
+    }
+
+    /// Makes the driver refuse a command.
+    #[cfg(test)]
+    pub(crate) fn ask_too_much(&self) {
+        let usage = wgpu::BufferUsages::STORAGE;
+        let size = 1 << 62;
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        drop(self.gpu.device.create_buffer(&descriptor));
     }
 
     /// A new row-major tensor, to be written by a kernel.
@@ -192,6 +197,9 @@ impl Backend for WgpuBackend {
             features.push(adapter.driver.clone());
         }
         features.push(format!("buffers of {} MiB", self.gpu.most_bytes() >> 20));
+        let limits = &self.gpu.limits;
+        features.push(format!("{} workgroups a dimension", limits.max_compute_workgroups_per_dimension));
+        features.push(format!("{} KiB of workgroup memory", limits.max_compute_workgroup_storage_size >> 10));
         features.extend(self.gpu.abilities.names().into_iter().map(str::to_owned));
         BackendInfo {
             name: crate::NAME,
@@ -199,7 +207,7 @@ impl Backend for WgpuBackend {
             features,
             threads: None,
             precisions: PRECISIONS.to_vec(),
-            emulated: vec![],
+            emulated: if self.gpu.abilities.packed_dot { vec![] } else { vec![Precision::Int8] },
         }
     }
 
@@ -433,6 +441,10 @@ impl Backend for WgpuBackend {
 
     async fn sync(&self) -> Result<()> {
         Ok(transfer::finish(&self.gpu).await?)
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        Some(self.gpu.counts())
     }
 
     /// Compiles the kernels that every model uses.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(target_family = "wasm"))]
 use std::task::{Context, Poll, Waker};
 
+use bert_core::passes::Counts;
 use parking_lot::Mutex;
 use wgpu::{BindGroup, BufferUsages, CommandEncoder, ComputePipeline, Device, Limits, Queue};
 
@@ -18,6 +19,7 @@ use crate::ability::Abilities;
 use crate::adapter::{AdapterDescription, Found, WgpuOptions, choose};
 use crate::buffer::{Block, Pool, size_class};
 use crate::cache::Cache;
+use crate::health::Health;
 use crate::kernel::{Kernel, Layouts};
 
 /// Bytes of a kernel's parameters, which is also what every device aligns them to.
@@ -47,23 +49,6 @@ pub(crate) struct Gpu {
     counts: Counters,
 }
 
-/// What a device was asked to do since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Batches of commands that were submitted.
-    pub submissions: u64,
-    /// Kernels that were started.
-    pub dispatches: u64,
-    /// Tensors that were uploaded.
-    pub uploads: u64,
-    /// Their bytes.
-    pub uploaded_bytes: u64,
-    /// Downloads, each of one or more tensors.
-    pub downloads: u64,
-    /// Their bytes.
-    pub downloaded_bytes: u64,
-}
-
 #[derive(Default)]
 struct Counters {
     submissions: AtomicU64,
@@ -72,13 +57,6 @@ struct Counters {
     uploaded_bytes: AtomicU64,
     downloads: AtomicU64,
     downloaded_bytes: AtomicU64,
-}
-
-/// What the driver complained of and no operation has reported yet.
-#[derive(Default)]
-struct Health {
-    lost: Mutex<Option<String>>,
-    failed: Mutex<Option<WgpuError>>,
 }
 
 #[derive(Default)]
@@ -123,24 +101,7 @@ impl Gpu {
             reason: error.to_string(),
         })?;
         let health = Arc::new(Health::default());
-        let watch = health.clone();
-        // Without this, an error of the device would be a panic.
-        device.on_uncaptured_error(Arc::new(move |error| {
-            let error = match error {
-                wgpu::Error::OutOfMemory { .. } => WgpuError::OutOfMemory { bytes: 0 },
-                wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
-                    // Told over several lines.
-                    let words: Vec<_> = description.split_whitespace().collect();
-                    WgpuError::Refused { description: words.join(" ") }
-                }
-            };
-            watch.failed.lock().get_or_insert(error);
-        }));
-        let watch = health.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            let reason = if message.is_empty() { format!("{reason:?}") } else { message };
-            watch.lost.lock().get_or_insert(reason);
-        });
+        Health::watch(&health, &device);
         let params = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("parameters"),
             size: (MOST_COMMANDS * PARAMS) as u64,
@@ -174,18 +135,9 @@ impl Gpu {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size) & !255
     }
 
-    /// Reports what went wrong. Memory may be there again the next time; but a lost device stays lost, and
-    /// after a refused command nobody's results can be trusted.
+    /// Reports what went wrong.
     pub fn check(&self) -> Result<(), WgpuError> {
-        if let Some(reason) = self.health.lost.lock().clone() {
-            return Err(WgpuError::Lost { reason });
-        }
-        let mut failed = self.health.failed.lock();
-        match failed.as_ref() {
-            Some(WgpuError::OutOfMemory { .. }) => failed.take().map_or(Ok(()), Err),
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
-        }
+        self.health.check()
     }
 
     /// A block of at least this many bytes, of any content.
@@ -387,7 +339,7 @@ impl Gpu {
         // The library panics if the driver says that the device is lost. That is an error like any other.
         let poll = || self.device.poll(wgpu::PollType::wait_indefinitely());
         if catch_unwind(AssertUnwindSafe(poll)).is_err() {
-            self.health.lost.lock().get_or_insert_with(|| "the driver stopped answering".to_owned());
+            self.health.lose("the driver stopped answering");
         }
     }
 }

@@ -32,6 +32,7 @@ mod cache;
 mod error;
 mod gemm;
 mod gpu;
+mod health;
 mod kernel;
 mod params;
 #[cfg(test)]
@@ -42,7 +43,6 @@ pub use adapter::{AdapterChoice, AdapterDescription, AdapterKind, WgpuOptions, a
 pub use backend::WgpuBackend;
 pub use buffer::WgpuBuffer;
 pub use error::WgpuError;
-pub use gpu::Counts;
 /// For [`WgpuOptions::limits`].
 pub use wgpu::Limits;
 

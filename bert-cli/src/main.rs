@@ -43,7 +43,9 @@ impl From<Outcome> for ExitCode {
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let talk = Talk::new(cli.talk);
-    match cli.command.run(&talk) {
+    let result = cli.command.run(&talk);
+    talk.report();
+    match result {
         Ok(outcome) => outcome.into(),
         Err(Error::ClosedPipe) => ExitCode::SUCCESS,
         Err(error) => {

@@ -4,6 +4,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use bert_core::ops::Precision;
+use bert_core::passes::PassLog;
 use bert_tasks::tokenizer::Tokenizer;
 use bert_tasks::{Device, DeviceOptions, EmbeddedModel, ModelSource, Pretrained};
 
@@ -83,6 +84,11 @@ pub struct DeviceArgs {
         value_parser = precisions()
     )]
     pub precision: Precision,
+
+    /// Say on stderr at the end what the model's forward passes took: time, and on graphics adapters kernels,
+    /// submissions and bytes moved
+    #[arg(long)]
+    pub profile: bool,
 }
 
 /// The words for [`Precision`], with what each costs.
@@ -98,7 +104,7 @@ fn precisions() -> impl TypedValueParser<Value = Precision> {
         ("f16", "Close to f32, in half the memory. On GPUs"),
         (
             "int8",
-            "Least memory and fastest, on CPUs: weights in 8 bits with a scale for each output, activations in 8 \
+            "Least memory and fastest: weights in 8 bits with a scale for each output, activations in 8 \
              bits with a scale for each token. Scores differ in the third digit",
         ),
     ];
@@ -189,7 +195,12 @@ impl ModelArgs {
         load: impl FnOnce(&Pretrained, &Device, Precision) -> bert_tasks::Result<T>,
     ) -> Result<T> {
         let files = self.source.open(talk, need)?;
-        let device = self.device.open()?;
+        let mut device = self.device.open()?;
+        if self.device.profile {
+            let log = PassLog::default();
+            device = device.with_log(log.clone());
+            talk.report_at_the_end(log);
+        }
         let precision = self.device.precision;
         let approximate = precision != Precision::F32;
         if self.device.is_auto() || approximate {

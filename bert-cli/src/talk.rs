@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anstream::AutoStream;
+use bert_core::passes::PassLog;
 use clap::Args;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -56,6 +57,7 @@ pub struct Talk {
     quiet: bool,
     color: ColorWhen,
     bar: RefCell<Option<ProgressBar>>,
+    passes: RefCell<Option<PassLog>>,
 }
 
 impl Talk {
@@ -64,7 +66,13 @@ impl Talk {
         let choice = args.color.resolve(&io::stderr());
         let color = choice != anstream::ColorChoice::Never;
         let look = Look { color, terminal: io::stderr().is_terminal(), width: 80 };
-        Self { look, quiet: args.quiet, color: args.color, bar: RefCell::default() }
+        Self {
+            look,
+            quiet: args.quiet,
+            color: args.color,
+            bar: RefCell::default(),
+            passes: RefCell::default(),
+        }
     }
 
     /// When to use colours on the other streams.
@@ -98,6 +106,18 @@ impl Talk {
     pub fn notice(&self, message: impl fmt::Display) {
         if !self.quiet {
             self.say(&self.look.paint(style::FAINT, "note:"), message);
+        }
+    }
+
+    /// What [`report`](Self::report) will say.
+    pub fn report_at_the_end(&self, log: PassLog) {
+        *self.passes.borrow_mut() = Some(log);
+    }
+
+    /// What the user wanted to know when all is done. It was asked for, so that `--quiet` does not silence it.
+    pub fn report(&self) {
+        if let Some(log) = self.passes.take() {
+            self.say(&self.look.paint(style::FAINT, "profile:"), log.totals());
         }
     }
 

@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{Tiny, bert};
+use std::path::Path;
+
+use common::{Tiny, bert, bert_with, count_files};
 use serde_json::Value;
 
 /// Whether there is an adapter; if not, that is said loudly, and asking for one has to be an error.
@@ -86,4 +88,69 @@ fn a_software_adapter_is_named_as_one() {
     let software = best["features"].as_array().unwrap().iter().any(|f| f == "software adapter");
     assert_eq!(run.stderr.contains("a program on the CPU"), software, "{}", run.stderr);
     assert_eq!(best["auto"], !software);
+}
+
+#[test]
+fn a_profile_counts_what_a_forward_pass_asks_of_the_device() {
+    let model = Tiny::new("BertForMaskedLM");
+    if !has_adapter(&model) {
+        return;
+    }
+    let run = bert(["fill-mask", "-m", model.arg(), "--device", "wgpu", "--profile", "--quiet", "a [MASK]"]);
+    let told = run.stderr.clone();
+    run.ok();
+    assert!(told.contains("profile: 1 forward pass over 1 sequence of"), "{told}");
+    let number = |name: &str| -> u64 {
+        let line = told
+            .lines()
+            .find(|line| line.trim().starts_with(name))
+            .unwrap_or_else(|| panic!("{name}: {told}"));
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    assert_eq!((number("submissions"), number("downloads")), (1, 1));
+    // Ids, segments, positions, bounds, and the places of masks.
+    assert_eq!(number("uploads"), 5);
+}
+
+#[test]
+fn compiled_kernels_are_kept_and_whatever_is_wrong_with_them_is_no_error() {
+    let model = Tiny::new("BertForMaskedLM");
+    if !has_adapter(&model) {
+        return;
+    }
+    let run = |cache: &Path| {
+        let options = ["fill-mask", "-m", model.arg(), "--device", "wgpu", "--json", "a [MASK]"];
+        bert_with(options, &[("BERT_WGPU_CACHE", cache.as_os_str())]).json()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("a").join("b");
+    let expected = run(&cache);
+    let Some(file) = std::fs::read_dir(&cache).ok().and_then(|mut files| files.next()) else {
+        eprintln!("SKIPPED a second run with compiled kernels: the driver does not give them out");
+        return;
+    };
+    let file = file.unwrap().path();
+    assert_eq!(run(&cache), expected);
+    let good = std::fs::read(&file).unwrap();
+    let mut broken = good.clone();
+    *broken.last_mut().unwrap() ^= 1;
+    for bytes in [&b""[..], b"BERTWGP1", &good[..good.len() / 2], &broken] {
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(run(&cache), expected);
+    }
+    // A file where a folder should be cannot be written to, whoever tries.
+    assert_eq!(run(&file), expected);
+    assert_eq!(count_files(&cache), 1, "drafts are not left behind");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_machine_without_drivers_says_so() {
+    let model = Tiny::new("BertForMaskedLM");
+    let none = [
+        ("VK_ICD_FILENAMES", "/nonexistent.json".as_ref()),
+        ("VK_DRIVER_FILES", "/nonexistent.json".as_ref()),
+    ];
+    let run = bert_with(["fill-mask", "-m", model.arg(), "--device", "wgpu", "[MASK]"], &none);
+    run.fails(&["no graphics adapter was found", "--device cpu"]);
 }

@@ -27,6 +27,7 @@ use std::ops::Range;
 
 use crate::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
 use crate::packed::DeviceBatch;
+use crate::passes::Counts;
 use crate::tensor::{DType, HostTensor, Shape, View};
 use crate::weights::{EmbeddingTables, LayerNorm, Linear, upload_f32};
 use crate::{Error, Result, trace};
@@ -352,6 +353,13 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// [`Error::Device`].
     fn warm_up(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// What the device was asked to do since it was opened: submissions, kernels, bytes moved.
+    ///
+    /// The default does not count. Override it where work is recorded and submitted.
+    fn counts(&self) -> Option<Counts> {
+        None
     }
 }
 

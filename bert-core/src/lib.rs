@@ -4,7 +4,7 @@
 //! * [`tensor`] and [`packed`]: the data, on the host and on a device;
 //! * [`backend`]: the [`Backend`] trait, eight methods and the coarse operations that follow from them;
 //!   [`ops`] and [`weights`] are its words, [`mod@reference`] is its oracle,
-//!   [`profile`] its clock, [`trace`] tells what is not overridden;
+//!   [`profile`] its clock, [`passes`] counts what whole passes cost, [`trace`] tells what is not overridden;
 //! * [`config`] and [`checkpoint`]: model files;
 //! * [`graph`]: the model itself.
 
@@ -20,6 +20,7 @@ mod error;
 pub mod graph;
 pub mod ops;
 pub mod packed;
+pub mod passes;
 #[cfg(not(target_family = "wasm"))] // a browser gives no clock to std
 pub mod profile;
 pub mod reference;

@@ -22,6 +22,7 @@ use crate::Result;
 use crate::backend::{Backend, BackendInfo, Tensor};
 use crate::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
 use crate::packed::DeviceBatch;
+use crate::passes::Counts;
 use crate::tensor::{HostTensor, Shape};
 use crate::weights::{EmbeddingTables, LayerNorm, Linear};
 
@@ -210,5 +211,9 @@ impl<B: Backend> Backend for Profile<B> {
 
     fn warm_up(&self) -> Result<()> {
         self.inner.warm_up()
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        self.inner.counts()
     }
 }

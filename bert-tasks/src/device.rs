@@ -16,6 +16,7 @@ use bert_core::backend::{Backend, BackendInfo};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::graph::{Encoder, Head, Model};
 use bert_core::ops::Precision;
+use bert_core::passes::{LoggedEncoder, PassLog};
 use bert_core::reference::Reference;
 
 use crate::wait::wait;
@@ -25,6 +26,13 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Device {
     kind: Kind,
+    log: Option<PassLog>,
+}
+
+impl From<Kind> for Device {
+    fn from(kind: Kind) -> Self {
+        Self { kind, log: None }
+    }
 }
 
 #[derive(Clone)]
@@ -48,7 +56,8 @@ const KNOWN: &str = "auto, cpu, wgpu, wgpu:N, cuda, cuda:N, reference";
 
 impl Device {
     /// The best device that this build and this machine have: graphics hardware before the CPU, and the CPU
-    /// before a program that plays a graphics card. What it chose is what it prints as.
+    /// before a program that plays a graphics card, which is taken in a build without a CPU backend alone. What
+    /// it chose is what it prints as.
     ///
     /// # Errors
     /// [`Error::NoDevice`] if this build has no backend at all.
@@ -89,10 +98,11 @@ impl Device {
         match (name, index) {
             ("auto", None) => match hardware().await {
                 Some(device) => Ok(device),
-                None => cpu(options),
+                None if cfg!(feature = "cpu") => cpu(options),
+                None => wgpu(None).await,
             },
             ("cpu", None) => cpu(options),
-            ("reference", None) => Ok(Self { kind: Kind::Reference }),
+            ("reference", None) => Ok(Kind::Reference.into()),
             ("wgpu", index) => wgpu(index).await,
             ("cuda", _) => Err(missing("cuda")),
             _ => Err(unknown()),
@@ -137,6 +147,22 @@ impl Device {
         }
     }
 
+    /// The same device; what models loaded from now on do with it is written down in `log`.
+    ///
+    /// ```
+    /// use bert_core::passes::PassLog;
+    /// use bert_tasks::Device;
+    /// let log = PassLog::default();
+    /// let device = Device::cpu()?.with_log(log.clone());
+    /// // Load a task onto `device` and use it, then:
+    /// println!("{}", log.totals());
+    /// # Ok::<(), bert_tasks::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_log(self, log: PassLog) -> Self {
+        Self { log: Some(log), ..self }
+    }
+
     /// Loads a checkpoint onto this device.
     ///
     /// # Errors
@@ -148,7 +174,7 @@ impl Device {
         head: Head,
         precision: Precision,
     ) -> Result<Arc<dyn Encoder>> {
-        Ok(match &self.kind {
+        let encoder: Arc<dyn Encoder> = match &self.kind {
             Kind::Reference => Arc::new(Model::load(Reference, config, checkpoint, head, precision)?),
             #[cfg(feature = "cpu")]
             Kind::Cpu(backend) => {
@@ -158,6 +184,10 @@ impl Device {
             Kind::Wgpu(backend) => {
                 Arc::new(Model::load(backend.clone(), config, checkpoint, head, precision)?)
             }
+        };
+        Ok(match &self.log {
+            Some(log) => Arc::new(LoggedEncoder::new(encoder, log.clone())),
+            None => encoder,
         })
     }
 }
@@ -165,7 +195,7 @@ impl Device {
 #[cfg(feature = "cpu")]
 fn cpu(options: DeviceOptions) -> Result<Device> {
     let options = bert_backend_cpu::CpuOptions { threads: options.threads, ..Default::default() };
-    Ok(Device { kind: Kind::Cpu(bert_backend_cpu::CpuBackend::new(options)?) })
+    Ok(Kind::Cpu(bert_backend_cpu::CpuBackend::new(options)?).into())
 }
 
 #[cfg(not(feature = "cpu"))]
@@ -199,8 +229,7 @@ async fn hardware() -> Option<Device> {
 #[cfg(feature = "wgpu")]
 async fn adapter(adapter: bert_backend_wgpu::AdapterChoice) -> Result<Device> {
     use bert_backend_wgpu::{WgpuBackend, WgpuOptions};
-    let options = WgpuOptions { adapter, ..WgpuOptions::default() };
-    Ok(Device { kind: Kind::Wgpu(WgpuBackend::new(&options).await?) })
+    Ok(Kind::Wgpu(WgpuBackend::new(&WgpuOptions::from_environment(adapter)).await?).into())
 }
 
 fn missing(name: &str) -> Error {

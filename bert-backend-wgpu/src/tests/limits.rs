@@ -7,7 +7,7 @@ use bert_core::tensor::{DType, HostTensor, View};
 use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 
 use super::{Random, assert_close, backend, backend_within, batch, download, numbers};
-use crate::{Limits, WgpuError};
+use crate::{Limits, WgpuBackend, WgpuError, WgpuOptions};
 
 /// Buffers of 16 KiB: any real table is larger.
 fn small_buffers() -> Limits {
@@ -107,6 +107,36 @@ fn what_is_too_large_is_an_error() {
     let row = backend.upload(&HostTensor::from_vec(vec![1f32; 100], [1, 100])).unwrap();
     assert!(backend.map(UnaryOp::Copy, &row.broadcast_to([100, 100]).unwrap()).is_err());
     assert_eq!(numbers(&backend, &row), [1.0; 100]);
+}
+
+#[test]
+fn a_device_that_can_do_too_little_is_an_error() {
+    if backend().is_none() {
+        return;
+    }
+    let open = |limits| {
+        pollster::block_on(WgpuBackend::new(&WgpuOptions { limits: Some(limits), ..Default::default() }))
+    };
+    let too_small = Limits { max_compute_workgroup_storage_size: 1024, ..Limits::defaults() };
+    let error = open(too_small).unwrap_err();
+    assert!(matches!(error, WgpuError::Limit { found: 1024, .. }), "{error}");
+    assert!(error.to_string().contains("maxComputeWorkgroupStorageSize"), "{error}");
+    let too_large = Limits { max_storage_buffers_per_shader_stage: u32::MAX, ..Limits::defaults() };
+    let error = open(too_large).unwrap_err();
+    assert!(matches!(error, WgpuError::Open { .. }), "{error}");
+}
+
+#[test]
+fn what_the_driver_refuses_is_an_error_from_then_on() {
+    let Some(backend) = backend() else { return };
+    let x = backend.upload(&HostTensor::from_vec(vec![1f32; 4], [4])).unwrap();
+    backend.ask_too_much();
+    for _ in 0..2 {
+        let error = backend.map(UnaryOp::Exp, &x).unwrap_err();
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<WgpuError>());
+        assert!(matches!(cause, Some(WgpuError::Refused { .. })), "{cause:?}");
+    }
+    assert!(pollster::block_on(backend.download(&[x])).is_err());
 }
 
 #[test]

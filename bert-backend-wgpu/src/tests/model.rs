@@ -3,6 +3,7 @@
 use bert_core::Backend;
 use bert_core::backend::Tensor;
 use bert_core::ops::{Activation, Pooling, Precision};
+use bert_core::passes::Counts;
 use bert_core::reference::Reference;
 use bert_core::tensor::HostTensor;
 use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
@@ -86,21 +87,24 @@ fn two_layers_agree_with_the_reference() {
 #[test]
 fn a_forward_pass_is_one_submission_of_few_dispatches() {
     let Some(backend) = backend() else { return };
-    let model = Small::new(&backend, Precision::F32);
-    pollster::block_on(backend.sync()).unwrap();
-    let before = backend.counts();
-    let lengths = [9, 1, 70];
-    let hidden = model.forward(&backend, 12, &lengths).unwrap();
-    download(&backend, &hidden);
-    let after = backend.counts();
-    assert_eq!(after.submissions - before.submissions, 1);
-    // Seven a layer; the embeddings are a sum and a LayerNorm.
-    assert_eq!(after.dispatches - before.dispatches, 12 * 7 + 2);
-    // Ids, segments, positions and bounds go up; what was asked for comes down.
-    assert_eq!(after.uploads - before.uploads, 4);
-    assert_eq!(after.uploaded_bytes - before.uploaded_bytes, 4 * (3 * 80 + 4));
-    assert_eq!(after.downloads - before.downloads, 1);
-    assert_eq!(after.downloaded_bytes - before.downloaded_bytes, 4 * 80 * HIDDEN as u64);
+    // Seven kernels a layer, and in 8 bits another one before each product.
+    for (precision, each) in [(Precision::F32, 7), (Precision::F16, 7), (Precision::Int8, 11)] {
+        let model = Small::new(&backend, precision);
+        let before = backend.counts().unwrap();
+        let hidden = model.forward(&backend, 12, &[9, 1, 70]).unwrap();
+        download(&backend, &hidden);
+        let expected = Counts {
+            submissions: 1,
+            // The embeddings are a sum and a LayerNorm.
+            dispatches: 12 * each + 2,
+            // Ids, segments, positions and bounds go up; what was asked for comes down.
+            uploads: 4,
+            uploaded_bytes: 4 * (3 * 80 + 4),
+            downloads: 1,
+            downloaded_bytes: 4 * 80 * HIDDEN as u64,
+        };
+        assert_eq!(backend.counts().unwrap().since(before), expected, "{precision}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{ModelConfig, ModelType};
 use crate::ops::{Activation, Pooling, Precision};
 use crate::packed::{DeviceBatch, PackedBatch};
+use crate::passes::Counts;
 use crate::tensor::HostTensor;
 use crate::weights::Linear;
 use crate::{Error, Result};
@@ -62,6 +63,11 @@ pub trait Encoder: crate::backend::MaybeSend + crate::backend::MaybeSync {
 
     /// What it runs on.
     fn backend_info(&self) -> BackendInfo;
+
+    /// What its device was asked to do since it was opened, if the backend [counts](Backend::counts) that.
+    fn counts(&self) -> Option<Counts> {
+        None
+    }
 
     /// Runs a batch and brings back the outputs asked for, in their order, with one wait for the device.
     ///
@@ -241,6 +247,10 @@ impl<B: Backend> Encoder for Model<B> {
 
     fn backend_info(&self) -> BackendInfo {
         self.backend.info()
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        self.backend.counts()
     }
 
     async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
