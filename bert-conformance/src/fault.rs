@@ -46,6 +46,19 @@ pub enum Fault {
     #[error("the recorded outputs cannot be read: {0}")]
     Recorded(String),
 
+    /// A task decided otherwise.
+    #[error("expected the answer {expected:?}, found {found:?}")]
+    Answer {
+        /// What the reference leads to.
+        expected: Vec<String>,
+        /// What the backend leads to.
+        found: Vec<String>,
+    },
+
+    /// A task could not answer.
+    #[error("the task says: {}", with_causes(.0.as_ref()))]
+    Task(Box<dyn std::error::Error + Send + Sync>),
+
     /// What has to be the same to the last bit is not: a part computed alone, or with other threads.
     #[error("{what} has other bits: first at {index:?}, {found:e} instead of {wanted:e}")]
     OtherBits {

@@ -15,6 +15,7 @@
 //!   says what is right, `compare` how far a result is from it, and `check` does all of that;
 //! * `models` and `golden` compare whole models, [`perf`] says what overrides are worth.
 
+mod answer;
 mod case;
 mod cases;
 mod check;
@@ -35,6 +36,7 @@ mod tolerance;
 
 use bert_core::Backend;
 
+pub use answer::{Answer, compare_answers};
 pub use compare::Difference;
 pub use fault::Fault;
 pub use suite::{Mode, Outcome, Plan, Variant, Verdict, run, widest_limit};

@@ -143,7 +143,7 @@ impl fmt::Display for Verdict {
 /// assert!(!verdicts.is_empty() && !verdicts.iter().any(|verdict| verdict.is_error()));
 /// ```
 pub fn run<B: Backend>(name: &str, backend: &B, twins: &[B], plan: &Plan) -> Vec<Verdict> {
-    let mut suite = Suite { name, plan, verdicts: vec![] };
+    let mut suite = Suite::new(name, plan);
     for mode in &plan.modes {
         match mode {
             Mode::Ops => suite.cases(backend, cases::required(), Variant::Required),
@@ -171,7 +171,7 @@ pub fn widest_limit(operation: &str, precision: Precision, backend: &str) -> f64
 pub(crate) struct Suite<'a> {
     pub name: &'a str,
     pub plan: &'a Plan,
-    verdicts: Vec<Verdict>,
+    pub verdicts: Vec<Verdict>,
 }
 
 /// What is known of a case before it is run.
@@ -188,7 +188,11 @@ pub(crate) fn named(case: String, precision: Precision) -> String {
     if precision == Precision::F32 { case } else { format!("{case} {precision}") }
 }
 
-impl Suite<'_> {
+impl<'a> Suite<'a> {
+    pub fn new(name: &'a str, plan: &'a Plan) -> Self {
+        Self { name, plan, verdicts: vec![] }
+    }
+
     fn cases<B: Backend>(&mut self, backend: &B, cases: Vec<Case>, mut variant: Variant) {
         let precisions = backend.info().precisions;
         for case in cases.iter().filter(|case| work(case) <= self.plan.most_work) {

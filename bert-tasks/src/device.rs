@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bert_core::ModelConfig;
-use bert_core::backend::{Backend, BackendInfo};
+use bert_core::backend::{Backend, BackendInfo, MaybeSend, MaybeSync};
 use bert_core::checkpoint::Checkpoint;
 use bert_core::graph::{Encoder, Head, Model};
 use bert_core::ops::Precision;
@@ -42,6 +42,35 @@ enum Kind {
     Cpu(bert_backend_cpu::CpuBackend),
     #[cfg(feature = "wgpu")]
     Wgpu(bert_backend_wgpu::WgpuBackend),
+    Other(Arc<dyn Other>),
+}
+
+/// A backend that this crate does not know, behind the two things that a device does with one.
+trait Other: MaybeSend + MaybeSync {
+    fn describe(&self) -> BackendInfo;
+    fn open(
+        &self,
+        config: ModelConfig,
+        checkpoint: &Checkpoint,
+        head: Head,
+        precision: Precision,
+    ) -> bert_core::Result<Arc<dyn Encoder>>;
+}
+
+impl<B: Backend> Other for B {
+    fn describe(&self) -> BackendInfo {
+        self.info()
+    }
+
+    fn open(
+        &self,
+        config: ModelConfig,
+        checkpoint: &Checkpoint,
+        head: Head,
+        precision: Precision,
+    ) -> bert_core::Result<Arc<dyn Encoder>> {
+        Ok(Arc::new(Model::load(self.clone(), config, checkpoint, head, precision)?))
+    }
 }
 
 /// What a device may be told before it is opened.
@@ -109,6 +138,17 @@ impl Device {
         }
     }
 
+    /// A backend of another crate, or one made with options that no word names.
+    ///
+    /// ```
+    /// use bert_core::reference::Reference;
+    /// let device = bert_tasks::Device::with_backend(Reference);
+    /// assert_eq!(device.info().name, "reference");
+    /// ```
+    pub fn with_backend(backend: impl Backend) -> Self {
+        Kind::Other(Arc::new(backend)).into()
+    }
+
     /// The words of all devices that this build and this machine may have, for [`open`](Self::open): a word
     /// for each kind of device, or one for each adapter of a kind that has several. Whether a device is usable
     /// shows when it is opened. A browser does not let its adapters be counted.
@@ -135,6 +175,7 @@ impl Device {
             Kind::Cpu(backend) => backend.info(),
             #[cfg(feature = "wgpu")]
             Kind::Wgpu(backend) => backend.info(),
+            Kind::Other(backend) => backend.describe(),
         }
     }
 
@@ -184,6 +225,7 @@ impl Device {
             Kind::Wgpu(backend) => {
                 Arc::new(Model::load(backend.clone(), config, checkpoint, head, precision)?)
             }
+            Kind::Other(backend) => backend.open(config, checkpoint, head, precision)?,
         };
         Ok(match &self.log {
             Some(log) => Arc::new(LoggedEncoder::new(encoder, log.clone())),

@@ -6,6 +6,7 @@
 mod registry;
 mod report;
 mod support;
+mod tasks;
 
 use std::process::ExitCode;
 
@@ -104,6 +105,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             plan.modes.retain(|&mode| mode != suite::Mode::Trained);
         }
         verdicts.extend(subject.run(&plan));
+        if modes.contains(&Mode::Model) {
+            verdicts.extend(tasks::run(&subject.name, &subject.device, &plan, true));
+        }
         if modes.contains(&Mode::Perf) {
             timings.push((subject.name.clone(), subject.measure(&plan)?));
         }
@@ -143,6 +147,22 @@ mod tests {
         }
         let modes = vec![suite::Mode::Ops, suite::Mode::Fused];
         no_case_fails("wgpu", &Plan { modes, most_work: 10_000, ..Plan::all(1) });
+    }
+
+    /// Trained models in f64 would take this test too long.
+    #[test]
+    fn tasks_answer_alike_on_small_models() {
+        let mut names = vec!["reference", "cpu"];
+        match registry::chosen(&["wgpu"]) {
+            Ok(_) => names.push("wgpu"),
+            Err(error) => eprintln!("SKIPPED wgpu: {error}"),
+        }
+        for subject in registry::chosen(&names).unwrap() {
+            let verdicts = tasks::run(&subject.name, &subject.device, &Plan::all(1), false);
+            assert_eq!(verdicts.len(), 7);
+            let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
+            assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        }
     }
 
     #[test]

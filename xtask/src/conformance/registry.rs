@@ -6,6 +6,7 @@ use bert_conformance::perf::{self, Timing};
 use bert_conformance::{Fault, Plan, Verdict, names, run};
 use bert_core::backend::{Backend, BackendInfo};
 use bert_core::reference::Reference;
+use bert_tasks::Device;
 
 use crate::error::{Error, Result};
 
@@ -17,6 +18,8 @@ pub struct Subject {
     pub info: BackendInfo,
     /// Whether it is a GPU that is a program on the CPU: right, but slow.
     pub is_software: bool,
+    /// The same for tasks.
+    pub device: Device,
     run: Box<Run>,
     measure: Box<Measure>,
     gflops: Box<dyn Fn() -> Option<f64>>,
@@ -33,6 +36,7 @@ impl Subject {
             name: name.to_owned(),
             info,
             is_software: false,
+            device: Device::with_backend(backend.clone()),
             run: Box::new(move |plan| run(&run_name, &backend, &twins, plan)),
             measure: Box::new(move |plan| perf::measure(&timed, plan)),
             gflops: Box::new(|| None),
