@@ -46,8 +46,12 @@ fn exponentials(v: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(128)
-fn main(lane: Lane) {
-    let index = group_index(lane.group, lane.groups);
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    lane: Lane,
+) {
+    let index = group_index(group, groups);
     let sequence = index / params.blocks / params.heads;
     let head = index / params.blocks % params.heads;
     if sequence >= params.sequences {

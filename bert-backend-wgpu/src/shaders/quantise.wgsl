@@ -20,8 +20,12 @@ fn value_at(row: u32, i: u32) -> f32 {
 }
 
 @compute @workgroup_size(128)
-fn main(lane: Lane) {
-    let row = group_index(lane.group, lane.groups);
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    lane: Lane,
+) {
+    let row = group_index(group, groups);
     if row >= params.rows {
         return;
     }

@@ -5,8 +5,6 @@ const LANES: u32 = 128u;
 
 // An invocation and its place.
 struct Lane {
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 }
 

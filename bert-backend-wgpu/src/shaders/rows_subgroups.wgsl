@@ -6,8 +6,6 @@ const LANES: u32 = 128u;
 
 // An invocation and its place.
 struct Lane {
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
     @builtin(subgroup_invocation_id) inside: u32,
     @builtin(subgroup_size) size: u32,

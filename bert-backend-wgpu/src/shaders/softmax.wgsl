@@ -9,8 +9,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(128)
-fn main(lane: Lane) {
-    let row = group_index(lane.group, lane.groups);
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    lane: Lane,
+) {
+    let row = group_index(group, groups);
     let length = params.x.shape.w;
     if row >= params.x.length / length {
         return;
