@@ -21,8 +21,15 @@ fn numbers(shape: [usize; 2]) -> HostTensor {
 fn linear(criterion: &mut Criterion) {
     let backend = CpuBackend::new(CpuOptions::default()).expect("a backend");
     let limits = backend.limits();
-    eprintln!("{backend:?}: {:.1} GFLOP/s, {:.1} GB/s read", limits.f32_gflops, limits.read_gbytes);
-    let mut group = criterion.benchmark_group("linear");
+    eprintln!("{backend:?}: {:.1} GB/s read", limits.read_gbytes);
+    for precision in backend.info().precisions {
+        eprintln!("{precision}: {:.1} GFLOP/s", limits.gflops(precision).expect("a rate of each"));
+        products(criterion, &backend, precision);
+    }
+}
+
+fn products(criterion: &mut Criterion, backend: &CpuBackend, precision: Precision) {
+    let mut group = criterion.benchmark_group(format!("linear {precision}"));
     let (identity, gelu) = (Activation::Identity, Activation::Gelu);
     // Rows, input and output features: queries, keys and values; attention output; both feed-forward layers.
     for (rows, inner, outer, activation) in [
@@ -39,7 +46,7 @@ fn linear(criterion: &mut Criterion) {
     ] {
         // As many weights as a model has layers, so that they come from memory as they do in a model.
         let layers: Vec<Linear<CpuBuffer>> = (0..12)
-            .map(|_| Linear::new(&backend, &numbers([outer, inner]), None, Precision::F32).expect("a layer"))
+            .map(|_| Linear::new(backend, &numbers([outer, inner]), None, precision).expect("a layer"))
             .collect();
         let x = backend.upload(&numbers([rows, inner])).expect("an upload");
         let mut layer = layers.iter().cycle();

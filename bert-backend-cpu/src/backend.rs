@@ -62,8 +62,7 @@ impl CpuBackend {
         self.isa.level()
     }
 
-    /// Measures what this machine can do at best with these threads and instructions: half a second of full
-    /// load.
+    /// Measures what this machine can do at best with these threads and instructions: a second of full load.
     pub fn limits(&self) -> limits::Limits {
         limits::measure(&self.pool, self.isa)
     }

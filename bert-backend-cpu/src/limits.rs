@@ -3,9 +3,10 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bert_core::ops::Activation;
+use bert_core::ops::{Activation, Precision};
 
 use crate::kernels::gemm::{Product, block_depth, scratch_length};
+use crate::kernels::low::{LowNumbers, LowProduct, byte_layout};
 use crate::memory::Filling;
 use crate::pool::Pool;
 use crate::simd::Isa;
@@ -18,8 +19,39 @@ pub struct Limits {
     pub f32_gflops_one_thread: f64,
     /// The same of all threads together.
     pub f32_gflops: f64,
+    /// The same with numbers of bf16, widened where the machine does not multiply them itself; of one thread.
+    pub bf16_gflops_one_thread: f64,
+    /// The same of all threads together.
+    pub bf16_gflops: f64,
+    /// The same with bytes that are added up in 32 bits; of one thread.
+    pub int8_gflops_one_thread: f64,
+    /// The same of all threads together.
+    pub int8_gflops: f64,
     /// Reading of memory far larger than the caches, all threads together, in 10⁹ bytes a second.
     pub read_gbytes: f64,
+}
+
+impl Limits {
+    /// The arithmetic of all threads together in a precision, in 10⁹ operations a second; `None` for one that
+    /// the CPU does not compute in.
+    pub fn gflops(&self, precision: Precision) -> Option<f64> {
+        match precision {
+            Precision::F32 => Some(self.f32_gflops),
+            Precision::Bf16 => Some(self.bf16_gflops),
+            Precision::Int8 => Some(self.int8_gflops),
+            Precision::F16 => None,
+        }
+    }
+
+    /// That of one thread.
+    pub fn gflops_one_thread(&self, precision: Precision) -> Option<f64> {
+        match precision {
+            Precision::F32 => Some(self.f32_gflops_one_thread),
+            Precision::Bf16 => Some(self.bf16_gflops_one_thread),
+            Precision::Int8 => Some(self.int8_gflops_one_thread),
+            Precision::F16 => None,
+        }
+    }
 }
 
 /// How long a run takes. Short runs find moments in which nothing else disturbs, and the best one counts.
@@ -30,19 +62,34 @@ const PART: usize = 4 << 20;
 const PARTS: usize = 16;
 
 pub(crate) fn measure(pool: &Pool, isa: Isa) -> Limits {
-    let (rows, columns, depth) = tiles_shape(isa);
+    let [f32_rates, bf16_rates, int8_rates] =
+        [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| rates(pool, isa, precision));
+    Limits {
+        f32_gflops_one_thread: f32_rates.0,
+        f32_gflops: f32_rates.1,
+        bf16_gflops_one_thread: bf16_rates.0,
+        bf16_gflops: bf16_rates.1,
+        int8_gflops_one_thread: int8_rates.0,
+        int8_gflops: int8_rates.1,
+        read_gbytes: read(pool, isa),
+    }
+}
+
+/// The arithmetic of one thread, and of all of them.
+fn rates(pool: &Pool, isa: Isa, precision: Precision) -> (f64, f64) {
+    let multiply = |times| match precision {
+        Precision::F32 => multiply(isa, times),
+        _ => multiply_low(isa, precision, times),
+    };
+    let (rows, columns, depth) = tiles_shape(isa, precision);
     // As often as takes about a run.
-    let times = (1000.0 * RUN.as_secs_f64() / seconds(|| multiply(isa, 1000))).max(1.0) as usize;
+    let times = (1000.0 * RUN.as_secs_f64() / seconds(|| multiply(1000))).max(1.0) as usize;
     let rate = |threads: usize, work: &dyn Fn()| {
         let best = (0..RUNS).map(|_| seconds(work)).fold(f64::INFINITY, f64::min);
         (2 * rows * columns * depth * times * threads) as f64 / best / 1e9
     };
     let threads = pool.threads();
-    Limits {
-        f32_gflops_one_thread: rate(1, &|| multiply(isa, times)),
-        f32_gflops: rate(threads, &|| pool.run(threads, |_| multiply(isa, times))),
-        read_gbytes: read(pool, isa),
-    }
+    (rate(1, &|| multiply(times)), rate(threads, &|| pool.run(threads, |_| multiply(times))))
 }
 
 fn seconds(work: impl FnOnce()) -> f64 {
@@ -51,20 +98,58 @@ fn seconds(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Rows, columns and depth of a product that stays in the first cache: three register tiles.
-fn tiles_shape(isa: Isa) -> (usize, usize, usize) {
-    (3 * isa.tile_rows(), 2 * isa.lanes(), block_depth(isa))
+/// Rows, columns and depth of a product that stays in the first cache: some register tiles.
+fn tiles_shape(isa: Isa, precision: Precision) -> (usize, usize, usize) {
+    match precision {
+        Precision::Int8 => {
+            let width = byte_layout(isa).width;
+            (36, width, block_depth(isa) * 8 * isa.lanes() / width)
+        }
+        _ => (3 * isa.tile_rows(), 2 * isa.lanes(), block_depth(isa)),
+    }
 }
 
 /// The register tile of the matrix product, again and again on one piece of a panel.
 fn multiply(isa: Isa, times: usize) {
-    let (rows, width, depth) = tiles_shape(isa);
+    let (rows, width, depth) = tiles_shape(isa, Precision::F32);
     let (a, b) = (vec![0.5f32; rows * depth], vec![0.25f32; width * depth]);
     let mut space = Vec::new();
     for _ in 0..times {
         product(isa, (rows, width, depth), black_box(&a), black_box(&b), &mut space);
     }
     black_box(space);
+}
+
+/// The same in fewer bits.
+fn multiply_low(isa: Isa, precision: Precision, times: usize) {
+    let (rows, width, depth) = tiles_shape(isa, precision);
+    // As large as `f32`, which is larger than any of the numbers.
+    let (a, b) = (vec![0u32; rows * depth], vec![0u32; width * depth]);
+    let mut scratch = vec![0i32; rows * width];
+    let (numbers, a_stride) = match precision {
+        Precision::Int8 => (LowNumbers::Int8 { rows: &[], columns: &[], sums: &[] }, depth),
+        _ => (LowNumbers::Bf16, depth * size_of::<f32>()),
+    };
+    for _ in 0..times {
+        let product = LowProduct {
+            numbers,
+            a: black_box(&a).as_ptr().cast(),
+            a_stride,
+            b: black_box(&b).as_ptr().cast(),
+            b_stride: width * depth,
+            c: std::ptr::null_mut(),
+            c_stride: 0,
+            rows,
+            columns: width,
+            depth,
+            bias: None,
+            activation: Activation::Identity,
+            scratch: scratch.as_mut_ptr(),
+        };
+        // SAFETY: the operands are as large as the product says, or larger; C is not written.
+        unsafe { product.sums(isa) };
+    }
+    black_box(scratch);
 }
 
 /// The product of one row with a part of memory, which is as fast as reading it.

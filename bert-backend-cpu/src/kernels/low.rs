@@ -152,22 +152,34 @@ impl LowProduct<'_> {
     /// use this part of C.
     pub unsafe fn run(&self, isa: Isa) {
         debug_assert!(self.bias.is_none_or(|bias| bias.len() == self.columns));
+        // SAFETY: passed on.
+        unsafe { self.sums(isa) };
         match self.numbers {
             LowNumbers::Int8 { rows, columns, sums } => {
-                let layout = byte_layout(isa);
-                let padded = self.columns.next_multiple_of(layout.width);
+                let width = byte_layout(isa).width;
+                let padded = self.columns.next_multiple_of(width);
                 assert!(rows.len() >= self.rows && columns.len() >= padded && sums.len() >= padded);
-                with_bytes!(isa, |dot| {
-                    let operands = self.operands(dot);
-                    let to = Sums::Panels(self.scratch);
-                    // SAFETY: the caller's promise.
-                    dot.vectorize(
-                        #[inline(always)]
-                        || unsafe { operands.sums(dot, to) },
-                    );
-                });
-                finish_bytes(isa, self, layout.width, rows, columns, sums);
+                finish_bytes(isa, self, width, rows, columns, sums);
             }
+            LowNumbers::Bf16 => finish_floats(isa, self),
+        }
+    }
+
+    /// The products alone, into the scratch.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run), but for C.
+    pub unsafe fn sums(&self, isa: Isa) {
+        match self.numbers {
+            LowNumbers::Int8 { .. } => with_bytes!(isa, |dot| {
+                let operands = self.operands(dot);
+                let to = Sums::Panels(self.scratch);
+                // SAFETY: the caller's promise.
+                dot.vectorize(
+                    #[inline(always)]
+                    || unsafe { operands.sums(dot, to) },
+                );
+            }),
             #[cfg(target_arch = "x86_64")]
             LowNumbers::Bf16 if isa.has_bf16() => {
                 use crate::simd::Avx512;
@@ -180,7 +192,6 @@ impl LowProduct<'_> {
                     #[inline(always)]
                     || unsafe { operands.sums(dot, to) },
                 );
-                finish_floats(isa, self);
             }
             LowNumbers::Bf16 => widened(isa, self),
         }
@@ -269,14 +280,13 @@ fn finish_floats_generic<S: Simd>(s: S, product: &LowProduct<'_>) {
 }
 
 dispatch! {
-    /// bf16 that is widened.
+    /// The sums of bf16 that is widened.
     fn widened(product: &LowProduct<'_>) = widened_generic;
 }
 
 #[inline(always)]
 fn widened_generic<S: Simd>(s: S, product: &LowProduct<'_>) {
     let dot = Widened(s);
-    // SAFETY: `run` passes on the promise of its caller.
+    // SAFETY: `LowProduct::sums` passes on the promise of its caller.
     unsafe { product.operands(dot).sums(dot, Sums::Panels(product.scratch.cast())) };
-    finish_floats_generic(s, product);
 }
