@@ -123,8 +123,10 @@ fn multiply(isa: Isa, times: usize) {
 /// The same in fewer bits.
 fn multiply_low(isa: Isa, precision: Precision, times: usize) {
     let (rows, width, depth) = tiles_shape(isa, precision);
-    // As large as `f32`, which is larger than any of the numbers.
-    let (a, b) = (vec![0u32; rows * depth], vec![0u32; width * depth]);
+    // As large as `f32`, which is larger than any of the numbers; 1 as bf16, and about 1 as f32. Zeros would be
+    // pages that nobody wrote, which share one page of memory and get in one another's way in the cache.
+    const ONES: u32 = 0x3f80_3f80;
+    let (a, b) = (vec![ONES; rows * depth], vec![ONES; width * depth]);
     let mut scratch = vec![0i32; rows * width];
     let (numbers, a_stride) = match precision {
         Precision::Int8 => (LowNumbers::Int8 { rows: &[], columns: &[], sums: &[] }, depth),
