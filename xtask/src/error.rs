@@ -85,6 +85,22 @@ pub enum Error {
     #[error("{} has no line `members = [...]` to add a crate to", path.display())]
     NoMembers { path: PathBuf },
 
+    /// A file that was to hold the results of a bench.
+    #[error("{} does not hold the results of a bench", path.display())]
+    BenchResults { path: PathBuf, source: serde_json::Error },
+
+    /// A table that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Csv { path: PathBuf, source: csv::Error },
+
+    /// A model or a data set for a task.
+    #[error(transparent)]
+    Tasks(#[from] bert_tasks::Error),
+
+    /// A generated text that is not what would be generated now.
+    #[error("{} is not up to date; run {command}", path.display())]
+    Outdated { path: PathBuf, command: &'static str },
+
     /// A filter that leaves nothing.
     #[error("no case has a name that contains {filter:?}")]
     NoCase { filter: String },

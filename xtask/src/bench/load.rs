@@ -9,15 +9,14 @@ use bert_core::graph::{Encoder, Head, Model, Output};
 use bert_core::ops::Precision;
 use bert_core::{ModelConfig, PackedBatch};
 
-use super::Options;
 use crate::error::Result;
 
 /// The backend that is timed.
 ///
 /// # Errors
 /// [`Error::Cpu`](crate::error::Error::Cpu) for a number of threads that cannot be had.
-pub fn cpu(options: &Options) -> Result<CpuBackend> {
-    Ok(CpuBackend::new(CpuOptions { threads: options.threads, ..CpuOptions::default() })?)
+pub fn cpu(threads: Option<usize>) -> Result<CpuBackend> {
+    Ok(CpuBackend::new(CpuOptions { threads, ..CpuOptions::default() })?)
 }
 
 /// The encoder of a checkpoint.
@@ -30,11 +29,6 @@ pub fn model<B: Backend>(backend: B, folder: &Path, precision: Precision) -> Res
     let model = Model::load(backend, config, &checkpoint, Head::None, precision)?;
     model.backend().warm_up()?;
     Ok(model)
-}
-
-/// Its shape.
-pub fn config(model: &impl Encoder) -> &ModelConfig {
-    model.config()
 }
 
 /// From token ids to the last hidden state, read back.

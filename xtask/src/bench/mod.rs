@@ -1,82 +1,111 @@
-//! How fast the CPU backend is, against what the machine can do and what others do: `cargo xtask bench`.
+//! How fast and how exact the CPU backend is, against what the machine can do and what others do:
+//! `cargo xtask bench`.
 //!
 //! * [`workload`] is what is timed, [`clock`] how, [`load`] on what;
-//! * [`shares`] says where the time goes, [`memory`] what a start takes, [`peers`] reads others' times;
-//! * [`report`] prints it all.
+//! * [`shares`] says where the time goes, [`memory`] what a start takes, [`accuracy`] what a precision costs,
+//!   [`texts`] how fast texts become vectors, [`peers`] reads others' times;
+//! * [`results`] is what is kept of a run, [`report`] prints it, [`readme`] puts it into README.md.
 
+mod accuracy;
 mod clock;
 mod load;
 mod memory;
 mod peers;
+mod readme;
 mod report;
+mod results;
 mod shares;
+mod texts;
 mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bert_backend_cpu::CpuBackend;
 use bert_core::backend::Backend;
+use bert_core::graph::Encoder;
 use bert_core::ops::Precision;
 use bert_core::profile::Profile;
 use clap::ValueEnum;
-use serde::Serialize;
 
 use crate::error::{Error, Result};
-use clock::Times;
-use report::Run;
-use shares::Share;
-use workload::Case;
+use results::{Forward, Limits, Results};
+use workload::{Case, Shape};
 
-/// Time forward passes of BERT-base on the CPU, against the limits of this machine.
+/// Measure the CPU backend: forward passes against the limits of this machine, starts, accuracy.
 #[derive(clap::Args)]
 pub struct Args {
-    #[command(flatten)]
-    options: Options,
+    /// What to measure; all but accuracy unless given.
+    #[arg(value_enum, value_name = "WHAT")]
+    what: Vec<What>,
 
     /// Cases to time; all unless given.
     #[arg(long, value_delimiter = ',', value_enum)]
     case: Vec<Case>,
 
-    /// A checkpoint folder; by default one of BERT-base's shape with random weights, made at the first run.
+    /// Shapes of the models, with random weights that are made at the first run.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "bert-base,minilm-l6")]
+    shape: Vec<Shape>,
+
+    /// A checkpoint folder in the place of the shapes.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
 
+    /// What linear layers compute with; all that the backend has unless given.
+    #[arg(long, value_delimiter = ',')]
+    precision: Vec<Precision>,
+
+    /// Numbers of threads to compute with; 1 and as many as the system grants unless given.
+    #[arg(long, value_delimiter = ',')]
+    threads: Vec<usize>,
+
     /// Seconds to spend on each case.
-    #[arg(long, default_value_t = 6.0, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, default_value_t = 3.0, value_name = "SECONDS", value_parser = seconds)]
     budget: f64,
 
-    /// Measure the limits of this machine and stop.
-    #[arg(long)]
-    limits: bool,
-
     /// Time one case and print a line of JSON, for scripts that compare engines.
-    #[arg(long, value_enum, value_name = "CASE", conflicts_with = "limits")]
+    #[arg(long, value_enum, value_name = "CASE", conflicts_with_all = ["what", "json", "peers"])]
     one_line: Option<Case>,
+
+    /// Turn the lines of this file into vectors and print a line of JSON, for the same scripts.
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["what", "json", "peers", "one_line"])]
+    texts: Option<PathBuf>,
 
     /// Compare with the times in this table of other engines, in Markdown.
     #[arg(long, value_name = "FILE")]
     peers: Option<PathBuf>,
 
-    /// Write all numbers of the run to this file.
+    /// Keep all numbers in this file; what it holds of other measurements stays.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Write the tables of README.md anew from the results that it names.
+    #[arg(long, conflicts_with_all = ["what", "json", "peers", "one_line", "texts"])]
+    readme: bool,
+
+    /// Only say whether they are as they should be.
+    #[arg(long, requires = "readme")]
+    check: bool,
+
     /// Load, answer once and print what that took: how a run measures its own start.
-    #[arg(long, hide = true)]
-    start_only: bool,
+    #[arg(long, hide = true, value_name = "CALLS")]
+    start_only: Option<usize>,
 }
 
-/// How to compute.
-#[derive(clap::Args, Clone, Copy)]
-pub struct Options {
-    /// Threads to compute with; as many as the system grants unless given.
-    #[arg(long)]
-    threads: Option<usize>,
-
-    /// What linear layers compute with.
-    #[arg(long, default_value = "f32")]
-    precision: Precision,
+/// A kind of measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// What this machine can do at best.
+    Limits,
+    /// Forward passes, and which operation takes how much of them.
+    Forward,
+    /// From the disk to a first answer, and the memory that takes.
+    Start,
+    /// Memory over a thousand calls.
+    Steady,
+    /// What each precision costs, on trained models.
+    Accuracy,
 }
 
 fn seconds(text: &str) -> std::result::Result<f64, String> {
@@ -86,101 +115,156 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-/// A case and what came of it.
-#[derive(Debug, Serialize)]
-pub struct Timed {
-    case: Case,
-    tokens: usize,
-    #[serde(flatten)]
-    times: Times,
-    tokens_per_s: f64,
-    gflop: f64,
-    /// The least time that the machine's limits allow, in milliseconds.
-    floor_ms: f64,
-    /// Which limit that is.
-    bound: Bound,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    shares: Vec<Share>,
-}
-
-/// What cannot be faster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Bound {
-    /// The arithmetic.
-    Compute,
-    /// Reading every weight from memory once.
-    Memory,
-}
-
 /// Runs the bench.
 ///
 /// # Errors
-/// A model that cannot be loaded, a batch that it cannot take, a file that cannot be read or written.
+/// A model that cannot be loaded, a batch that it cannot take, a file that cannot be read or written, a README
+/// that is not up to date.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let options = args.options;
-    let backend = load::cpu(&options)?;
-    if args.limits {
-        report::limits(&backend.info(), &backend.limits());
-        return Ok(ExitCode::SUCCESS);
+    if args.readme {
+        return readme::run(args.check).map(|()| ExitCode::SUCCESS);
     }
-    // Before anything slow: a file that cannot be read should not cost minutes.
-    let peers = match &args.peers {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-            let peers = peers::parse(&text);
-            if peers.is_empty() {
-                return Err(Error::NoPeers { path: path.clone() });
-            }
-            peers
-        }
-        None => vec![],
-    };
-    let folder = args.model.clone().map_or_else(workload::bert_base, Ok)?;
-    if args.start_only {
-        println!("{}", serde_json::to_string(&memory::measure(&folder, &options)?).expect("plain numbers"));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let budget = Duration::from_secs_f64(args.budget);
+    let precision = args.precision.first().copied().unwrap_or_default();
+    let threads = args.threads.first().copied();
     if let Some(case) = args.one_line {
-        let model = load::model(backend, &folder, options.precision)?;
-        let batch = case.batch(load::config(&model));
-        report::one_line(case, &clock::time(budget, || load::forward(&model, &batch))?);
+        let model = load::model(load::cpu(threads)?, &args.folders()?[0].1, precision)?;
+        let batch = case.batch(model.config());
+        let times = clock::time(args.budget(), || load::forward(&model, &batch))?;
+        report::one_line(&case.name(), case.tokens(), &times);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let (Some(file), Some(model)) = (&args.texts, &args.model) {
+        texts::run(model, file, threads, precision, args.budget())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(calls) = args.start_only {
+        memory::report(&args.folders()?[0].1, threads, precision, calls)?;
         return Ok(ExitCode::SUCCESS);
     }
 
-    let model = load::model(backend.clone(), &folder, options.precision)?;
-    let start = memory::measure_in_child(&folder, &options)?;
-    let limits = backend.limits();
-    let profiled = load::model(Profile::new(backend.clone()), &folder, options.precision)?;
-    let config = load::config(&model);
-    let cases = if args.case.is_empty() { Case::value_variants() } else { &args.case };
-    let mut timed = vec![];
-    for &case in cases {
-        if case.lengths().iter().any(|&length| length > config.max_position_embeddings) {
-            eprintln!("SKIPPED {}: the model takes {} tokens", case.name(), config.max_position_embeddings);
-            continue;
-        }
-        eprintln!("{} …", case.name());
-        let batch = case.batch(config);
-        let times = clock::time(budget, || load::forward(&model, &batch))?;
-        let compute_ms = case.flops(config) / limits.f32_gflops / 1e6;
-        let memory_ms = workload::weight_bytes(config) / limits.read_gbytes / 1e6;
-        timed.push(Timed {
-            case,
-            tokens: case.tokens(),
-            times,
-            tokens_per_s: case.tokens() as f64 / times.ms * 1e3,
-            gflop: case.flops(config) / 1e9,
-            floor_ms: compute_ms.max(memory_ms),
-            bound: if memory_ms > compute_ms { Bound::Memory } else { Bound::Compute },
-            shares: shares::measure(&profiled, &batch)?,
-        });
-    }
-    let run = Run::new(&backend.info(), limits, &folder, options.precision, start, timed);
-    report::print(&run, &peers);
+    // Before anything slow: a file that cannot be read should not cost minutes.
+    let mut kept = args.json.as_deref().map(Results::read).transpose()?.unwrap_or_default();
+    let measured = args.measure()?;
+    report::print(&measured);
     if let Some(path) = &args.json {
-        run.write(path)?;
+        kept.update(measured);
+        kept.write(path)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn budget(&self) -> Duration {
+        Duration::from_secs_f64(self.budget)
+    }
+
+    fn wants(&self, what: What) -> bool {
+        if self.what.is_empty() { what != What::Accuracy } else { self.what.contains(&what) }
+    }
+
+    /// Names and folders of the models.
+    fn folders(&self) -> Result<Vec<(String, PathBuf)>> {
+        match &self.model {
+            Some(folder) => {
+                let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+                Ok(vec![(name, folder.clone())])
+            }
+            None => self.shape.iter().map(|shape| Ok((shape.name(), shape.folder()?))).collect(),
+        }
+    }
+
+    fn measure(&self) -> Result<Results> {
+        let backend = load::cpu(None)?;
+        let info = backend.info();
+        let mut results = Results {
+            date: jiff::Timestamp::now().round(jiff::Unit::Second).expect("seconds divide a day").to_string(),
+            cpu: info.device.clone(),
+            instructions: info.features.clone(),
+            ..Default::default()
+        };
+        if let Some(path) = &self.peers {
+            let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+            results.engines = peers::parse(&text);
+            if results.engines.is_empty() {
+                return Err(Error::NoPeers { path: path.clone() });
+            }
+        }
+        let precisions = if self.precision.is_empty() { &info.precisions } else { &self.precision };
+        let mut threads =
+            if self.threads.is_empty() { vec![1, backend.threads()] } else { self.threads.clone() };
+        threads.dedup();
+
+        for &threads in &threads {
+            let backend = load::cpu(Some(threads))?;
+            // Floors need them too.
+            if self.wants(What::Limits) || self.wants(What::Forward) {
+                results.limits.push(Limits::of(&backend.limits(), threads));
+            }
+            if self.wants(What::Forward) {
+                let limits = results.limits.last().expect("just measured");
+                let forward = self.forward(&backend, limits, precisions)?;
+                results.forward.extend(forward);
+            }
+        }
+        for (name, folder) in self.folders()? {
+            for &precision in precisions {
+                if self.wants(What::Start) {
+                    results.starts.push(memory::start(&name, &folder, precision)?);
+                }
+            }
+        }
+        if self.wants(What::Steady) {
+            // The smallest: what leaks does so in any.
+            if let Some((name, folder)) = self.folders()?.last() {
+                for &precision in precisions {
+                    results.steady.push(memory::steady(name, folder, precision)?);
+                }
+            }
+        }
+        if self.wants(What::Accuracy) {
+            results.accuracy = accuracy::measure(self.threads.first().copied(), &self.precision)?;
+        }
+        Ok(results)
+    }
+
+    fn forward(
+        &self,
+        backend: &CpuBackend,
+        limits: &Limits,
+        precisions: &[Precision],
+    ) -> Result<Vec<Forward>> {
+        let mut timed = vec![];
+        for (name, folder) in self.folders()? {
+            for &precision in precisions {
+                let model = load::model(backend.clone(), &folder, precision)?;
+                let profiled = load::model(Profile::new(backend.clone()), &folder, precision)?;
+                let config = model.config();
+                let cases = if self.case.is_empty() { Shape::cases(&name) } else { &self.case };
+                for &case in cases {
+                    if case.lengths().iter().any(|&length| length > config.max_position_embeddings) {
+                        let positions = config.max_position_embeddings;
+                        eprintln!("SKIPPED {}: the model takes {positions} tokens", case.name());
+                        continue;
+                    }
+                    eprintln!("{name} {precision} {} with {} threads …", case.name(), limits.threads);
+                    let batch = case.batch(config);
+                    let times = clock::time(self.budget(), || load::forward(&model, &batch))?;
+                    let weight_bytes = workload::weights(config) * workload::bytes_each(precision);
+                    timed.push(Forward {
+                        model: name.clone(),
+                        precision: precision.to_string(),
+                        threads: limits.threads,
+                        case,
+                        tokens: case.tokens(),
+                        times,
+                        tokens_per_s: case.tokens() as f64 / times.ms * 1e3,
+                        gflop: case.flops(config) / 1e9,
+                        floor: limits.floor(&precision.to_string(), case.flops(config), weight_bytes),
+                        shares: shares::measure(&profiled, &batch)?,
+                    });
+                }
+            }
+        }
+        Ok(timed)
+    }
 }

@@ -1,18 +1,11 @@
 //! The table of other engines' times: Markdown, a row an engine, a column a case.
 
-/// An engine and its median milliseconds by case.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Peer {
-    /// The engine and its precision.
-    pub name: String,
-    /// Cases by name. One that failed is missing.
-    pub ms: Vec<(String, f64)>,
-}
+use super::results::Engine;
 
 /// Reads the last table of a text; lines around it are left alone.
 ///
 /// A cell begins with the median: `111.0 (109.2..115.1)`. A column's head begins with the name of its case.
-pub fn parse(text: &str) -> Vec<Peer> {
+pub fn parse(text: &str) -> Vec<Engine> {
     let rows: Vec<Vec<&str>> = text.lines().filter_map(cells).collect();
     let Some(head) = rows.iter().rposition(|row| row[0] == "peer") else { return vec![] };
     let word = |cell: &&str| cell.split_whitespace().next().unwrap_or_default().to_owned();
@@ -20,7 +13,7 @@ pub fn parse(text: &str) -> Vec<Peer> {
     let peer = |row: &Vec<&str>| {
         let times = row[1..].iter().map(|cell| word(cell).parse::<f64>());
         let ms = cases.iter().cloned().zip(times).filter_map(|(case, ms)| Some((case, ms.ok()?)));
-        Peer { name: row[0].to_owned(), ms: ms.filter(|(_, ms)| *ms > 0.0 && ms.is_finite()).collect() }
+        Engine { name: row[0].to_owned(), ms: ms.filter(|(_, ms)| *ms > 0.0 && ms.is_finite()).collect() }
     };
     rows[head + 1..].iter().map(peer).filter(|peer| !peer.ms.is_empty()).collect()
 }
@@ -43,7 +36,7 @@ mod tests {
             | torch-f32 | 157.2 (155.0..160.1) | 4507.0 (4400.1..4600.0) |\n\
             | ct2-bf16 | failed | failed |\n\
             | ort-f32 | 128.0 (127.0..129.0) | failed |\n";
-        let peer = |name: &str, ms: &[(&str, f64)]| Peer {
+        let peer = |name: &str, ms: &[(&str, f64)]| Engine {
             name: name.into(),
             ms: ms.iter().map(|&(case, ms)| (case.into(), ms)).collect(),
         };

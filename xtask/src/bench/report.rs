@@ -1,113 +1,28 @@
-//! The numbers of a run, for people and for files.
+//! The numbers of a run, for people and for scripts.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 
-use bert_backend_cpu::limits::Limits;
-use bert_core::backend::BackendInfo;
-use bert_core::ops::Precision;
 use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
 
 use super::clock::Times;
-use super::memory::Start;
-use super::peers::Peer;
-use super::workload::Case;
-use super::{Bound, Timed};
-use crate::error::{Error, Result};
-
-/// All that is known of a run.
-#[derive(Debug, Serialize)]
-pub struct Run {
-    /// RFC 3339, UTC.
-    date: String,
-    cpu: String,
-    instructions: Vec<String>,
-    threads: Option<usize>,
-    model: String,
-    precision: String,
-    limits: LimitsOfRun,
-    start: Start,
-    cases: Vec<Timed>,
-}
-
-#[derive(Debug, Serialize)]
-struct LimitsOfRun {
-    f32_gflops: f64,
-    f32_gflops_one_thread: f64,
-    read_gbytes: f64,
-}
-
-impl Run {
-    /// Puts a run together.
-    pub fn new(
-        info: &BackendInfo,
-        limits: Limits,
-        folder: &Path,
-        precision: Precision,
-        start: Start,
-        cases: Vec<Timed>,
-    ) -> Self {
-        let Limits { f32_gflops, f32_gflops_one_thread, read_gbytes, .. } = limits;
-        Self {
-            date: jiff::Timestamp::now().round(jiff::Unit::Second).expect("seconds divide a day").to_string(),
-            cpu: info.device.clone(),
-            instructions: info.features.clone(),
-            threads: info.threads,
-            model: folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-            precision: precision.to_string(),
-            limits: LimitsOfRun { f32_gflops, f32_gflops_one_thread, read_gbytes },
-            start,
-            cases,
-        }
-    }
-
-    /// Writes it as JSON, by a temporary file and a rename.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).expect("names and numbers");
-        let partial = path.with_extension(format!("{}.tmp", std::process::id()));
-        std::fs::write(&partial, text + "\n").map_err(Error::file("write", &partial))?;
-        std::fs::rename(&partial, path).map_err(Error::file("rename to", path))
-    }
-}
-
-/// What this machine can do.
-pub fn limits(info: &BackendInfo, limits: &Limits) {
-    say(&limits_text(
-        &info.device,
-        &info.features,
-        info.threads,
-        limits.f32_gflops,
-        limits.f32_gflops_one_thread,
-        limits.read_gbytes,
-    ));
-}
-
-fn limits_text(
-    cpu: &str,
-    instructions: &[String],
-    threads: Option<usize>,
-    gflops: f64,
-    one_thread: f64,
-    gbytes: f64,
-) -> String {
-    format!(
-        "{cpu}, {}, {} threads\nlimits: {gflops:.1} GFLOP/s in f32 ({one_thread:.1} of one thread), reads \
-         {gbytes:.1} GB/s\n",
-        instructions.join(" "),
-        threads.unwrap_or(1)
-    )
-}
+use super::results::{Bound, Forward, Limits, Results, Start, Steady};
 
 /// For scripts: milliseconds of one case.
-pub fn one_line(case: Case, times: &Times) {
+pub fn one_line(case: &str, tokens: usize, times: &Times) {
     let line = serde_json::json!({
-        "case": case.name(), "runs": times.runs, "ms": round(times.ms), "min": round(times.min),
-        "max": round(times.max), "tokens_per_s": (case.tokens() as f64 / times.ms * 1e3).round(),
+        "case": case, "runs": times.runs, "ms": round(times.ms), "min": round(times.min),
+        "max": round(times.max), "tokens_per_s": (tokens as f64 / times.ms * 1e3).round(),
+    });
+    say(&format!("{line}\n"));
+}
+
+/// For scripts: how fast texts become vectors.
+pub fn texts_line(texts: usize, tokens: usize, tokenise_ms: f64, times: &Times) {
+    let line = serde_json::json!({
+        "case": "texts", "runs": times.runs, "ms": round(times.ms), "min": round(times.min),
+        "max": round(times.max), "texts_per_s": (texts as f64 / times.ms * 1e3).round(),
+        "tokens": tokens, "tokenise_ms_one_thread": round(tokenise_ms),
     });
     say(&format!("{line}\n"));
 }
@@ -117,70 +32,94 @@ fn round(ms: f64) -> f64 {
 }
 
 /// Everything.
-pub fn print(run: &Run, peers: &[Peer]) {
-    let LimitsOfRun { f32_gflops, f32_gflops_one_thread, read_gbytes } = run.limits;
-    let (cpu, threads) = (&run.cpu, run.threads);
-    let mut text =
-        limits_text(cpu, &run.instructions, threads, f32_gflops, f32_gflops_one_thread, read_gbytes);
-    let _ = writeln!(text, "{} in {}, {}\n", run.model, run.precision, run.date);
-    let _ = writeln!(text, "{}\n", times(run));
-    let _ = writeln!(
-        text,
-        "The floor is the larger of FLOP / limit and of reading all linear weights once. FLOP = layers × (2 \
-         tokens × hidden × (4 hidden + 2 intermediate) + Σ 4 length² × hidden).\n"
-    );
-    let _ = writeln!(text, "Share of the time, and GFLOP/s where arithmetic is counted:\n{}\n", shares(run));
-    if !peers.is_empty() {
-        let _ = writeln!(text, "How many times the time of this run others take:\n{}\n", ratios(run, peers));
+pub fn print(results: &Results) {
+    let Results { cpu, instructions, date, limits, forward, starts, steady, .. } = results;
+    let mut text = format!("{cpu}, {}, {date}\n", instructions.join(" "));
+    limits.iter().for_each(|limits| text += &limits_line(limits));
+    if !forward.is_empty() {
+        let _ = write!(
+            text,
+            "\n{}\n\nThe floor is the larger of FLOP / limit and of reading all linear weights once. FLOP = layers × \
+             (2 tokens × hidden × (4 hidden + 2 intermediate) + Σ 4 length² × hidden).\n\nShare of the time, and \
+             GFLOP/s where arithmetic is counted:\n",
+            times(forward)
+        );
+        for group in forward.chunk_by(|a, b| key(a) == key(b)) {
+            let (model, precision, threads) = key(&group[0]);
+            let _ = write!(text, "\n{model} in {precision} with {threads} threads\n{}\n", shares(group));
+        }
+        if !results.engines.is_empty() {
+            let _ = write!(text, "\nHow many times the time of this run others take:\n{}\n", ratios(results));
+        }
     }
-    text += &start(&run.start);
+    starts.iter().for_each(|start| text += &start_line(start));
+    steady.iter().for_each(|steady| text += &steady_line(steady));
+    if !results.accuracy.is_empty() {
+        let _ = write!(text, "\n{}\n", accuracy(results));
+    }
     say(&text);
 }
 
-fn times(run: &Run) -> Table {
+fn key(forward: &Forward) -> (&str, &str, usize) {
+    (&forward.model, &forward.precision, forward.threads)
+}
+
+fn limits_line(limits: &Limits) -> String {
+    let rates: Vec<_> = limits.gflops.iter().map(|(name, rate)| format!("{rate:.1} in {name}")).collect();
+    let (threads, rates) = (limits.threads, rates.join(", "));
+    format!("limits of {threads} threads: GFLOP/s {rates}; reads {:.1} GB/s\n", limits.read_gbytes)
+}
+
+fn times(forward: &[Forward]) -> Table {
     let mut table = plain([
+        "model",
+        "precision",
+        "threads",
         "case",
-        "tokens",
         "runs",
         "median ms",
         "min",
         "max",
         "tokens/s",
-        "GFLOP",
         "GFLOP/s",
         "floor ms",
         "% of limit",
     ]);
-    for timed in &run.cases {
-        let floor = if timed.bound == Bound::Memory { " (memory)" } else { "" };
+    for timed in forward {
+        let floor = timed.floor.map(|floor| {
+            let bound = if floor.bound == Bound::Memory { " (memory)" } else { "" };
+            (format!("{:.2}{bound}", floor.ms), format!("{:.0}", 100.0 * floor.ms / timed.times.ms))
+        });
+        let (floor, percent) = floor.unwrap_or_else(|| ("–".to_owned(), "–".to_owned()));
         table.add_row([
+            timed.model.clone(),
+            timed.precision.clone(),
+            timed.threads.to_string(),
             timed.case.name(),
-            timed.tokens.to_string(),
             timed.times.runs.to_string(),
             format!("{:.2}", timed.times.ms),
             format!("{:.2}", timed.times.min),
             format!("{:.2}", timed.times.max),
             format!("{:.0}", timed.tokens_per_s),
-            format!("{:.1}", timed.gflop),
             format!("{:.1}", timed.gflop / timed.times.ms * 1e3),
-            format!("{:.2}{floor}", timed.floor_ms),
-            format!("{:.0}", 100.0 * timed.floor_ms / timed.times.ms),
+            floor,
+            percent,
         ]);
     }
     aligned(table)
 }
 
-fn shares(run: &Run) -> Table {
+fn shares(forward: &[Forward]) -> Table {
     let mut operations: Vec<&str> = vec![];
-    for share in run.cases.iter().flat_map(|timed| &timed.shares) {
+    for share in forward.iter().flat_map(|timed| &timed.shares) {
         if !operations.contains(&share.operation.as_str()) {
             operations.push(&share.operation);
         }
     }
     let mut table =
-        plain(std::iter::once("operation".to_owned()).chain(run.cases.iter().map(|t| t.case.name())));
+        plain(std::iter::once("operation".to_owned()).chain(forward.iter().map(|t| t.case.name())));
     for operation in operations {
-        let cells = run.cases.iter().map(|timed| {
+        let cells = forward.iter().map(|timed| {
             let Some(share) = timed.shares.iter().find(|share| share.operation == operation) else {
                 return "–".to_owned();
             };
@@ -192,36 +131,88 @@ fn shares(run: &Run) -> Table {
     aligned(table)
 }
 
-fn ratios(run: &Run, peers: &[Peer]) -> Table {
-    let mut table =
-        plain(std::iter::once("engine".to_owned()).chain(run.cases.iter().map(|t| t.case.name())));
-    for peer in peers {
-        let cells = run.cases.iter().map(|timed| {
-            let theirs = peer.ms.iter().find(|(case, _)| *case == timed.case.name());
-            theirs.map_or_else(|| "–".to_owned(), |(_, ms)| format!("{:.2}", ms / timed.times.ms))
+/// Each engine against this run with the most threads and the precision in the engine's name.
+fn ratios(results: &Results) -> Table {
+    let threads = results.forward.iter().map(|timed| timed.threads).max();
+    let mut cases = vec![];
+    for (case, _) in results.engines.iter().flat_map(|engine| &engine.ms) {
+        if !cases.contains(case) {
+            cases.push(case.clone());
+        }
+    }
+    let mut table = plain(std::iter::once("engine".to_owned()).chain(cases.iter().cloned()));
+    for engine in &results.engines {
+        let precision = engine.name.rsplit('-').next().unwrap_or_default();
+        let cells = cases.iter().map(|case| {
+            let theirs = engine.ms.iter().find(|(name, _)| name == case);
+            let ours = results.forward.iter().find(|timed| {
+                Some(timed.threads) == threads && timed.precision == precision && timed.case.name() == *case
+            });
+            match (theirs, ours) {
+                (Some((_, theirs)), Some(ours)) => format!("{:.2}", theirs / ours.times.ms),
+                _ => "–".to_owned(),
+            }
         });
-        table.add_row(std::iter::once(peer.name.clone()).chain(cells));
+        table.add_row(std::iter::once(engine.name.clone()).chain(cells));
     }
     aligned(table)
 }
 
-fn start(start: &Start) -> String {
-    let weights = start.weight_bytes;
+fn start_line(start: &Start) -> String {
+    let weights = start.weight_bytes as f64;
     let part = |peak: Option<u64>| match peak {
-        Some(peak) => {
-            format!("{:.0} MB, {:.2} × the weights", peak as f64 / 1e6, peak as f64 / weights as f64)
-        }
+        Some(peak) => format!("{:.0} MB, {:.2} × the weights", peak as f64 / 1e6, peak as f64 / weights),
         None => "memory not known on this system".to_owned(),
     };
     format!(
-        "From disk ({:.0} MB of weights): loaded in {:.0} ms ({}), first answer to 128 tokens after {:.0} ms \
-         ({})\n",
-        weights as f64 / 1e6,
+        "\n{} in {} from disk ({:.0} MB of weights): loaded in {:.0} ms ({}), first answer to 128 tokens after \
+         {:.0} ms ({})",
+        start.model,
+        start.precision,
+        weights / 1e6,
         start.loaded_ms,
         part(start.peak_bytes_loaded),
         start.answered_ms,
         part(start.peak_bytes_answered),
     )
+}
+
+fn steady_line(steady: &Steady) -> String {
+    let Steady { model, precision, calls, bytes_early, bytes_late } = steady;
+    match (bytes_early, bytes_late) {
+        (Some(early), Some(late)) => format!(
+            "\n{model} in {precision}: {:.1} MB in memory after {} calls, {:.1} MB after {calls}",
+            *early as f64 / 1e6,
+            calls / 10,
+            *late as f64 / 1e6
+        ),
+        _ => String::new(),
+    }
+}
+
+fn accuracy(results: &Results) -> Table {
+    let mut table = plain([
+        "precision",
+        "instructions",
+        "STS-B dev, Spearman",
+        "labels as in f32",
+        "tokens",
+        "cosine, mean",
+        "least",
+    ]);
+    for row in &results.accuracy {
+        let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.5}"));
+        table.add_row([
+            row.precision.clone(),
+            row.simd.clone(),
+            number(row.sts_spearman),
+            row.ner_agreement.map_or_else(|| "–".to_owned(), |x| format!("{:.3} %", 100.0 * x)),
+            row.ner_tokens.to_string(),
+            number(row.cosine_mean),
+            number(row.cosine_min),
+        ]);
+    }
+    aligned(table)
 }
 
 fn plain(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> Table {

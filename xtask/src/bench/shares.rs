@@ -6,13 +6,13 @@ use bert_backend_cpu::CpuBackend;
 use bert_core::PackedBatch;
 use bert_core::graph::Model;
 use bert_core::profile::{Call, Profile};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::load;
 use crate::error::Result;
 
 /// The calls of one kind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// The operation, for linear layers with their extents: `linear 768→3072`.
     pub operation: String,
