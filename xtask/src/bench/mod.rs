@@ -198,7 +198,7 @@ impl Args {
             let backend = load::cpu(Some(threads))?;
             // Floors need them too.
             if self.wants(What::Limits) || self.wants(What::Forward) {
-                results.limits.push(Limits::of(&backend.limits(), threads));
+                results.limits.push(Limits::of(&backend.limits(), threads, precisions));
             }
             if self.wants(What::Forward) {
                 let limits = results.limits.last().expect("just measured");

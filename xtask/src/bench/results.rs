@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bert_core::ops::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Times;
@@ -171,8 +172,9 @@ impl Limits {
     }
 
     /// From the backend's own.
-    pub fn of(limits: &bert_backend_cpu::limits::Limits, threads: usize) -> Self {
-        let gflops = vec![("f32".to_owned(), limits.f32_gflops)];
+    pub fn of(limits: &bert_backend_cpu::limits::Limits, threads: usize, precisions: &[Precision]) -> Self {
+        let rate = |&precision: &Precision| Some((precision.to_string(), limits.gflops(precision)?));
+        let gflops = precisions.iter().filter_map(rate).collect();
         Self { threads, gflops, read_gbytes: limits.read_gbytes }
     }
 
