@@ -16,6 +16,7 @@ glibc 2.38 or later.
 import ctypes
 import mmap
 import os
+import re
 import struct
 import sys
 import time
@@ -52,6 +53,23 @@ def emulate_sapphire_rapids():
     ctypes.memmove(old, b"\x48\xb8" + struct.pack("<Q", new) + b"\xff\xe0", 12)
 
 
+def correct_displacements(code):
+    """Makes up for a fault of the package: a one-byte displacement of `vdpbf16ps` counts 4 bytes there, not 64."""
+    code = bytearray(code)
+    # EVEX with a vector of 512 bits, the opcode, and an operand in memory with such a displacement.
+    pattern = rb"\x62[\x02-\xf2][\x06-\x7e][\x40-\xcf]\x52[\x40-\x7f]"
+    for match in re.finditer(pattern, bytes(code), re.DOTALL):
+        first, second, third, _, operand = match.group()[1:]
+        at = match.end() + (operand & 7 == 4)
+        if first & 0xF == 2 and second & 0x87 == 6 and third & 0x70 == 0x40:
+            lines = int.from_bytes(code[at : at + 1], signed=True)
+            if -8 <= lines < 8:
+                code[at : at + 1] = (16 * lines).to_bytes(1, signed=True)
+            else:
+                print(f"a vdpbf16ps at {64 * lines} bytes from its base will go wrong", file=sys.stderr)
+    return code
+
+
 class Memory:
     """The memory of the guest: zeros until written."""
 
@@ -80,11 +98,14 @@ class Memory:
             sys.exit(f"{path}: not a program for x86-64")
         bias, end = PROGRAM if kind == 3 else 0, 0
         for i in range(count):
-            what, _, offset, address, _, in_file, in_memory, _ = struct.unpack_from("<IIQQQQQQ", elf, headers + i * size)
+            what, flags, offset, address, _, in_file, in_memory, _ = struct.unpack_from("<IIQQQQQQ", elf, headers + i * size)
             if what == 3:
                 sys.exit(f"{path}: not a static program")
             if what == 1:
-                self.bytes[bias + address : bias + address + in_file] = elf[offset : offset + in_file]
+                piece = elf[offset : offset + in_file]
+                if flags & 1:
+                    piece = correct_displacements(piece)
+                self.bytes[bias + address : bias + address + in_file] = piece
                 end = max(end, bias + address + in_memory)
         return bias + entry, (bias + headers, size, count), -(-end // PAGE) * PAGE
 
