@@ -1,4 +1,5 @@
-//! Trained checkpoints against outputs that an independent implementation recorded in `f64`.
+//! Checkpoints against outputs that an independent implementation recorded in `f64`: small ones of this crate with
+//! random weights, one for each head, and trained ones where they are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,9 @@ use crate::models::{FLOOR, alone_as_together, run, same_as_twin};
 use crate::suite::{Suite, named};
 use crate::tolerance::tolerance;
 
-/// A checkpoint of `cargo xtask models`, the head to load it with, and the tensors that were recorded.
+/// A checkpoint, the head to load it with, and the tensors that were recorded.
 struct Golden {
+    /// The folder.
     name: &'static str,
     head: Head,
     recorded: &'static [(&'static str, Kind)],
@@ -35,9 +37,65 @@ enum Kind {
     MaskedLm,
     NextSentence,
     TokenLabels,
+    SequenceLabels,
+    AnswerSpans,
+    ChoiceScores,
 }
 
-const GOLDEN: &[Golden] = &[
+/// In the folder `checkpoints` of this crate, made by its script; several spellings of names, two file formats.
+const SMALL: &[Golden] = &[
+    Golden {
+        name: "bert-embedding",
+        head: Head::None,
+        recorded: &[
+            ("last_hidden_state", Kind::LastHidden),
+            ("mean_pooled", Kind::Mean),
+            ("pooler_output", Kind::Pooler),
+        ],
+    },
+    Golden {
+        name: "bert-pretraining",
+        head: Head::PreTraining,
+        recorded: &[
+            ("last_hidden_state", Kind::LastHidden),
+            ("prediction_logits", Kind::MaskedLm),
+            ("seq_relationship_logits", Kind::NextSentence),
+        ],
+    },
+    Golden {
+        name: "bert-masked-lm",
+        head: Head::MaskedLm,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("mlm_logits", Kind::MaskedLm)],
+    },
+    Golden {
+        name: "bert-question-answering",
+        head: Head::QuestionAnswering,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::AnswerSpans)],
+    },
+    Golden {
+        name: "bert-token-classification",
+        head: Head::TokenClassification,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::TokenLabels)],
+    },
+    Golden {
+        name: "bert-sequence-classification",
+        head: Head::SequenceClassification,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::SequenceLabels)],
+    },
+    Golden {
+        name: "bert-multiple-choice",
+        head: Head::MultipleChoice,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::ChoiceScores)],
+    },
+    Golden {
+        name: "distilbert-masked-lm",
+        head: Head::MaskedLm,
+        recorded: &[("last_hidden_state", Kind::LastHidden), ("mlm_logits", Kind::MaskedLm)],
+    },
+];
+
+/// What `cargo xtask models` brings.
+const TRAINED: &[Golden] = &[
     Golden {
         name: "all-MiniLM-L6-v2",
         head: Head::None,
@@ -70,10 +128,28 @@ const GOLDEN: &[Golden] = &[
 ];
 
 impl Suite<'_> {
+    /// Every checkpoint of this crate.
+    pub(super) fn small<B: Backend>(&mut self, backend: &B, twins: &[B]) {
+        self.recorded(backend, twins, "checkpoint", SMALL, small);
+    }
+
     /// Every trained checkpoint that is there; says so where one is missing.
     pub(super) fn trained<B: Backend>(&mut self, backend: &B, twins: &[B]) {
-        for golden in GOLDEN {
-            let operation = format!("golden {}", golden.name);
+        self.recorded(backend, twins, "golden", TRAINED, trained);
+    }
+
+    /// `kind` is what the tolerance table calls these checkpoints, `find` gives the folder of one and what was
+    /// recorded.
+    fn recorded<B: Backend>(
+        &mut self,
+        backend: &B,
+        twins: &[B],
+        kind: &str,
+        checkpoints: &[Golden],
+        find: fn(&str) -> Option<(PathBuf, Vec<u8>)>,
+    ) {
+        for golden in checkpoints {
+            let operation = format!("{kind} {}", golden.name);
             for precision in backend.info().precisions {
                 let name = |(tensor, _): &(&str, Kind)| named(format!("{operation} {tensor}"), precision);
                 let names: Vec<_> = golden.recorded.iter().map(name).collect();
@@ -86,7 +162,7 @@ impl Suite<'_> {
                     let found = self.outputs(backend, twins, &folder, &recorded, golden.head, precision)?;
                     Ok((recorded, found))
                 });
-                let tolerance = tolerance("golden", None, precision, self.name);
+                let tolerance = tolerance(kind, None, precision, self.name);
                 match result {
                     Err(fault) => {
                         let case = named(operation.clone(), precision);
@@ -136,8 +212,18 @@ impl Suite<'_> {
     }
 }
 
-/// The folder of a checkpoint and the bytes of its recorded outputs, or a printed reason.
-fn find(name: &str) -> Option<(PathBuf, Vec<u8>)> {
+/// The folder of a small checkpoint and the bytes of its recorded outputs, or a printed reason.
+fn small(name: &str) -> Option<(PathBuf, Vec<u8>)> {
+    let folder = crate::checkpoint(name);
+    let path = folder.join("golden.safetensors");
+    let read = fs::read(&path).inspect_err(|error| {
+        eprintln!("SKIPPED {name}: {error}: {}; it is in the sources of bert-conformance", path.display());
+    });
+    Some((folder, read.ok()?))
+}
+
+/// The same of a trained one.
+fn trained(name: &str) -> Option<(PathBuf, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace root");
     let folder = root.join("target/models").join(name);
     if !folder.is_dir() {
@@ -203,7 +289,10 @@ impl Recorded {
                 (Kind::TokenLabels, _) => (Output::TokenLabels, padded.clone()),
                 (Kind::Mean, _) => (Output::Pooled(Pooling::Mean), (0..rows).collect()),
                 (Kind::Pooler, _) => (Output::PoolerOutput, (0..rows).collect()),
+                (Kind::AnswerSpans, _) => (Output::AnswerSpans, padded.clone()),
                 (Kind::NextSentence, _) => (Output::NextSentence, (0..rows).collect()),
+                (Kind::SequenceLabels, _) => (Output::SequenceLabels, (0..rows).collect()),
+                (Kind::ChoiceScores, _) => (Output::ChoiceScores, (0..rows).collect()),
             };
             outputs.push(output);
             wanted.push(flat.select(Axis(0), &rows));

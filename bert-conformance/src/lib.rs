@@ -34,6 +34,8 @@ mod suite;
 pub mod synthetic;
 mod tolerance;
 
+use std::path::{Path, PathBuf};
+
 use bert_core::Backend;
 
 pub use answer::{Answer, compare_answers};
@@ -64,6 +66,15 @@ pub fn assert_conforms<B: Backend>(name: &str, backend: &B) {
     assert!(text.is_empty(), "\n{text}");
 }
 
+/// The folder of a small checkpoint with random weights, as published ones are laid out: `bert-embedding`,
+/// `bert-masked-lm`, `bert-multiple-choice`, `bert-pretraining`, `bert-question-answering`,
+/// `bert-sequence-classification`, `bert-token-classification` or `distilbert-masked-lm`.
+///
+/// It is there when the sources of this crate are.
+pub fn checkpoint(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints").join(name)
+}
+
 #[cfg(test)]
 mod tests {
     use bert_core::reference::Reference;
@@ -77,6 +88,15 @@ mod tests {
         let wrong: Vec<_> = run("reference", &Reference, &[], &plan);
         let wrong: Vec<_> =
             wrong.iter().filter(|verdict| verdict.is_error()).map(ToString::to_string).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_reference_gives_what_was_recorded() {
+        let plan = Plan { modes: vec![Mode::Models], filter: "checkpoint ".to_owned(), ..Plan::all(1) };
+        let verdicts = run("reference", &Reference, &[], &plan);
+        assert_eq!(verdicts.len(), 18, "not all checkpoints were found");
+        let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 

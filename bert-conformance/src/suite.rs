@@ -24,7 +24,7 @@ pub enum Mode {
     Ops,
     /// The provided operations, by their default bodies and as the backend has them, against loops in `f64`.
     Fused,
-    /// Small random models with every head, against the reference.
+    /// Small random models with every head: against the reference, and from files against recorded outputs.
     Models,
     /// Trained checkpoints, against recorded outputs.
     Trained,
@@ -151,7 +151,10 @@ pub fn run<B: Backend>(name: &str, backend: &B, twins: &[B], plan: &Plan) -> Vec
                 suite.cases(&Defaults(backend.clone()), cases::provided(), Variant::Default);
                 suite.cases(backend, cases::provided(), Variant::Fused);
             }
-            Mode::Models => suite.models(backend, twins),
+            Mode::Models => {
+                suite.models(backend, twins);
+                suite.small(backend, twins);
+            }
             Mode::Trained => suite.trained(backend, twins),
         }
     }

@@ -39,6 +39,7 @@ const fn row(
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     row("golden", None, None, "reference", (1e-7, 1e-14), "the recorded outputs are rounded to f32"),
+    row("checkpoint", None, None, "reference", (1e-7, 1e-14), "as golden"),
     row("task", None, None, "reference", (1e-7, 1e-14), "tasks give f32"),
     row("*", None, None, "reference", (1e-10, 1e-20),
         "f64 throughout; 1e3 squared a few hundred times leaves ten digits"),
@@ -66,15 +67,20 @@ const TABLE: &[Row] = &[
 
     row("model", None, Some(Precision::F16), "*", (1e-2, 1e-4),
         "weights of 11 bits make another model, and peaked scores or a logit whose terms cancel show it; of that model the GPU's results are within 3e-6"),
+    row("checkpoint", None, Some(Precision::F16), "*", (1e-2, 1e-4), "as model: they are of that size"),
     row("golden", None, Some(Precision::F16), "*", (5e-3, 2e-6), "as model"),
     row("model", None, Some(Precision::Bf16), "*", (6e-2, 6e-4),
         "as f16, with three bits less of weights and activations"),
+    row("checkpoint", None, Some(Precision::Bf16), "*", (6e-2, 2e-3),
+        "as model: they are of that size; some have five logits in all, and one that cancels weighs a fifth"),
     row("golden", None, Some(Precision::Bf16), "*", (1e-1, 6e-5), "as model; trained scores are less peaked"),
     row("model", None, Some(Precision::Int8), "*", (5e-1, 6e-2),
         "7 to 8 bits of weights and activations, and models so small that little is averaged; what it does to answers is measured on trained models by their own tests"),
+    row("checkpoint", None, Some(Precision::Int8), "*", (5e-1, 6e-2), "as model: they are of that size"),
     row("golden", None, Some(Precision::Int8), "*", (6e-1, 1e-2), "as model; trained and wider"),
     row("model", None, Some(Precision::F32), "*", (2e-5, 1e-9),
         "the bound of recorded outputs, held here too"),
+    row("checkpoint", None, Some(Precision::F32), "*", (2e-5, 1e-9), "as model: they are of that size"),
     row("golden", None, Some(Precision::F32), "*", (2e-5, 1e-9),
         "what is told apart from rounding over six to twelve layers"),
 

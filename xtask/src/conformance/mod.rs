@@ -53,7 +53,8 @@ enum Mode {
     Fused,
     /// Gradients: says what there is to compare.
     Grad,
-    /// Small random models with every head against the reference, trained checkpoints against recorded outputs.
+    /// Small models with every head against the reference and recorded outputs, tasks from text to answer, and trained
+    /// checkpoints where they are.
     Model,
     /// Not a comparison: the times of the provided operations, by their default bodies and as overridden.
     Perf,
@@ -151,7 +152,7 @@ mod tests {
 
     /// Trained models in f64 would take this test too long.
     #[test]
-    fn tasks_answer_alike_on_small_models() {
+    fn tasks_answer_alike_on_small_checkpoints() {
         let mut names = vec!["reference", "cpu"];
         match registry::chosen(&["wgpu"]) {
             Ok(_) => names.push("wgpu"),
@@ -159,7 +160,7 @@ mod tests {
         }
         for subject in registry::chosen(&names).unwrap() {
             let verdicts = tasks::run(&subject.name, &subject.device, &Plan::all(1), false);
-            assert_eq!(verdicts.len(), 7);
+            assert_eq!(verdicts.len(), 8);
             let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
             assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         }

@@ -1,26 +1,20 @@
-//! Every task from text to answer: on small models made here, and on trained ones where they are. What is decided
+//! Every task from text to answer: on small checkpoints, and on trained ones where they are. What is decided
 //! (labels, spans, words) has to be what it is on the reference; numbers have to be close.
 
-use std::sync::Arc;
-
-use bert_conformance::synthetic::{self, Spread};
-use bert_conformance::{Answer, Fault, Plan, Verdict, compare_answers};
-use bert_core::checkpoint::MemoryFiles;
-use bert_core::graph::Head;
+use bert_conformance::{Answer, Fault, Plan, Verdict, checkpoint, compare_answers};
 use bert_core::reference::Reference;
-use bert_core::{ModelConfig, tensor::ByteSource};
 use bert_tasks::multiple_choice::MultipleChoice;
 use bert_tasks::question_answering::{QuestionAnswering, QuestionAnsweringOptions};
 use bert_tasks::{
-    Device, Embedding, FillMask, MemoryModel, ModelSource, NextSentence, Precision, Pretrained,
-    TextClassification, TokenClassification,
+    Device, Embedding, FillMask, ModelSource, NextSentence, Precision, Pretrained, TextClassification,
+    TokenClassification,
 };
 
 /// A task, and what it is asked.
 struct Task {
     name: &'static str,
-    /// The head that a small model has for it.
-    head: Head,
+    /// Small checkpoints for it, of `bert-conformance`.
+    small: &'static [&'static str],
     /// Trained models for it: a folder of the checkout.
     trained: &'static [&'static str],
     ask: fn(&Pretrained, &Device) -> bert_tasks::Result<Answer>,
@@ -29,7 +23,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "fill-mask",
-        head: Head::MaskedLm,
+        small: &["bert-masked-lm", "distilbert-masked-lm"],
         trained: &["bert-cli/models/english-mlm", "target/models/splade-tiny-mlm"],
         ask: |files, device| {
             let filled = FillMask::from_pretrained(files, device, Precision::F32)?
@@ -43,7 +37,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "next sentence",
-        head: Head::NextSentence,
+        small: &["bert-pretraining"],
         trained: &["target/models/antiberty-pretraining"],
         ask: |files, device| {
             let task = NextSentence::from_pretrained(files, device, Precision::F32)?;
@@ -60,7 +54,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "question answering",
-        head: Head::QuestionAnswering,
+        small: &["bert-question-answering"],
         trained: &[],
         ask: |files, device| {
             // Windows that slide, too.
@@ -81,7 +75,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "entities",
-        head: Head::TokenClassification,
+        small: &["bert-token-classification"],
         trained: &["target/models/rampart-ner"],
         ask: |files, device| {
             let task = TokenClassification::from_pretrained(files, device, Precision::F32)?;
@@ -97,7 +91,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "sentiment",
-        head: Head::SequenceClassification,
+        small: &["bert-sequence-classification"],
         trained: &[],
         ask: |files, device| {
             let task = TextClassification::from_pretrained(files, device, Precision::F32)?;
@@ -110,7 +104,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "multiple choice",
-        head: Head::MultipleChoice,
+        small: &["bert-multiple-choice"],
         trained: &[],
         ask: |files, device| {
             let task = MultipleChoice::from_pretrained(files, device, Precision::F32)?;
@@ -121,7 +115,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "embedding",
-        head: Head::None,
+        small: &["bert-embedding"],
         trained: &["target/models/all-MiniLM-L6-v2"],
         ask: |files, device| {
             let task = Embedding::from_pretrained(files, device, Precision::F32)?;
@@ -143,30 +137,21 @@ pub fn run(backend: &str, device: &Device, plan: &Plan, trained: bool) -> Vec<Ve
     let reference = Device::with_backend(Reference);
     let mut verdicts = vec![];
     for task in TASKS {
-        let trained = task
-            .trained
-            .iter()
-            .filter(|_| trained)
-            .map(|&folder| (folder, crate::workspace_root().join(folder)));
-        let models = std::iter::once(("small", None)).chain(trained.map(|(name, path)| (name, Some(path))));
-        for (model, folder) in models {
+        let small = task.small.iter().map(|&name| (name, checkpoint(name)));
+        let trained = task.trained.iter().filter(|_| trained);
+        let trained = trained.map(|&folder| (folder, crate::workspace_root().join(folder)));
+        for (model, folder) in small.chain(trained) {
             let name = format!("task {}", task.name);
             let case = format!("{name} {}", model.rsplit('/').next().expect("a word"));
             if !plan.wants(&case) {
                 continue;
             }
-            let source = match folder {
-                Some(folder) if !folder.is_dir() => {
-                    eprintln!(
-                        "SKIPPED {case}: no checkpoint at {}; run cargo xtask models",
-                        folder.display()
-                    );
-                    continue;
-                }
-                folder => folder.map_or_else(|| small(task.head, plan.seed), ModelSource::Folder),
-            };
+            if !folder.is_dir() {
+                eprintln!("SKIPPED {case}: no checkpoint at {}; run cargo xtask models", folder.display());
+                continue;
+            }
             let ask = |device: &Device| {
-                let files = Pretrained::from_source(source.clone())?;
+                let files = Pretrained::from_source(ModelSource::Folder(folder.clone()))?;
                 (task.ask)(&files, device)
             };
             let ask = |device: &Device| ask(device).map_err(|error| Fault::Task(Box::new(error)));
@@ -177,39 +162,4 @@ pub fn run(backend: &str, device: &Device, plan: &Plan, trained: bool) -> Vec<Ve
         }
     }
     verdicts
-}
-
-/// Words, and all letters alone and as continuations, so that any English text can be spelled.
-const WORDS: &str = "[PAD] [UNK] [CLS] [SEP] [MASK] the a of is in and to paris london france england capital river \
-    bank money good bad movie not very you he she it this that live work works at for with . , ! ? -";
-
-/// A checkpoint in memory, with random weights that are wide enough to decide something.
-fn small(head: Head, seed: u64) -> ModelSource {
-    let mut vocab: Vec<String> = WORDS.split_whitespace().map(str::to_owned).collect();
-    for letter in ('a'..='z').chain('0'..='9') {
-        let tokens = [letter.to_string(), format!("##{letter}")];
-        vocab.extend(tokens.into_iter().filter(|token| !WORDS.split_whitespace().any(|word| word == token)));
-    }
-    let config = format!(
-        r#"{{"model_type": "bert", "vocab_size": {}, "hidden_size": 60, "num_hidden_layers": 2,
-            "num_attention_heads": 4, "intermediate_size": 130, "max_position_embeddings": 65,
-            "type_vocab_size": 2, "layer_norm_eps": 1e-12,
-            "id2label": {{"0": "O", "1": "B-PLACE", "2": "I-PLACE", "3": "B-NAME", "4": "I-NAME"}}}}"#,
-        vocab.len()
-    );
-    let parsed = ModelConfig::from_json(&config).expect("it is right");
-    let weights = synthetic::to_bytes(synthetic::parameters(&parsed, head, Spread::Trained, seed))
-        .expect("names are distinct, shapes fit");
-    let files: [(&str, Vec<u8>); 4] = [
-        ("config.json", config.into_bytes()),
-        ("vocab.txt", (vocab.join("\n") + "\n").into_bytes()),
-        ("tokenizer_config.json", br#"{"do_lower_case": true}"#.to_vec()),
-        ("model.safetensors", weights),
-    ];
-    let files =
-        files.into_iter().map(|(name, bytes)| (name.to_owned(), Arc::new(bytes) as Arc<dyn ByteSource>));
-    ModelSource::Memory(MemoryModel {
-        name: format!("a small model for {head}"),
-        files: MemoryFiles::from_iter(files),
-    })
 }
