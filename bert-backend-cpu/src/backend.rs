@@ -62,7 +62,8 @@ impl CpuBackend {
         self.isa.level()
     }
 
-    /// Measures what this machine can do at best with these threads and instructions: a second of full load.
+    /// Measures what this machine can do at best with these threads and instructions: some seconds, half of them
+    /// of full load.
     pub fn limits(&self) -> limits::Limits {
         limits::measure(&self.pool, self.isa)
     }

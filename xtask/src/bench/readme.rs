@@ -49,8 +49,8 @@ fn section(results: &Results) -> String {
     let threads = results.limits.iter().map(|limits| limits.threads).max().unwrap_or(1);
     let day = results.date.split('T').next().unwrap_or_default();
     let mut text = format!(
-        "BERT-base on {threads} threads of an {} with {}, {day}; medians in milliseconds, all engines in turn in one \
-         run. A mixed batch is padded by those that pad.\n\n",
+        "BERT-base on {threads} threads of an {} with {}, {day}; medians in milliseconds; where another engine \
+         stands beside, all engines took turns in one run. A mixed batch is padded by those that pad.\n\n",
         results.cpu,
         results.instructions.join(" ")
     );
