@@ -27,6 +27,9 @@ struct Golden {
     recorded: &'static [(&'static str, Kind)],
 }
 
+/// Gives the folder of a checkpoint and the bytes of its recorded outputs, or nothing after a printed reason.
+type Find = fn(&str) -> Option<(PathBuf, Vec<u8>)>;
+
 /// What a recorded tensor is.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -138,15 +141,14 @@ impl Suite<'_> {
         self.recorded(backend, twins, "golden", TRAINED, trained);
     }
 
-    /// `kind` is what the tolerance table calls these checkpoints, `find` gives the folder of one and what was
-    /// recorded.
+    /// `kind` is what the tolerance table calls these checkpoints.
     fn recorded<B: Backend>(
         &mut self,
         backend: &B,
         twins: &[B],
         kind: &str,
         checkpoints: &[Golden],
-        find: fn(&str) -> Option<(PathBuf, Vec<u8>)>,
+        find: Find,
     ) {
         for golden in checkpoints {
             let operation = format!("{kind} {}", golden.name);
@@ -212,7 +214,7 @@ impl Suite<'_> {
     }
 }
 
-/// The folder of a small checkpoint and the bytes of its recorded outputs, or a printed reason.
+/// [`Find`] for the checkpoints of this crate.
 fn small(name: &str) -> Option<(PathBuf, Vec<u8>)> {
     let folder = crate::checkpoint(name);
     let path = folder.join("golden.safetensors");
@@ -222,7 +224,7 @@ fn small(name: &str) -> Option<(PathBuf, Vec<u8>)> {
     Some((folder, read.ok()?))
 }
 
-/// The same of a trained one.
+/// [`Find`] for trained ones.
 fn trained(name: &str) -> Option<(PathBuf, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace root");
     let folder = root.join("target/models").join(name);
