@@ -99,7 +99,7 @@ fn precisions() -> impl TypedValueParser<Value = Precision> {
         (
             "bf16",
             "Close to f32, in half the memory. Twice as fast on CPUs with bf16 dot products (AVX-512 BF16: Zen 4, \
-             Sapphire Rapids); right but slower than f32 on others",
+             Sapphire Rapids); right but no faster on others",
         ),
         ("f16", "Close to f32, in half the memory. On GPUs"),
         (
@@ -213,7 +213,7 @@ impl ModelArgs {
         }
         if device.info().emulated.contains(&precision) {
             talk.warning(format_args!(
-                "this device has no instructions for {precision}: it is slower than f32"
+                "this device has no instructions for {precision}: it is no faster than f32"
             ));
         }
         let embedded = matches!(files.source(), ModelSource::Embedded(_));

@@ -75,7 +75,7 @@ pub struct BackendInfo {
     /// What [`Backend::prepare_weight`] can prepare for.
     pub precisions: Vec<Precision>,
     /// Those of the precisions that the device has no instructions for. Their results are right, but they
-    /// are slower than `f32`.
+    /// are no faster than `f32`.
     pub emulated: Vec<Precision>,
 }
 

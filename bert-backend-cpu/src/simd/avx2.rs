@@ -1,5 +1,6 @@
 //! x86-64 with AVX2 and FMA.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use half::bf16;
@@ -9,6 +10,16 @@ use super::Simd;
 /// Proof that AVX2 and FMA may be used.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
+
+/// Keeps loads that come later in the program behind this vector. The compiler would load what several steps of a
+/// product multiply it with, and then run out of registers for the sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn in_turn(mut x: __m256) -> __m256 {
+    // SAFETY: no instruction at all; that it might write memory is what the compiler is to believe.
+    unsafe { asm!("/* {0} */", inout(ymm_reg) x, options(nostack, preserves_flags)) };
+    x
+}
 
 impl Avx2 {
     /// # Safety
@@ -74,7 +85,7 @@ impl Simd for Avx2 {
         // SAFETY: the caller's promise.
         unsafe {
             let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+            in_turn(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits)))
         }
     }
 

@@ -51,7 +51,7 @@ pub struct Row {
     features: Vec<String>,
     threads: Option<usize>,
     precisions: Vec<String>,
-    /// Those of the precisions that are right but slower than f32.
+    /// Those of the precisions that are right but no faster than f32.
     emulated: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ impl Record for Row {
             facts.push(self.features.join(" "));
         }
         let precision = |name: &String| match self.emulated.contains(name) {
-            true => format!("{name} (slower than f32)"),
+            true => format!("{name} (no faster than f32)"),
             false => name.clone(),
         };
         let precisions: Vec<_> = self.precisions.iter().map(precision).collect();
