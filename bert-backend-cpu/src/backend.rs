@@ -11,6 +11,7 @@ use bert_core::{Error, Result};
 use bytemuck::Pod;
 
 use crate::buffer::{CpuBuffer, Storage, dense, indices, rows};
+use crate::cache::PackedCache;
 use crate::kernels::attention::Attention;
 use crate::kernels::gemm::{Product, scratch_length};
 use crate::kernels::pack::{PackedMatrix, pack_panel};
@@ -37,6 +38,7 @@ pub struct CpuBackend {
     pub(crate) pool: Arc<Pool>,
     pub(crate) isa: Isa,
     pub(crate) arena: Arc<Arena>,
+    cache: Option<PackedCache>,
 }
 
 impl CpuBackend {
@@ -49,7 +51,14 @@ impl CpuBackend {
         let threads = options.resolve_threads()?;
         let isa = Isa::new(options.resolve_simd()?)?;
         let pool = Pool::shared(threads).map_err(|source| CpuError::Spawn { threads, source })?;
-        Ok(Self { pool, isa, arena: Arc::default() })
+        Ok(Self { pool, isa, arena: Arc::default(), cache: None })
+    }
+
+    /// The same backend; weights that it prepares for [`Precision::Int8`] from now on are looked for in `cache`, and
+    /// kept there.
+    #[must_use]
+    pub fn with_packed_cache(self, cache: PackedCache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// How many threads compute, the caller's own counted in.
@@ -296,7 +305,11 @@ impl Backend for CpuBackend {
         if precision == Precision::F16 {
             return Err(self.info().lacks(precision));
         }
-        Ok(CpuBuffer(Storage::Packed(PackedMatrix::new(&self.pool, self.isa, weight, precision)?)))
+        let matrix = match &self.cache {
+            Some(cache) if precision == Precision::Int8 => cache.prepare(&self.pool, self.isa, weight),
+            _ => PackedMatrix::new(&self.pool, self.isa, weight, precision),
+        };
+        Ok(CpuBuffer(Storage::Packed(matrix?)))
     }
 
     fn linear(

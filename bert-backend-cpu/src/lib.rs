@@ -15,6 +15,7 @@
 //! From the outside in:
 //! * `backend` maps the words of [`Backend`](bert_core::Backend) to kernels and cuts the work into tasks;
 //! * `pool` runs tasks on threads, `memory` recycles what they write into;
+//! * `cache` keeps packed weights from one start to the next;
 //! * `kernels` are loops over slices, written once over the vector type of `simd`.
 //!
 //! A result depends on the instruction set, but neither on the number of threads nor on what else is in the
@@ -22,6 +23,7 @@
 
 mod backend;
 mod buffer;
+mod cache;
 mod error;
 mod kernels;
 pub mod limits;
@@ -35,6 +37,7 @@ mod tests;
 
 pub use backend::CpuBackend;
 pub use buffer::CpuBuffer;
+pub use cache::{CacheTrouble, Damage, PackedCache};
 pub use error::CpuError;
 pub use options::{CpuOptions, MAX_THREADS};
 pub use simd::SimdLevel;

@@ -22,7 +22,7 @@ pub(crate) fn run(
     activation: Activation,
 ) -> Result<Tensor<CpuBackend>> {
     const OP: &str = "linear";
-    let CpuBackend { pool, isa, arena } = backend;
+    let CpuBackend { pool, isa, arena, .. } = backend;
     let weight = layer.weight.packed(OP)?;
     let x = if x.strides()[1] == 1 { x.clone() } else { backend.contiguous(OP, x)? };
     let bias = layer.bias.as_ref().map(|bias| backend.contiguous(OP, bias)).transpose()?;

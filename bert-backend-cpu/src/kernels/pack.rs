@@ -1,5 +1,7 @@
 //! Weights in panels, packed once when a model is loaded.
 
+mod parts;
+
 use bert_core::ops::Precision;
 use bert_core::tensor::{DType, HostTensor};
 use bert_core::{Error, Result};
@@ -70,20 +72,25 @@ impl PackedMatrix {
     /// [`Error::DType`] for integers; [`CpuError::TooDeep`] for more input features than bytes can be multiplied over.
     pub fn new(pool: &Pool, isa: Isa, weight: &HostTensor, precision: Precision) -> Result<Self> {
         let source = Source::new(weight)?;
-        match precision {
-            Precision::F32 => {
-                let layout = Layout { width: 2 * isa.lanes(), step: 1, group: 1 };
-                Ok(Self::floats(pool, &source, layout, Numbers::F32, |x| x))
+        let layout = Self::layout(isa, source.in_features, precision)?;
+        Ok(match precision {
+            Precision::F32 => Self::floats(pool, &source, layout, Numbers::F32, |x| x),
+            Precision::Bf16 => Self::floats(pool, &source, layout, Numbers::Bf16, bf16::from_f32),
+            Precision::Int8 => Self::bytes(pool, &source, layout, byte_limits(isa)),
+            Precision::F16 => unreachable!("it has no layout"),
+        })
+    }
+
+    fn layout(isa: Isa, in_features: usize, precision: Precision) -> Result<Layout> {
+        Ok(match precision {
+            Precision::F32 => Layout { width: 2 * isa.lanes(), step: 1, group: 1 },
+            Precision::Bf16 => low::bf16_layout(isa),
+            Precision::Int8 if in_features > MOST_BYTES => {
+                return Err(CpuError::TooDeep { found: in_features, most: MOST_BYTES }.into());
             }
-            Precision::Bf16 => {
-                Ok(Self::floats(pool, &source, low::bf16_layout(isa), Numbers::Bf16, bf16::from_f32))
-            }
-            Precision::Int8 if source.in_features > MOST_BYTES => {
-                Err(CpuError::TooDeep { found: source.in_features, most: MOST_BYTES }.into())
-            }
-            Precision::Int8 => Ok(Self::bytes(pool, &source, low::byte_layout(isa), byte_limits(isa))),
+            Precision::Int8 => low::byte_layout(isa),
             Precision::F16 => unreachable!("`prepare_weight` refuses what `info` does not list"),
-        }
+        })
     }
 
     /// Panels of numbers that are rounded one by one. The weight is read once, row by row.

@@ -1,6 +1,7 @@
 //! Every operation against the `f64` reference, on every instruction set of this machine, with guard bands
 //! around every output (see [`memory`](crate::memory)) and for several numbers of threads.
 
+mod cache;
 mod fused;
 mod low;
 mod math;

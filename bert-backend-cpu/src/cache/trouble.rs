@@ -1,0 +1,58 @@
+//! What can go wrong with a cache, none of which keeps a weight from being right.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A file or a folder of a [`PackedCache`](super::PackedCache) that was of no use. A message does not repeat its
+/// cause; print the chain of [`source`](std::error::Error::source)s.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheTrouble {
+    /// A file that is not what it should be.
+    #[error("the packed weight {} is not used, but made anew: {damage}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+    /// A file that is there and cannot be read.
+    #[error("the packed weight {} cannot be read, and is made anew", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that cannot be written. No other is tried after it.
+    #[error("packed weights are not kept, and the next start makes them again: cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// A folder, a device or a pipe.
+    #[error("it is no regular file")]
+    NotAFile,
+    /// It is cut off, or was never one of ours.
+    #[error("it has {found} bytes and should have {expected}")]
+    Length {
+        /// The length that it should have, in bytes.
+        expected: u64,
+        /// The length that it has.
+        found: u64,
+    },
+    /// It holds another weight than its name says, or none.
+    #[error("it does not begin as it should")]
+    Header,
+    /// Its bytes have changed since it was written.
+    #[error("its checksum is wrong")]
+    Checksum,
+}
