@@ -19,58 +19,88 @@ use crate::error::{Error, Result};
 const BUDGET: usize = 2048;
 /// Lines of WikiGold that are labelled.
 const SENTENCES: usize = 600;
+/// The same without vector instructions, which take up to a hundred times as long.
+const SENTENCES_PORTABLE: usize = 100;
 
-/// One row for each precision and each instruction set of this machine, the reference first.
+/// What is asked for; all there is where a list is empty.
+pub struct Asked<'a> {
+    pub threads: Option<usize>,
+    pub simd: &'a [SimdLevel],
+    pub precisions: &'a [Precision],
+}
+
+/// Hands a row for each precision and instruction set to `keep` as soon as it is measured.
+///
+/// All are held against `f32` with the best instructions of this machine, whether those are asked for or not.
 ///
 /// # Errors
-/// Models and data that are there and cannot be read; what is not there is skipped, and said.
-pub fn measure(threads: Option<usize>, asked: &[Precision]) -> Result<Vec<Accuracy>> {
-    let sts = Sts::open()?;
-    let ner = Ner::open()?;
-    let mut rows = vec![];
-    let mut reference: Option<Tagged> = None;
-    let levels: Vec<SimdLevel> = SimdLevel::available().collect();
-    for simd in levels.into_iter().rev() {
-        let backend = CpuBackend::new(CpuOptions { threads, simd: Some(simd) })?;
+/// Instructions that this machine lacks, models and data that are there and cannot be read, and what `keep`
+/// returns. Models and data that are not there are skipped, and said.
+pub fn measure(asked: &Asked<'_>, mut keep: impl FnMut(Accuracy) -> Result<()>) -> Result<()> {
+    let mut levels: Vec<SimdLevel> = match asked.simd {
+        [] => SimdLevel::available().collect(),
+        simd => simd.to_vec(),
+    };
+    levels.reverse();
+    let open = |simd| CpuBackend::new(CpuOptions { threads: asked.threads, simd: Some(simd) });
+    // Before anything slow: instructions that this machine lacks should not cost minutes.
+    let backends = levels.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let (sts, ner) = (Sts::open()?, Ner::open()?);
+    if sts.is_none() && ner.is_none() {
+        return Ok(());
+    }
+    let best = open(SimdLevel::detect())?;
+    eprintln!("f32 with {}, the reference …", best.simd());
+    let exact = sts.as_ref().map(|sts| sts.spearman(&best, Precision::F32)).transpose()?;
+    let reference = ner.as_ref().map(|ner| ner.tag(&best, Precision::F32, SENTENCES)).transpose()?;
+    for backend in backends {
+        let simd = backend.simd();
+        let sentences = if simd == SimdLevel::Portable { SENTENCES_PORTABLE } else { SENTENCES };
+        if sentences < SENTENCES && ner.is_some() {
+            eprintln!("{simd} labels {sentences} sentences instead of {SENTENCES}: it is slow");
+        }
         for precision in backend.info().precisions {
-            // All others are held against the first.
-            let first = reference.is_none() && precision == Precision::F32;
-            if !first && !asked.is_empty() && !asked.contains(&precision) {
+            if !asked.precisions.is_empty() && !asked.precisions.contains(&precision) {
                 continue;
             }
             eprintln!("accuracy of {precision} with {simd} …");
-            rows.push(row(&backend, precision, sts.as_ref(), ner.as_ref(), &mut reference)?);
+            let mut row = Accuracy::new(precision, simd);
+            row.sts_spearman = sts.as_ref().map(|sts| sts.spearman(&backend, precision)).transpose()?;
+            row.sts_spearman_f32 = exact;
+            if let (Some(ner), Some(reference)) = (&ner, &reference) {
+                row.compare(&ner.tag(&backend, precision, sentences)?, reference);
+            }
+            keep(row)?;
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
-fn row(
-    backend: &CpuBackend,
-    precision: Precision,
-    sts: Option<&Sts>,
-    ner: Option<&Ner>,
-    reference: &mut Option<Tagged>,
-) -> Result<Accuracy> {
-    let mut row = Accuracy {
-        precision: precision.to_string(),
-        simd: backend.simd().to_string(),
-        sts_spearman: sts.map(|sts| sts.spearman(backend, precision)).transpose()?,
-        ner_agreement: None,
-        ner_tokens: 0,
-        cosine_mean: None,
-        cosine_min: None,
-    };
-    if let Some(ner) = ner {
-        let tagged = ner.tag(backend, precision)?;
-        let reference = reference.get_or_insert_with(|| tagged.clone());
-        row.ner_tokens = tagged.labels.len();
-        row.ner_agreement = Some(agreement(&reference.labels, &tagged.labels));
-        let cosines = cosines(reference, &tagged);
-        row.cosine_mean = Some(cosines.iter().sum::<f64>() / cosines.len().max(1) as f64);
-        row.cosine_min = cosines.into_iter().min_by(f64::total_cmp);
+impl Accuracy {
+    fn new(precision: Precision, simd: SimdLevel) -> Self {
+        Self {
+            precision: precision.to_string(),
+            simd: simd.to_string(),
+            sts_spearman: None,
+            sts_spearman_f32: None,
+            ner_agreement: None,
+            ner_tokens: 0,
+            cosine_mean: None,
+            cosine_min: None,
+        }
     }
-    Ok(row)
+
+    /// The reference may go on where the other ends.
+    fn compare(&mut self, tagged: &[Tagged], reference: &[Tagged]) {
+        let pairs = || tagged.iter().zip(reference);
+        let tokens: usize = tagged.iter().map(|sentence| sentence.labels.len()).sum();
+        let equal: usize = pairs().map(|(a, b)| equal(&a.labels, &b.labels)).sum();
+        let cosines: Vec<f64> = pairs().flat_map(|(a, b)| cosines(a, b)).collect();
+        self.ner_tokens = tokens;
+        self.ner_agreement = Some(equal as f64 / tokens.max(1) as f64);
+        self.cosine_mean = Some(cosines.iter().sum::<f64>() / cosines.len().max(1) as f64);
+        self.cosine_min = cosines.into_iter().min_by(f64::total_cmp);
+    }
 }
 
 /// A file of the optional folder of data sets, or a printed reason why there is none.
@@ -93,36 +123,38 @@ fn there(path: &Path, what_to_do: &str) -> Option<PathBuf> {
     Some(path.to_path_buf())
 }
 
-/// Token ids of texts, longest first, in batches, with the place of each in the texts.
-fn batches(
-    tokenizer: &Tokenizer,
-    longest: usize,
-    texts: &[String],
-) -> Result<Vec<(Vec<usize>, PackedBatch)>> {
+/// The token ids of each text.
+fn tokenise(model: &Path, longest: usize, texts: &[String]) -> Result<Vec<Vec<u32>>> {
+    let tokenizer = Tokenizer::from_folder(model).map_err(bert_tasks::Error::from)?;
     let encode = |text: &String| -> Result<Vec<u32>> {
         let mut ids = tokenizer.encode(text).map_err(bert_tasks::Error::from)?.ids;
         ids.truncate(longest);
         Ok(ids)
     };
-    let ids = texts.iter().map(encode).collect::<Result<Vec<_>>>()?;
+    texts.iter().map(encode).collect()
+}
+
+/// Texts in batches, the longest first, and with each batch the places of its texts.
+fn batches(texts: &[Vec<u32>]) -> Vec<(Vec<usize>, PackedBatch)> {
     let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|&text| std::cmp::Reverse(ids[text].len()));
+    order.sort_by_key(|&text| std::cmp::Reverse(texts[text].len()));
     let mut batches: Vec<(Vec<usize>, PackedBatch)> = vec![];
     for text in order {
-        if batches.last().is_none_or(|(_, batch)| batch.tokens() + ids[text].len() > BUDGET) {
+        let ids = &texts[text];
+        if batches.last().is_none_or(|(_, batch)| batch.tokens() + ids.len() > BUDGET) {
             batches.push(Default::default());
         }
         let (places, batch) = batches.last_mut().expect("one was just made");
         places.push(text);
-        batch.push(&ids[text], &vec![0; ids[text].len()]);
+        batch.push(ids, &vec![0; ids.len()]);
     }
-    Ok(batches)
+    batches
 }
 
 /// Pairs of sentences and how alike people find them.
 struct Sts {
     model: PathBuf,
-    texts: Vec<String>,
+    texts: Vec<Vec<u32>>,
     scores: Vec<f64>,
 }
 
@@ -143,13 +175,14 @@ impl Sts {
             texts.extend([first, second]);
             scores.push(score);
         }
+        let texts = tokenise(&model, 256, &texts)?;
         Ok(Some(Self { model, texts, scores }))
     }
 
     fn spearman(&self, backend: &CpuBackend, precision: Precision) -> Result<f64> {
-        let (model, tokenizer) = load(backend, &self.model, Head::None, precision)?;
+        let model = load(backend, &self.model, Head::None, precision)?;
         let mut vectors = vec![vec![]; self.texts.len()];
-        for (places, batch) in batches(&tokenizer, 128, &self.texts)? {
+        for (places, batch) in batches(&self.texts) {
             let means = pollster::block_on(model.run(&batch, &[Output::Pooled(Pooling::Mean)]))?.remove(0);
             let means = means.to_f32()?;
             for (place, mean) in places.into_iter().zip(means.outer_iter()) {
@@ -164,11 +197,11 @@ impl Sts {
 /// Sentences to be labelled.
 struct Ner {
     model: PathBuf,
-    texts: Vec<String>,
+    texts: Vec<Vec<u32>>,
 }
 
-/// What a model makes of each token.
-#[derive(Clone)]
+/// What a model makes of the tokens of a sentence.
+#[derive(Clone, Default)]
 struct Tagged {
     labels: Vec<usize>,
     /// Of the last layer, one after another.
@@ -183,47 +216,48 @@ impl Ner {
         };
         let lines = BufReader::new(File::open(&file).map_err(Error::file("read", &file))?);
         let texts = conll::read(lines).take(SENTENCES).map(|sentence| Ok(sentence?.text()));
-        Ok(Some(Self { model, texts: texts.collect::<Result<_, bert_tasks::Error>>()? }))
+        let texts = texts.collect::<Result<Vec<_>, bert_tasks::Error>>()?;
+        let longest = ModelConfig::from_folder(&model)?.max_position_embeddings;
+        let texts = tokenise(&model, longest, &texts)?;
+        Ok(Some(Self { model, texts }))
     }
 
-    fn tag(&self, backend: &CpuBackend, precision: Precision) -> Result<Tagged> {
-        let (model, tokenizer) = load(backend, &self.model, Head::TokenClassification, precision)?;
-        let width = model.config().hidden_size;
-        let mut tagged = Tagged { labels: vec![], hidden: vec![], width };
-        let longest = model.config().max_position_embeddings;
-        let last = Output::HiddenState(model.config().num_hidden_layers);
-        for (_, batch) in batches(&tokenizer, longest, &self.texts)? {
-            let outputs = pollster::block_on(model.run(&batch, &[Output::TokenLabels, last.clone()]))?;
+    /// Of so many sentences, in their order.
+    fn tag(&self, backend: &CpuBackend, precision: Precision, sentences: usize) -> Result<Vec<Tagged>> {
+        let model = load(backend, &self.model, Head::TokenClassification, precision)?;
+        let (width, layers) = (model.config().hidden_size, model.config().num_hidden_layers);
+        let texts = &self.texts[..sentences.min(self.texts.len())];
+        let mut tagged = vec![Tagged { width, ..Tagged::default() }; texts.len()];
+        for (places, batch) in batches(texts) {
+            let wanted = [Output::TokenLabels, Output::HiddenState(layers)];
+            let outputs = pollster::block_on(model.run(&batch, &wanted))?;
             let (logits, hidden) = (outputs[0].to_f32()?, outputs[1].to_f32()?);
-            for (logits, hidden) in logits.outer_iter().zip(hidden.outer_iter()) {
-                let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-                tagged.labels.push(best.map_or(0, |(label, _)| label));
-                tagged.hidden.extend(hidden.iter());
+            let mut rows = logits.outer_iter().zip(hidden.outer_iter());
+            for place in places {
+                for (logits, hidden) in rows.by_ref().take(texts[place].len()) {
+                    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+                    tagged[place].labels.push(best.map_or(0, |(label, _)| label));
+                    tagged[place].hidden.extend(hidden.iter());
+                }
             }
         }
         Ok(tagged)
     }
 }
 
-fn load(
-    backend: &CpuBackend,
-    folder: &Path,
-    head: Head,
-    precision: Precision,
-) -> Result<(Model<CpuBackend>, Tokenizer)> {
+fn load(backend: &CpuBackend, folder: &Path, head: Head, precision: Precision) -> Result<Model<CpuBackend>> {
     let config = ModelConfig::from_folder(folder)?;
     let checkpoint = Checkpoint::open(folder)?;
-    let model = Model::load(backend.clone(), config, &checkpoint, head, precision)?;
-    Ok((model, Tokenizer::from_folder(folder).map_err(bert_tasks::Error::from)?))
+    Ok(Model::load(backend.clone(), config, &checkpoint, head, precision)?)
 }
 
-/// The part of the places at which two lists are equal.
-fn agreement(a: &[usize], b: &[usize]) -> f64 {
-    a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len().max(1) as f64
+/// The number of places at which two lists are equal.
+fn equal(a: &[usize], b: &[usize]) -> usize {
+    a.iter().zip(b).filter(|(a, b)| a == b).count()
 }
 
-fn cosines(a: &Tagged, b: &Tagged) -> Vec<f64> {
-    a.hidden.chunks(a.width).zip(b.hidden.chunks(b.width)).map(|(a, b)| cosine(a, b)).collect()
+fn cosines(a: &Tagged, b: &Tagged) -> impl Iterator<Item = f64> {
+    a.hidden.chunks(a.width).zip(b.hidden.chunks(b.width)).map(|(a, b)| cosine(a, b))
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
@@ -272,7 +306,32 @@ mod tests {
     }
 
     #[test]
-    fn labels_agree_where_they_are_equal() {
-        assert_eq!(agreement(&[1, 2, 3, 4], &[1, 0, 3, 4]), 0.75);
+    fn sentences_are_compared_with_the_first_of_the_reference() {
+        let sentence = |labels: &[usize], hidden: &[f32]| Tagged {
+            labels: labels.to_vec(),
+            hidden: hidden.to_vec(),
+            width: 2,
+        };
+        let reference = [
+            sentence(&[1], &[1.0, 0.0]),
+            sentence(&[2, 3, 4], &[0.0, 1.0, 1.0, 0.0, 0.0, 1.0]),
+            sentence(&[5], &[1.0, 1.0]),
+        ];
+        let mut row = Accuracy::new(Precision::Int8, SimdLevel::Portable);
+        row.compare(
+            &[sentence(&[1], &[1.0, 0.0]), sentence(&[0, 3, 4], &[1.0, 0.0, 1.0, 0.0, 0.0, 2.0])],
+            &reference,
+        );
+        assert_eq!((row.ner_tokens, row.ner_agreement), (4, Some(0.75)));
+        assert_eq!((row.cosine_mean, row.cosine_min), (Some(0.75), Some(0.0)));
+    }
+
+    #[test]
+    fn batches_hold_every_text_once_the_longest_first() {
+        let texts: Vec<Vec<u32>> = [3, BUDGET, 1, 5].map(|length| vec![7; length]).to_vec();
+        let batches = batches(&texts);
+        let places: Vec<_> = batches.iter().map(|(places, _)| places.clone()).collect();
+        assert_eq!(places, [vec![1], vec![3, 0, 2]]);
+        assert_eq!(batches[1].1.tokens(), 9);
     }
 }

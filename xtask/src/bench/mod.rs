@@ -2,11 +2,12 @@
 //! `cargo xtask bench`.
 //!
 //! * [`workload`] is what is timed, [`clock`] how, [`load`] on what;
-//! * [`shares`] says where the time goes, [`memory`] what a start takes, [`accuracy`] what a precision costs,
-//!   [`texts`] how fast texts become vectors, [`peers`] reads others' times;
+//! * [`shares`] says where the time goes, [`memory`] what a start takes, [`accuracy`] what a precision costs
+//!   and [`bounds`] what it may, [`texts`] how fast texts become vectors, [`peers`] reads others' times;
 //! * [`results`] is what is kept of a run, [`report`] prints it, [`readme`] puts it into README.md.
 
 mod accuracy;
+mod bounds;
 mod clock;
 mod load;
 mod memory;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bert_backend_cpu::CpuBackend;
+use bert_backend_cpu::{CpuBackend, SimdLevel};
 use bert_core::backend::Backend;
 use bert_core::graph::Encoder;
 use bert_core::ops::Precision;
@@ -55,6 +56,11 @@ pub struct Args {
     /// What linear layers compute with; all that the backend has unless given.
     #[arg(long, value_delimiter = ',')]
     precision: Vec<Precision>,
+
+    /// Instruction sets whose accuracy is measured (portable, avx2, avx512, neon); all of this machine unless
+    /// given.
+    #[arg(long, value_delimiter = ',', value_name = "SIMD")]
+    simd: Vec<SimdLevel>,
 
     /// Numbers of threads to compute with; 1 and as many as the system grants unless given.
     #[arg(long, value_delimiter = ',')]
@@ -144,12 +150,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
     // Before anything slow: a file that cannot be read should not cost minutes.
     let mut kept = args.json.as_deref().map(Results::read).transpose()?.unwrap_or_default();
-    let measured = args.measure()?;
-    report::print(&measured);
-    if let Some(path) = &args.json {
-        kept.update(measured);
-        kept.write(path)?;
+    let mut keep = |found: Results| {
+        kept.update(found);
+        args.json.as_deref().map_or(Ok(()), |path| kept.write(path))
+    };
+    let mut measured = args.measure()?;
+    keep(measured.clone())?;
+    if args.wants(What::Accuracy) {
+        // Some rows take minutes: each is kept as soon as it is known.
+        accuracy::measure(&args.accuracy(), |row| {
+            measured.accuracy.push(row.clone());
+            keep(Results { accuracy: vec![row], ..measured.head() })?;
+            report::accuracy_line(&measured);
+            Ok(())
+        })?;
     }
+    report::print(&measured);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -160,6 +176,11 @@ impl Args {
 
     fn wants(&self, what: What) -> bool {
         if self.what.is_empty() { what != What::Accuracy } else { self.what.contains(&what) }
+    }
+
+    fn accuracy(&self) -> accuracy::Asked<'_> {
+        let threads = self.threads.first().copied();
+        accuracy::Asked { threads, simd: &self.simd, precisions: &self.precision }
     }
 
     /// Names and folders of the models.
@@ -206,9 +227,9 @@ impl Args {
                 results.forward.extend(forward);
             }
         }
-        for (name, folder) in self.folders()? {
-            for &precision in precisions {
-                if self.wants(What::Start) {
+        if self.wants(What::Start) {
+            for (name, folder) in self.folders()? {
+                for &precision in precisions {
                     results.starts.push(memory::start(&name, &folder, precision)?);
                 }
             }
@@ -220,9 +241,6 @@ impl Args {
                     results.steady.push(memory::steady(name, folder, precision)?);
                 }
             }
-        }
-        if self.wants(What::Accuracy) {
-            results.accuracy = accuracy::measure(self.threads.first().copied(), &self.precision)?;
         }
         Ok(results)
     }

@@ -97,21 +97,22 @@ fn accuracy(results: &Results) -> String {
     if results.accuracy.is_empty() {
         return String::new();
     }
-    let mut text =
-        "\nWhat a precision costs: Spearman's correlation of all-MiniLM-L6-v2 on STS-B dev, labels of \
-                    rampart-ner on WikiGold and the cosine of its hidden states, beside f32:\n\n\
-                    | precision | instructions | STS-B | labels as in f32 | cosine, mean | least |\n\
-                    | --- | --- | ---: | ---: | ---: | ---: |\n"
-            .to_owned();
+    let mut text = "\nWhat a precision costs: Spearman's correlation of all-MiniLM-L6-v2 on STS-B dev; labels of \
+                    rampart-ner that stay those of f32, and the cosine of its hidden states with those of f32, on \
+                    WikiGold:\n\n\
+                    | precision | instructions | STS-B | same labels | of tokens | cosine, mean | least |\n\
+                    | --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        .to_owned();
     for row in &results.accuracy {
         let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.4}"));
         let labels = row.ner_agreement.map_or_else(|| "–".to_owned(), |x| format!("{:.2} %", 100.0 * x));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {labels} | {} | {} |",
+            "| {} | {} | {} | {labels} | {} | {} | {} |",
             row.precision,
             row.simd,
             number(row.sts_spearman),
+            row.ner_tokens,
             number(row.cosine_mean),
             number(row.cosine_min)
         );

@@ -5,8 +5,9 @@ use std::io::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::bounds::{self, Held};
 use super::clock::Times;
-use super::results::{Bound, Forward, Limits, Results, Start, Steady};
+use super::results::{Accuracy, Bound, Forward, Limits, Results, Start, Steady};
 
 /// For scripts: milliseconds of one case.
 pub fn one_line(case: &str, tokens: usize, times: &Times) {
@@ -190,6 +191,26 @@ fn steady_line(steady: &Steady) -> String {
     }
 }
 
+/// The last row of accuracy and its bounds, for who waits for the next.
+pub fn accuracy_line(results: &Results) {
+    let Some(row) = results.accuracy.last() else { return };
+    let cosine = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.5}"));
+    let (mean, least) = (cosine(row.cosine_mean), cosine(row.cosine_min));
+    let mut text =
+        format!("{} with {}: cosine {mean} in the mean, {least} at least", row.precision, row.simd);
+    for Held { measure, words, held } in bounds::check(row) {
+        let _ = write!(text, "; {measure} {words}: {}", if held { "held" } else { "MISSED" });
+    }
+    eprintln!("{text}");
+}
+
+/// The names of the measures that are not within their bounds.
+fn missed(row: &Accuracy) -> String {
+    let missed: Vec<_> =
+        bounds::check(row).iter().filter(|held| !held.held).map(|held| held.measure).collect();
+    if missed.is_empty() { "held".to_owned() } else { format!("MISSED: {}", missed.join(", ")) }
+}
+
 fn accuracy(results: &Results) -> Table {
     let mut table = plain([
         "precision",
@@ -199,6 +220,7 @@ fn accuracy(results: &Results) -> Table {
         "tokens",
         "cosine, mean",
         "least",
+        "bounds",
     ]);
     for row in &results.accuracy {
         let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.5}"));
@@ -210,6 +232,7 @@ fn accuracy(results: &Results) -> Table {
             row.ner_tokens.to_string(),
             number(row.cosine_mean),
             number(row.cosine_min),
+            missed(row),
         ]);
     }
     aligned(table)
