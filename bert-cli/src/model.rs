@@ -1,14 +1,17 @@
 //! Which model, and where it runs.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use bert_core::ops::Precision;
 use bert_core::passes::PassLog;
 use bert_tasks::tokenizer::Tokenizer;
-use bert_tasks::{Device, DeviceOptions, EmbeddedModel, ModelSource, Pretrained};
+use bert_tasks::{CacheTrouble, Device, DeviceOptions, EmbeddedModel, ModelSource, PackedCache, Pretrained};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, describe};
 use crate::talk::Talk;
 
 /// The model that is part of this command.
@@ -85,11 +88,28 @@ pub struct DeviceArgs {
     )]
     pub precision: Precision,
 
+    /// Keep the weights as int8 packs them, and start from them the next time: in DIR, or in the folder `packed`
+    /// beside the model. On the CPU alone; the answers are the same
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "BERT_PACKED_CACHE",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = BESIDE,
+        value_hint = ValueHint::DirPath
+    )]
+    pub packed_cache: Option<OsString>,
+
     /// Say on stderr at the end what the model's forward passes took: time, and on graphics adapters kernels,
     /// submissions and bytes moved
     #[arg(long)]
     pub profile: bool,
 }
+
+/// The word for a cache of packed weights beside the model. A folder of this name is `./beside`.
+const BESIDE: &str = "beside";
 
 /// The words for [`Precision`], with what each costs.
 fn precisions() -> impl TypedValueParser<Value = Precision> {
@@ -177,6 +197,22 @@ impl DeviceArgs {
         Ok(Device::open(&self.device, DeviceOptions { threads: self.threads })?)
     }
 
+    /// Where packed weights are kept, if that was asked for; or else why it would do nothing, which is no error: a
+    /// variable that is set for all models should not stop one.
+    fn packed_folder(&self, device: &Device, source: &ModelSource) -> Option<Result<PathBuf, &'static str>> {
+        // An empty variable counts as none.
+        let asked = self.packed_cache.as_ref().filter(|asked| !asked.is_empty())?;
+        Some(match source {
+            _ if device.info().name != "cpu" => Err("only the CPU keeps packed weights"),
+            _ if self.precision != Precision::Int8 => Err("only the weights of --precision int8 are kept"),
+            _ if asked != BESIDE => Ok(asked.into()),
+            ModelSource::Folder(folder) => Ok(folder.join("packed")),
+            ModelSource::Embedded(_) | ModelSource::Memory(_) => {
+                Err("this model has no folder; name one with --packed-cache=DIR")
+            }
+        })
+    }
+
     /// Whether the device was chosen for the user.
     fn is_auto(&self) -> bool {
         self.device.trim().eq_ignore_ascii_case("auto")
@@ -216,6 +252,15 @@ impl ModelArgs {
                 "this device has no instructions for {precision}: it is no faster than f32"
             ));
         }
+        let mut cache = None;
+        match self.device.packed_folder(&device, files.source()) {
+            Some(Ok(folder)) => {
+                let cache = cache.insert(PackedCache::new(folder));
+                device = device.with_packed_cache(cache.clone())?;
+            }
+            Some(Err(reason)) => talk.notice(format_args!("--packed-cache does nothing: {reason}")),
+            None => (),
+        }
         let embedded = matches!(files.source(), ModelSource::Embedded(_));
         // Reading every weight for the check costs about as much as preparing them, so both go at once.
         let (task, broken) = std::thread::scope(|scope| {
@@ -225,6 +270,9 @@ impl ModelArgs {
                 check.map(|check| check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             (task, broken.unwrap_or_default())
         });
+        if let Some(cache) = cache {
+            warn_of(&cache, talk);
+        }
         let task = task.map_err(|error| Error::Load { need, source: Box::new(error) })?;
         if let [(name, count), others @ ..] = &broken[..] {
             let more = match others.len() {
@@ -237,5 +285,19 @@ impl ModelArgs {
             ));
         }
         Ok(task)
+    }
+}
+
+/// Says what was wrong with a cache: the first of its files, and how many there are.
+fn warn_of(cache: &PackedCache, talk: &Talk) {
+    let (unwritten, unread): (Vec<_>, Vec<_>) =
+        cache.take_troubles().into_iter().partition(|trouble| matches!(trouble, CacheTrouble::Write { .. }));
+    for troubles in [unread, unwritten] {
+        let Some(first) = troubles.first() else { continue };
+        let more = match troubles.len() - 1 {
+            0 => String::new(),
+            others => format!("; so are {others} more"),
+        };
+        talk.warning(format_args!("{}{more}", describe(first)));
     }
 }

@@ -204,6 +204,31 @@ impl Device {
         Self { log: Some(log), ..self }
     }
 
+    /// The same device; models loaded from now on in [`Precision::Int8`] keep their packed weights in `cache`, and
+    /// start from there the next time: the answers are the same, the start is several times as fast.
+    ///
+    /// ```
+    /// use bert_tasks::{Device, PackedCache};
+    /// let cache = PackedCache::new("path/to/a/model/packed");
+    /// let device = Device::cpu()?.with_packed_cache(cache.clone())?;
+    /// // Load a task onto `device` in `Precision::Int8`, then:
+    /// println!("{} weights came from {}", cache.read(), cache.folder().display());
+    /// for trouble in cache.take_troubles() {
+    ///     eprintln!("{trouble}");
+    /// }
+    /// # Ok::<(), bert_tasks::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoPackedCache`] if this is not the CPU: other devices do not give out what they pack.
+    #[cfg(feature = "cpu")]
+    pub fn with_packed_cache(self, cache: crate::PackedCache) -> Result<Self> {
+        match self.kind {
+            Kind::Cpu(backend) => Ok(Self { kind: Kind::Cpu(backend.with_packed_cache(cache)), ..self }),
+            _ => Err(Error::NoPackedCache { device: self.info().name }),
+        }
+    }
+
     /// Loads a checkpoint onto this device.
     ///
     /// # Errors

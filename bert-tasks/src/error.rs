@@ -51,6 +51,13 @@ pub enum Error {
         known: &'static str,
     },
 
+    /// A cache of packed weights for a device that cannot use it.
+    #[error("{device} keeps no packed weights; only cpu does")]
+    NoPackedCache {
+        /// The device.
+        device: &'static str,
+    },
+
     /// A device that is not there. Nothing else is used in its place.
     #[error("no device {asked:?}: {reason}")]
     NoDevice {

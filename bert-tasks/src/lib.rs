@@ -42,6 +42,8 @@ pub mod token_classification;
 pub mod tokenizer;
 mod wait;
 
+#[cfg(feature = "cpu")]
+pub use bert_backend_cpu::{CacheTrouble, PackedCache};
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
 pub use bert_core::Head;

@@ -7,7 +7,7 @@ use std::fs;
 use bert_core::ops::Pooling;
 use bert_tasks::embedding::{Embedding, EmbeddingOptions, cosine};
 use bert_tasks::features::{Features, FeaturesOptions};
-use bert_tasks::{Error, Task};
+use bert_tasks::{Device, Error, PackedCache, Precision, Task};
 use common::{Tiny, device, shared, trained};
 
 fn options(pooling: &[Pooling]) -> EmbeddingOptions {
@@ -37,6 +37,30 @@ fn a_plain_encoder_gives_the_mean_of_its_hidden_states() {
         assert_eq!(three[32 + i], values().fold(f32::MIN, f32::max));
         assert!((three[64 + i] - values().sum::<f32>() / (tokens.len() as f32).sqrt()).abs() < 1e-5);
     }
+}
+
+#[test]
+fn a_cache_of_packed_weights_changes_no_bit() {
+    let tiny = Tiny::new("BertModel", &[]);
+    let folder = tiny.folder.path().join("packed");
+    let vector = |device: &Device| {
+        let embedding = Embedding::from_pretrained(&tiny.open(), device, Precision::Int8).unwrap();
+        embedding.predict("the bank of the river").unwrap().vector
+    };
+    let plain = vector(&device());
+    let mut counts = Vec::new();
+    for _ in 0..2 {
+        let cache = PackedCache::new(&folder);
+        assert_eq!(vector(&device().with_packed_cache(cache.clone()).unwrap()), plain);
+        assert!(cache.take_troubles().is_empty());
+        counts.push((cache.read(), cache.written()));
+    }
+    let written = counts[0].1;
+    assert!(written > 0);
+    assert_eq!(counts, [(0, written), (written, 0)]);
+    let reference: Device = "reference".parse().unwrap();
+    let refused = reference.with_packed_cache(PackedCache::new(&folder));
+    assert!(matches!(refused, Err(Error::NoPackedCache { device: "reference" })));
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub fn read(
 ) -> Result<(), Option<CacheTrouble>> {
     let damaged = |damage| Some(CacheTrouble::Damaged { path: path.to_owned(), damage });
     let failed = |source: io::Error| match source.kind() {
-        ErrorKind::NotFound => None,
+        // A folder that is none is for `write` to tell of.
+        ErrorKind::NotFound | ErrorKind::NotADirectory => None,
         _ => Some(CacheTrouble::Read { path: path.to_owned(), source }),
     };
     // Before it is opened, which a pipe might never be.
