@@ -287,20 +287,34 @@ impl<D: Dot> Tile<D> {
         unsafe {
             let panels: [*const D::B; PANELS] =
                 std::array::from_fn(|panel| self.b.add(panel.min(last) * self.b_stride));
-            let whole = self.steps / UNROLL * UNROLL;
-            for k in (0..whole).step_by(UNROLL) {
-                for panel in 0..PANELS {
-                    let ahead = panel * self.b_stride * size_of::<D::B>() + k / UNROLL * self.fetch * LINE;
-                    for line in 0..self.fetch {
-                        d.prefetch(self.ahead.wrapping_add(ahead + line * LINE));
+            // What moves along the depth; everything else lies at fixed distances from it.
+            let (mut a, mut b, mut ahead) = (self.a, panels, [self.ahead; PANELS]);
+            for (panel, ahead) in ahead.iter_mut().enumerate() {
+                *ahead = ahead.wrapping_add(panel * self.b_stride * size_of::<D::B>());
+            }
+            for _ in 0..self.steps / UNROLL {
+                for ahead in &mut ahead {
+                    d.prefetch(*ahead);
+                    // Seldom: a tile is one of many that share the fetching.
+                    for line in 1..self.fetch {
+                        d.prefetch(ahead.wrapping_add(line * LINE));
                     }
+                    *ahead = ahead.wrapping_add(self.fetch * LINE);
                 }
                 for i in 0..UNROLL {
-                    self.step(d, k, i, &panels, &mut sums);
+                    self.step(d, i, a, &b, &mut sums);
                 }
+                a = a.wrapping_add(UNROLL * D::STEP);
+                b = b.map(|b| b.wrapping_add(UNROLL * width * D::STEP));
             }
-            for k in whole..self.steps {
-                self.step(d, k, 0, &panels, &mut sums);
+            for i in 0..self.steps % UNROLL {
+                self.step(
+                    d,
+                    0,
+                    a.wrapping_add(i * D::STEP),
+                    &b.map(|b| b.wrapping_add(i * width * D::STEP)),
+                    &mut sums,
+                );
             }
             for (row, sums) in sums.iter().enumerate() {
                 for (panel, &[low, high]) in sums.iter().enumerate().take(last + 1) {
@@ -321,7 +335,7 @@ impl<D: Dot> Tile<D> {
         }
     }
 
-    /// Step `k + i` of the depth, step `i` of those that are written out.
+    /// Step `i` of those that are written out, and where they begin.
     ///
     /// # Safety
     /// As [`Operands::sums`].
@@ -329,26 +343,25 @@ impl<D: Dot> Tile<D> {
     unsafe fn step<const ROWS: usize, const PANELS: usize>(
         &self,
         d: D,
-        k: usize,
         i: usize,
+        a: *const D::A,
         panels: &[*const D::B; PANELS],
         sums: &mut Accumulators<D, ROWS, PANELS>,
     ) {
         for (panel, b) in panels.iter().enumerate() {
             // SAFETY: the caller's promise.
             unsafe {
-                let b = b.add((k + i) * 2 * D::LANES * D::STEP);
+                let b = b.add(i * 2 * D::LANES * D::STEP);
                 let columns = [d.columns(b), d.columns(b.add(D::LANES * D::STEP))];
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let a = d.row(self.a.add(row * self.a_stride + (k + i) * D::STEP));
-                    for (sum, columns) in sums[panel].iter_mut().zip(columns) {
-                        *sum = match i % D::GROUP {
-                            0 => d.begin(*sum, a, columns),
-                            _ => d.dot(*sum, a, columns),
-                        };
-                        if i % D::GROUP == D::GROUP - 1 {
-                            *sum = d.settle(*sum);
-                        }
+                    let a = d.row(a.add(row * self.a_stride + i * D::STEP));
+                    let sums = &mut sums[panel];
+                    *sums = match i % D::GROUP {
+                        0 => d.begin(*sums, a, columns),
+                        _ => d.dot(*sums, a, columns),
+                    };
+                    if i % D::GROUP == D::GROUP - 1 {
+                        *sums = d.settle(*sums);
                     }
                 }
             }

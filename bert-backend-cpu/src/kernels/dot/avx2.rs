@@ -32,13 +32,81 @@ impl Avx2Bytes {
     }
 }
 
-/// Keeps the compiler from adding in another order, which would take more registers than there are.
+/// Ones of 16 bits: what makes `vpmaddwd` an addition of pairs.
+// SAFETY: both types are 256 bits of any value.
+static ONES: __m256i = unsafe { std::mem::transmute([1i16; 16]) };
+
+// Written out, since the order of instructions and the number of registers count: two products and then two sums
+// share the ports better than a product and a sum in turn, and need one register beside the row's own.
+
+/// Products of a row with two vectors of columns, in pairs.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn pin(mut x: __m256i) -> __m256i {
-    // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(ymm_reg) x, options(pure, nomem, nostack, preserves_flags)) };
-    x
+fn products(row: __m256i, [low, high]: [__m256i; 2]) -> [__m256i; 2] {
+    let (first, second): (__m256i, __m256i);
+    // SAFETY: these instructions touch nothing but registers.
+    unsafe {
+        asm!(
+            "vpmaddubsw {first}, {row}, {low}",
+            "vpmaddubsw {second}, {row}, {high}",
+            row = in(ymm_reg) row,
+            low = in(ymm_reg) low,
+            high = in(ymm_reg) high,
+            first = out(ymm_reg) first,
+            second = lateout(ymm_reg) second,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    [first, second]
+}
+
+/// The same, added to those before.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_products(
+    [mut first, mut second]: [__m256i; 2],
+    row: __m256i,
+    [low, high]: [__m256i; 2],
+) -> [__m256i; 2] {
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "vpmaddubsw {product}, {row}, {low}",
+            "vpmaddubsw {row}, {row}, {high}",
+            "vpaddw {first}, {first}, {product}",
+            "vpaddw {second}, {second}, {row}",
+            row = inout(ymm_reg) row => _,
+            low = in(ymm_reg) low,
+            high = in(ymm_reg) high,
+            product = out(ymm_reg) _,
+            first = inout(ymm_reg) first,
+            second = inout(ymm_reg) second,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    [first, second]
+}
+
+/// Adds pairs of 16 bits to sums of 32.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_pairs([mut first, mut second]: [__m256i; 2], [low, high]: [__m256i; 2]) -> [__m256i; 2] {
+    // SAFETY: as above, and the ones are read.
+    unsafe {
+        asm!(
+            "vpmaddwd {low}, {low}, ymmword ptr [rip + {ones}]",
+            "vpmaddwd {high}, {high}, ymmword ptr [rip + {ones}]",
+            "vpaddd {first}, {first}, {low}",
+            "vpaddd {second}, {second}, {high}",
+            low = inout(ymm_reg) low => _,
+            high = inout(ymm_reg) high => _,
+            first = inout(ymm_reg) first,
+            second = inout(ymm_reg) second,
+            ones = sym ONES,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    [first, second]
 }
 
 impl Dot for Avx2Bytes {
@@ -85,23 +153,24 @@ impl Dot for Avx2Bytes {
     }
 
     #[inline(always)]
-    fn begin(self, acc: Sums, row: __m256i, columns: __m256i) -> Sums {
-        // SAFETY: the token is the proof.
-        Sums { group: unsafe { pin(_mm256_maddubs_epi16(row, columns)) }, ..acc }
+    fn begin(self, [low, high]: [Sums; 2], row: __m256i, columns: [__m256i; 2]) -> [Sums; 2] {
+        // SAFETY: the token is the proof that these instructions may run.
+        let [first, second] = unsafe { products(row, columns) };
+        [Sums { group: first, ..low }, Sums { group: second, ..high }]
     }
 
     #[inline(always)]
-    fn dot(self, acc: Sums, row: __m256i, columns: __m256i) -> Sums {
-        // SAFETY: the token is the proof.
-        Sums { group: unsafe { pin(_mm256_add_epi16(acc.group, _mm256_maddubs_epi16(row, columns))) }, ..acc }
-    }
-
-    #[inline(always)]
-    fn settle(self, acc: Sums) -> Sums {
-        // SAFETY: the token is the proof.
-        let pairs = unsafe { _mm256_madd_epi16(acc.group, _mm256_set1_epi16(1)) };
+    fn dot(self, [low, high]: [Sums; 2], row: __m256i, columns: [__m256i; 2]) -> [Sums; 2] {
         // SAFETY: as above.
-        Sums { all: unsafe { _mm256_add_epi32(acc.all, pairs) }, ..acc }
+        let [first, second] = unsafe { add_products([low.group, high.group], row, columns) };
+        [Sums { group: first, ..low }, Sums { group: second, ..high }]
+    }
+
+    #[inline(always)]
+    fn settle(self, [low, high]: [Sums; 2]) -> [Sums; 2] {
+        // SAFETY: as above.
+        let [first, second] = unsafe { add_pairs([low.all, high.all], [low.group, high.group]) };
+        [Sums { all: first, ..low }, Sums { all: second, ..high }]
     }
 
     #[inline(always)]

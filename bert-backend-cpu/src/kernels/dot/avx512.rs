@@ -74,9 +74,9 @@ impl Dot for VnniBytes {
     }
 
     #[inline(always)]
-    fn dot(self, acc: __m512i, row: __m512i, columns: __m512i) -> __m512i {
+    fn dot(self, [low, high]: [__m512i; 2], row: __m512i, columns: [__m512i; 2]) -> [__m512i; 2] {
         // SAFETY: the token is the proof.
-        unsafe { _mm512_dpbusd_epi32(acc, row, columns) }
+        unsafe { [_mm512_dpbusd_epi32(low, row, columns[0]), _mm512_dpbusd_epi32(high, row, columns[1])] }
     }
 
     #[inline(always)]
@@ -123,9 +123,9 @@ impl Dot for Bf16Pairs {
     }
 
     #[inline(always)]
-    fn dot(self, acc: __m512, row: __m512bh, columns: __m512bh) -> __m512 {
+    fn dot(self, [low, high]: [__m512; 2], row: __m512bh, columns: [__m512bh; 2]) -> [__m512; 2] {
         // SAFETY: the token is the proof.
-        unsafe { _mm512_dpbf16_ps(acc, row, columns) }
+        unsafe { [_mm512_dpbf16_ps(low, row, columns[0]), _mm512_dpbf16_ps(high, row, columns[1])] }
     }
 
     #[inline(always)]

@@ -48,8 +48,8 @@ macro_rules! float_sums {
         }
 
         #[inline(always)]
-        fn dot(self, acc: S::V, row: S::V, columns: S::V) -> S::V {
-            self.0.fma(row, columns, acc)
+        fn dot(self, [low, high]: [S::V; 2], row: S::V, columns: [S::V; 2]) -> [S::V; 2] {
+            [self.0.fma(row, columns[0], low), self.0.fma(row, columns[1], high)]
         }
 
         #[inline(always)]

@@ -73,16 +73,16 @@ pub(crate) trait Dot: Copy + Send + Sync + 'static {
     /// # Safety
     /// `LANES * STEP` numbers must be readable.
     unsafe fn columns(self, from: *const Self::B) -> Self::Columns;
-    /// The first step of a group.
+    /// The first step of a group: a row times the two vectors of columns of a panel.
     #[inline(always)]
-    fn begin(self, acc: Self::Acc, row: Self::Row, columns: Self::Columns) -> Self::Acc {
+    fn begin(self, acc: [Self::Acc; 2], row: Self::Row, columns: [Self::Columns; 2]) -> [Self::Acc; 2] {
         self.dot(acc, row, columns)
     }
     /// Another step of a group.
-    fn dot(self, acc: Self::Acc, row: Self::Row, columns: Self::Columns) -> Self::Acc;
+    fn dot(self, acc: [Self::Acc; 2], row: Self::Row, columns: [Self::Columns; 2]) -> [Self::Acc; 2];
     /// The end of a group.
     #[inline(always)]
-    fn settle(self, acc: Self::Acc) -> Self::Acc {
+    fn settle(self, acc: [Self::Acc; 2]) -> [Self::Acc; 2] {
         acc
     }
 

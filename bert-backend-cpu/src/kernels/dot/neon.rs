@@ -56,14 +56,17 @@ impl Dot for NeonBytes {
     }
 
     #[inline(always)]
-    fn dot(self, [low, high]: Self::Acc, row: int8x8_t, columns: int8x16_t) -> Self::Acc {
-        // SAFETY: the token is the proof.
-        unsafe {
-            [
-                vpadalq_s16(low, vmull_s8(row, vget_low_s8(columns))),
-                vpadalq_s16(high, vmull_s8(row, vget_high_s8(columns))),
-            ]
-        }
+    fn dot(self, acc: [Self::Acc; 2], row: int8x8_t, columns: [int8x16_t; 2]) -> [Self::Acc; 2] {
+        let product = |[low, high]: Self::Acc, columns| {
+            // SAFETY: the token is the proof.
+            unsafe {
+                [
+                    vpadalq_s16(low, vmull_s8(row, vget_low_s8(columns))),
+                    vpadalq_s16(high, vmull_s8(row, vget_high_s8(columns))),
+                ]
+            }
+        };
+        [product(acc[0], columns[0]), product(acc[1], columns[1])]
     }
 
     #[inline(always)]

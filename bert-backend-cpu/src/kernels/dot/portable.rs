@@ -49,11 +49,11 @@ impl Dot for PortableBytes {
     }
 
     #[inline(always)]
-    fn dot(self, acc: [i32; 4], row: [u8; 4], columns: [[i8; 4]; 4]) -> [i32; 4] {
-        std::array::from_fn(|lane| {
-            let products = row.iter().zip(columns[lane]).map(|(&a, b)| i32::from(a) * i32::from(b));
-            acc[lane] + products.sum::<i32>()
-        })
+    fn dot(self, acc: [[i32; 4]; 2], row: [u8; 4], columns: [[[i8; 4]; 4]; 2]) -> [[i32; 4]; 2] {
+        let product = |column: [i8; 4]| -> i32 {
+            row.iter().zip(column).map(|(&a, b)| i32::from(a) * i32::from(b)).sum()
+        };
+        std::array::from_fn(|i| std::array::from_fn(|lane| acc[i][lane] + product(columns[i][lane])))
     }
 
     #[inline(always)]
