@@ -29,20 +29,20 @@ pub(crate) struct Output<'a> {
 /// `rows` rows of `columns` numbers of C must be writable; `number` may rely on what it is told.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(s: S, out: &Output<'_>, number: impl Fn(usize, usize, usize) -> S::V) {
-    debug_assert!(out.width.is_multiple_of(S::LANES));
+    assert!(out.width.is_multiple_of(S::LANES) && out.bias.is_none_or(|bias| bias.len() == out.columns));
     macro_rules! each {
         (|$x:ident| $f:expr) => {
             for row in 0..out.rows {
-                for column in (0..out.columns).step_by(S::LANES) {
-                    let panel = column / out.width * out.rows * out.width;
-                    let number = number(row, column, panel + row * out.width + column % out.width);
-                    let $x = out.bias.map_or(number, |bias| s.add(number, s.read(bias, column)));
-                    let count = S::LANES.min(out.columns - column);
-                    // SAFETY: inside C, as the caller promises.
-                    unsafe {
-                        let to = out.c.add(row * out.c_stride + column);
-                        if count == S::LANES { s.store(to, $f) } else { s.store_first(to, count, $f) }
-                    }
+                // SAFETY: this row of C, as the caller promises, and of the bias, as was checked.
+                unsafe {
+                    each_of_row(
+                        s,
+                        out,
+                        row,
+                        &number,
+                        #[inline(always)]
+                        |$x| $f,
+                    );
                 }
             }
         };
@@ -53,5 +53,43 @@ pub(crate) unsafe fn finish<S: Simd>(s: S, out: &Output<'_>, number: impl Fn(usi
         Activation::GeluTanh => each!(|x| math::gelu_tanh(s, x)),
         Activation::Relu => each!(|x| math::relu(s, x)),
         Activation::Tanh => each!(|x| math::tanh(s, x)),
+    }
+}
+
+/// One row of [`finish`].
+///
+/// # Safety
+/// As there, and the bias has as many numbers as the row.
+#[inline(always)]
+unsafe fn each_of_row<S: Simd>(
+    s: S,
+    out: &Output<'_>,
+    row: usize,
+    number: &impl Fn(usize, usize, usize) -> S::V,
+    activation: impl Fn(S::V) -> S::V,
+) {
+    let to = out.c.wrapping_add(row * out.c_stride);
+    // Where the sums of this row lie in the panel at `column`.
+    let mut panel = row * out.width;
+    for first in (0..out.columns).step_by(out.width) {
+        for column in (first..out.columns.min(first + out.width)).step_by(S::LANES) {
+            let mut x = number(row, column, panel + (column - first));
+            let count = out.columns - column;
+            // SAFETY: the caller's promise.
+            unsafe {
+                if count >= S::LANES {
+                    if let Some(bias) = out.bias {
+                        x = s.add(x, s.load(bias.as_ptr().add(column)));
+                    }
+                    s.store(to.add(column), activation(x));
+                } else {
+                    if let Some(bias) = out.bias {
+                        x = s.add(x, s.load_first(bias.as_ptr().add(column), count));
+                    }
+                    s.store_first(to.add(column), count, activation(x));
+                }
+            }
+        }
+        panel += out.rows * out.width;
     }
 }
