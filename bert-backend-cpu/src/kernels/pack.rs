@@ -8,8 +8,9 @@ use bert_core::{Error, Result};
 use bytemuck::Pod;
 use half::{bf16, f16};
 
-use super::dot::{ByteLimits, Layout, byte_limits};
+use super::dot::{Layout, byte_limits};
 use super::low;
+use super::quantise::weight_to_bytes;
 use crate::CpuError;
 use crate::memory::{Filling, Shared};
 use crate::pool::{Pool, Shareable};
@@ -76,7 +77,7 @@ impl PackedMatrix {
         Ok(match precision {
             Precision::F32 => Self::floats(pool, &source, layout, Numbers::F32, |x| x),
             Precision::Bf16 => Self::floats(pool, &source, layout, Numbers::Bf16, bf16::from_f32),
-            Precision::Int8 => Self::bytes(pool, &source, layout, byte_limits(isa)),
+            Precision::Int8 => Self::bytes(pool, isa, &source, layout),
             Precision::F16 => unreachable!("it has no layout"),
         })
     }
@@ -129,7 +130,8 @@ impl PackedMatrix {
     }
 
     /// Panels of bytes with a scale for each output feature.
-    fn bytes(pool: &Pool, source: &Source<'_>, layout: Layout, limits: ByteLimits) -> Self {
+    fn bytes(pool: &Pool, isa: Isa, source: &Source<'_>, layout: Layout) -> Self {
+        let limits = byte_limits(isa);
         let Source { in_features, out_features, .. } = *source;
         let width = layout.width;
         let stride = layout.depth(in_features) * width;
@@ -140,15 +142,13 @@ impl PackedMatrix {
         let scale_at = Shareable::new(scales.as_mut_slice().as_mut_ptr());
         let sum_at = Shareable::new(sums.as_mut_slice().as_mut_ptr());
         pool.run_pieces(panels.as_mut_slice(), stride.max(1), |index, panel| {
-            let mut row = vec![0.0; in_features];
+            let (mut row, mut bytes) = (vec![0.0; in_features], vec![0; in_features]);
             for output in index * width..out_features.min((index + 1) * width) {
                 source.read(output, 0, &mut row);
-                let scale = byte_scale(&row, limits);
-                let mut sum = 0;
-                for (k, x) in row.iter().enumerate() {
-                    let byte = (x / scale).round_ties_even() as i8;
-                    panel[layout.place(k, output % width)] = byte;
-                    sum += i32::from(byte);
+                let (scale, sum) = weight_to_bytes(isa, &row, limits, &mut bytes);
+                for (step, bytes) in bytes.chunks(layout.step).enumerate() {
+                    let at = layout.place(step * layout.step, output % width);
+                    panel[at..at + bytes.len()].copy_from_slice(bytes);
                 }
                 // SAFETY: the places of this output belong to this task alone.
                 unsafe {
@@ -174,32 +174,6 @@ impl PackedMatrix {
     pub fn panels<T: Pod>(&self) -> &[T] {
         self.panels.as_slice()
     }
-}
-
-/// What a step of the bytes of a row stands for: the largest number becomes 127 at most, and no lane overflows.
-/// NaN, which spoils all results of the row, if it holds a number that is not finite.
-fn byte_scale(row: &[f32], limits: ByteLimits) -> f32 {
-    let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-    if !row.iter().all(|x| x.is_finite()) {
-        return f32::NAN;
-    }
-    let mut scale = largest / 127.0;
-    if let Some(lane) = limits.lane {
-        // Rounding may add half a step to each number of a lane.
-        let most = lane.most as f32 - lane.steps as f32;
-        for group in row.chunks(4 * lane.steps) {
-            let (mut positive, mut negative) = ([0.0f32; 2], [0.0f32; 2]);
-            for (k, &x) in group.iter().enumerate() {
-                positive[k / 2 % 2] += x.max(0.0);
-                negative[k / 2 % 2] -= x.min(0.0);
-            }
-            for sum in positive.into_iter().chain(negative) {
-                scale = scale.max(sum / most);
-            }
-        }
-    }
-    // A row of zeros has any scale, and one of numbers too small for a scale is taken for it.
-    if scale >= f32::MIN_POSITIVE { scale } else { f32::MIN_POSITIVE }
 }
 
 /// Rows of a weight in the type in which it is stored.

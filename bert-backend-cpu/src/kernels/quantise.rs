@@ -1,8 +1,9 @@
-//! Activations on their way into products of less than 32 bits, row by row: what becomes of a row depends on
-//! nothing else.
+//! Numbers on their way into products of less than 32 bits, row by row: what becomes of a row of activations, or
+//! of a weight, depends on nothing else.
 
 use half::bf16;
 
+use super::dot::{ByteLimits, Lane};
 use super::{dispatch, norm};
 use crate::simd::Simd;
 
@@ -25,6 +26,14 @@ dispatch! {
     ///
     /// 0 stays exactly 0. A number that is not finite makes the scale NaN, and with it every result of the row.
     pub(crate) fn to_bytes(row: &[f32], most: u8, out: &mut [u8]) -> RowScale = to_bytes_generic;
+}
+
+dispatch! {
+    /// Rounds a row of a weight to bytes that no lane of a product overflows with, and gives what one of them
+    /// stands for and their sum. The largest number becomes 127 at most; 0 stays exactly 0.
+    ///
+    /// A number that is not finite makes the scale NaN, and with it every result of the row.
+    pub(crate) fn weight_to_bytes(row: &[f32], limits: ByteLimits, out: &mut [i8]) -> (f32, i32) = weight_to_bytes_generic;
 }
 
 dispatch! {
@@ -65,6 +74,59 @@ fn to_bytes_generic<S: Simd>(s: S, row: &[f32], most: u8, out: &mut [u8]) -> Row
     }
     padding.fill(0);
     RowScale { scale: if spoilt == 0 { scale } else { f32::NAN }, zero: zero as i32 }
+}
+
+#[inline(always)]
+fn weight_to_bytes_generic<S: Simd>(s: S, row: &[f32], limits: ByteLimits, out: &mut [i8]) -> (f32, i32) {
+    assert_eq!(row.len(), out.len());
+    let (low, high) = norm::range(s, row);
+    let mut spoilt = 0;
+    for x in row {
+        spoilt |= u32::from(x.to_bits() & EXPONENT == EXPONENT);
+    }
+    if spoilt != 0 {
+        out.fill(0);
+        return (f32::NAN, 0);
+    }
+    let mut scale = high.max(-low).max(0.0) / 127.0;
+    if let Some(Lane { most, steps }) = limits.lane {
+        // Rounding may add half a step to each number of a lane.
+        scale = scale.max(largest_lane(row, steps) / (most as f32 - steps as f32));
+    }
+    // A row of zeros has any scale, and one of numbers too small for a scale is taken for it.
+    let scale = if scale >= f32::MIN_POSITIVE { scale } else { f32::MIN_POSITIVE };
+    let mut sum = 0;
+    for (to, &x) in out.iter_mut().zip(row) {
+        *to = (x / scale + ROUNDER).to_bits() as i8;
+        sum += i32::from(*to);
+    }
+    (scale, sum)
+}
+
+/// The largest sum of the positive numbers, or of the magnitudes of the negative ones, among those whose products
+/// meet in a lane: of `steps` steps of four numbers each the first two, or the last two.
+#[inline(always)]
+fn largest_lane(row: &[f32], steps: usize) -> f32 {
+    let mut largest = [0.0f32; 4];
+    for group in row.chunks(4 * steps) {
+        let (mut positive, mut negative) = ([0.0f32; 4], [0.0f32; 4]);
+        let mut whole = group.chunks_exact(4);
+        for step in &mut whole {
+            for (i, &x) in step.iter().enumerate() {
+                positive[i] += x.max(0.0);
+                negative[i] -= x.min(0.0);
+            }
+        }
+        for (i, &x) in whole.remainder().iter().enumerate() {
+            positive[i] += x.max(0.0);
+            negative[i] -= x.min(0.0);
+        }
+        for (largest, [a, b, c, d]) in largest.chunks_exact_mut(2).zip([positive, negative]) {
+            largest[0] = largest[0].max(a + b);
+            largest[1] = largest[1].max(c + d);
+        }
+    }
+    largest.into_iter().fold(0.0, f32::max)
 }
 
 /// The bits of the nearest bf16, in the upper half.
