@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Times what a user would pick instead, on the same models and inputs as `cargo xtask bench`.
 
-  peers.py make DIR [--sentences MODEL]   write BERT-base's shape with random weights, and a trained sentence
-                                          model, under DIR in every form that the peers read
-  peers.py run DIR PEER CASE              one peer, one case: prints a line of JSON
+  peers.py make DIR [--sentences MODEL]   write BERT-base's shape with random weights unless it is there, and a
+                                          trained sentence model, under DIR in every form that the peers read
+  peers.py run DIR PEER CASE [--vectors FILE]
+                                          one peer, one case: prints a line of JSON; FILE gets the vectors of texts
   peers.py all DIR [--cases A,B] [--peers X,Y] [--rounds N] [--also NAME='COMMAND {case}'] [--log FILE]
                                           each in a process of its own, in turn, round after round; then the table
   peers.py table LOG...                   the table of the lines in such logs
@@ -11,8 +12,8 @@
 A case is a batch (b1s128 is one row of 128 tokens, mix16 are 16 rows of 8 to 256 tokens, padded by a peer that
 pads), timed from token ids to the last hidden state; or `texts`, the lines of $TEXTS to normalised mean vectors,
 tokenised by the same fast tokenizer, sorted by length, 32 a batch, as sentence-transformers does. THREADS says how
-many threads compute, BUDGET how many seconds a case takes. A --also command prints such a line of JSON too, and
-`cargo xtask bench --peers` reads the table.
+many threads compute, BUDGET how many seconds a case takes. A peer that would run in another precision than its
+name says fails. A --also command prints such a line of JSON too, and `cargo xtask bench --peers` reads the table.
 
   python3 -m venv .peers && .peers/bin/pip install torch transformers onnx onnxruntime openvino ctranslate2
 """
@@ -64,11 +65,22 @@ def timed(run):
 # ---- the forms of a model ------------------------------------------------------------------------------------
 
 def make(directory, sentences):
+    if not (Path(directory) / "ct2" / "model.bin").is_file():
+        make_base(directory)
+    if sentences:
+        target = Path(directory) / "sentences"
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "hf").unlink(missing_ok=True)
+        (target / "hf").symlink_to(Path(sentences).resolve(strict=True))
+        export(target / "hf", target)
+
+
+def make_base(directory):
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
     torch.manual_seed(0)
     base = Path(directory) / "hf"
-    BertModel(BertConfig(), add_pooling_layer=True).save_pretrained(base)
+    BertModel(BertConfig(position_embedding_type="absolute"), add_pooling_layer=True).save_pretrained(base)
     vocab = ["[PAD]"] + [f"[unused{i}]" for i in range(99)] + ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocab += [f"w{i}" for i in range(30522 - len(vocab))]
     (base / "vocab.txt").write_text("\n".join(vocab) + "\n")
@@ -76,10 +88,6 @@ def make(directory, sentences):
     export(base, Path(directory))
     import ctranslate2
     ctranslate2.converters.TransformersConverter(str(base)).convert(str(Path(directory) / "ct2"), force=True)
-    if sentences:
-        target = Path(directory) / "sentences"
-        target.mkdir(exist_ok=True)
-        export(Path(sentences), target)
 
 
 def export(checkpoint, target):
@@ -161,6 +169,9 @@ def openvino_engine(folder, name):
     settings = {"INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     file = "model-int8-plain.onnx" if "int8" in name else "model.onnx"
     compiled = core.compile_model(core.read_model(str(folder / file)), "CPU", settings)
+    # It takes any hint, and computes in f32 where the processor cannot do better.
+    if (found := compiled.get_property("INFERENCE_PRECISION_HINT").to_string()) != hint:
+        sys.exit(f"OpenVINO computes in {found} here, asked for {hint}")
 
     def run(ids, mask, _):
         feed = dict(zip(INPUTS, (ids, mask, np.zeros_like(ids))))
@@ -175,22 +186,21 @@ def ct2_engine(folder, name):
     return lambda ids, _, lengths: encoder.forward_batch([ids[r, :n].tolist() for r, n in enumerate(lengths)])
 
 
-def engine(directory, name, sentences=False):
-    directory = Path(directory)
-    folder = directory / "sentences" if sentences else directory
+def engine(folder, name):
     if name.startswith("torch"):
-        return torch_engine(os.environ["SENTENCES"] if sentences else directory / "hf", name)
+        return torch_engine(folder / "hf", name)
     kinds = {"ort": ort_engine, "openvino": openvino_engine, "ct2": ct2_engine}
     return kinds[name.split("-")[0]](folder, name)
 
 
 def texts_job(directory, name):
-    """The lines of $TEXTS to vectors, with the model of $SENTENCES."""
+    """The lines of $TEXTS to vectors, with the sentence model."""
     import numpy as np
     from transformers import BertTokenizerFast
     lines = Path(os.environ["TEXTS"]).read_text().splitlines()
-    tokenizer = BertTokenizerFast.from_pretrained(os.environ["SENTENCES"])
-    forward = engine(directory, name, sentences=True)
+    folder = Path(directory) / "sentences"
+    tokenizer = BertTokenizerFast.from_pretrained(folder / "hf")
+    forward = engine(folder, name)
 
     def run():
         order = sorted(range(len(lines)), key=lambda i: -len(lines[i]))
@@ -212,11 +222,13 @@ def texts_job(directory, name):
 
 # ---- runs and tables ------------------------------------------------------------------------------------------
 
-def run(directory, name, case):
+def run(directory, name, case, vectors):
     if case == "texts":
         job, count = texts_job(directory, name)
+        if vectors:
+            Path(vectors).write_text("".join(json.dumps(vector.tolist()) + "\n" for vector in job()))
     else:
-        (ids, mask, lengths), forward = batch(case), engine(directory, name)
+        (ids, mask, lengths), forward = batch(case), engine(Path(directory), name)
         job, count = (lambda: forward(ids, mask, lengths)), sum(lengths)
     times = timed(job)
     median = statistics.median(times)
@@ -268,6 +280,7 @@ if __name__ == "__main__":
     verb.add_argument("directory")
     verb.add_argument("peer", choices=PEERS)
     verb.add_argument("case", choices=[*CASES, "texts"])
+    verb.add_argument("--vectors")
     verb = verbs.add_parser("all")
     verb.add_argument("directory")
     verb.add_argument("--cases", default=",".join(CASES))
@@ -281,7 +294,7 @@ if __name__ == "__main__":
     if args.verb == "make":
         make(args.directory, args.sentences)
     elif args.verb == "run":
-        run(args.directory, args.peer, args.case)
+        run(args.directory, args.peer, args.case, args.vectors)
     elif args.verb == "table":
         table([json.loads(line) for log in args.logs for line in Path(log).read_text().splitlines()])
     else:

@@ -79,16 +79,21 @@ fn section(results: &Results) -> String {
     text
 }
 
-/// Whole texts to vectors.
+/// Whole texts to vectors, each engine beside ours in its precision.
 fn texts(engines: &[Engine]) -> String {
     let mut text = String::new();
     for engine in engines {
         let Some(ms) = engine_ms(engines, &engine.name, "texts") else { continue };
         if text.is_empty() {
             text += "\nThe 5,749 first sentences of STS-B train to vectors of all-MiniLM-L6-v2, tokenisation included:\n\n\
-                     | engine | texts/s |\n| --- | ---: |\n";
+                     | engine | texts/s | its time ÷ bert's |\n| --- | ---: | ---: |\n";
         }
-        let _ = writeln!(text, "| {} | {:.0} |", engine_name(&engine.name), 5749.0 / ms * 1e3);
+        let precision = engine.name.rsplit('-').next().unwrap_or_default();
+        let ratio = match engine_ms(engines, &format!("{OURS}{precision}"), "texts") {
+            Some(ours) => format!("{:.2}", ms / ours),
+            None => "–".to_owned(),
+        };
+        let _ = writeln!(text, "| {} | {:.0} | {ratio} |", engine_name(&engine.name), 5749.0 / ms * 1e3);
     }
     text
 }
@@ -187,6 +192,26 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn texts_stand_beside_ours_in_the_same_precision() {
+        let engine = |name: &str, case: &str, ms| Engine { name: name.into(), ms: vec![(case.into(), ms)] };
+        let engines = [
+            engine("bert-f32", "texts", 5749.0),
+            engine("ort-f32", "texts", 11498.0),
+            engine("ort-int8", "texts", 11498.0),
+            engine("ct2-int8", "mix16", 1.0),
+        ];
+        let texts = texts(&engines);
+        let rows: Vec<_> = texts.lines().skip(5).collect();
+        let wanted = [
+            "| bert f32 | 1000 | 1.00 |",
+            "| ONNX Runtime f32 | 500 | 2.00 |",
+            "| ONNX Runtime int8 | 500 | – |",
+        ];
+        assert_eq!(rows, wanted);
+        assert_eq!(super::texts(&engines[3..]), "");
     }
 
     #[test]

@@ -18,12 +18,13 @@ pub fn one_line(case: &str, tokens: usize, times: &Times) {
     say(&format!("{line}\n"));
 }
 
-/// For scripts: how fast texts become vectors.
-pub fn texts_line(texts: usize, tokens: usize, tokenise_ms: f64, times: &Times) {
+/// For scripts: how fast texts become vectors, and the share of the time of all threads that tokenisation takes.
+pub fn texts_line(texts: usize, tokens: usize, tokenise_ms: f64, threads: usize, times: &Times) {
     let line = serde_json::json!({
         "case": "texts", "runs": times.runs, "ms": round(times.ms), "min": round(times.min),
         "max": round(times.max), "texts_per_s": (texts as f64 / times.ms * 1e3).round(),
         "tokens": tokens, "tokenise_ms_one_thread": round(tokenise_ms),
+        "tokenise_share": round(tokenise_ms / (times.ms * threads as f64)),
     });
     say(&format!("{line}\n"));
 }

@@ -167,9 +167,23 @@ impl Results {
         replace(&mut self.starts, starts, |start| (start.model.clone(), start.precision.clone()));
         replace(&mut self.steady, steady, |steady| (steady.model.clone(), steady.precision.clone()));
         replace(&mut self.accuracy, accuracy, |row| (row.precision.clone(), row.simd.clone()));
-        if !engines.is_empty() {
-            self.engines = engines;
+        self.update_engines(engines);
+    }
+
+    /// Times of a case belong together: those of an older run go, whichever engines it had.
+    fn update_engines(&mut self, later: Vec<Engine>) {
+        for engine in &mut self.engines {
+            engine.ms.retain(|(case, _)| {
+                !later.iter().flat_map(|later| &later.ms).any(|(again, _)| again == case)
+            });
         }
+        for later in later {
+            match self.engines.iter_mut().find(|engine| engine.name == later.name) {
+                Some(engine) => engine.ms.extend(later.ms),
+                None => self.engines.push(later),
+            }
+        }
+        self.engines.retain(|engine| !engine.ms.is_empty());
     }
 }
 
@@ -220,6 +234,20 @@ mod tests {
         let mut results = Results { steady: vec![steady("a", 1), steady("b", 1)], ..Default::default() };
         results.update(Results { steady: vec![steady("b", 2), steady("c", 2)], ..Default::default() });
         assert_eq!(results.steady, [steady("a", 1), steady("b", 2), steady("c", 2)]);
+    }
+
+    #[test]
+    fn the_times_of_a_case_are_those_of_one_run() {
+        let engine = |name: &str, ms: &[(&str, f64)]| Engine {
+            name: name.into(),
+            ms: ms.iter().map(|&(case, ms)| (case.into(), ms)).collect(),
+        };
+        let old = vec![engine("a", &[("x", 1.0), ("y", 2.0)]), engine("b", &[("x", 3.0)])];
+        let new = vec![engine("a", &[("x", 4.0)]), engine("c", &[("x", 5.0), ("z", 6.0)])];
+        let mut results = Results { engines: old, ..Default::default() };
+        results.update(Results { engines: new, ..Default::default() });
+        let wanted = [engine("a", &[("y", 2.0), ("x", 4.0)]), engine("c", &[("x", 5.0), ("z", 6.0)])];
+        assert_eq!(results.engines, wanted);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub fn run(
     let times = clock::time(budget, || {
         task.predict_all(lines.iter().cloned(), |_| ()).map(|vectors| drop(std::hint::black_box(vectors)))
     })?;
-    report::texts_line(lines.len(), tokens, tokenise_ms, &times);
+    let threads = super::load::cpu(threads)?.threads();
+    report::texts_line(lines.len(), tokens, tokenise_ms, threads, &times);
     Ok(())
 }
