@@ -338,7 +338,7 @@ impl HostTensor {
                 return Err(Error::Shape { op: "concat_rows", expected, found: part.shape.to_vec() });
             }
             rows += part.shape[0];
-            values.extend(part.to_f32()?.iter());
+            values.extend_from_slice(part.to_f32()?.as_slice().expect("tensors are row-major"));
         }
         let mut dims = parts.first().map_or(vec![0], |p| p.shape.to_vec());
         dims[0] = rows;
