@@ -205,7 +205,7 @@ impl Device {
     }
 
     /// The same device; models loaded from now on in [`Precision::Int8`] keep their packed weights in `cache`, and
-    /// start from there the next time: the answers are the same, the start is several times as fast.
+    /// start from there the next time. The answers are the same.
     ///
     /// ```
     /// use bert_tasks::{Device, PackedCache};
