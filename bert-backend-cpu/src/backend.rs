@@ -14,7 +14,7 @@ use crate::buffer::{CpuBuffer, Storage, dense, indices, rows};
 use crate::cache::PackedCache;
 use crate::kernels::attention::Attention;
 use crate::kernels::gemm::{Product, scratch_length};
-use crate::kernels::pack::{PackedMatrix, pack_panel};
+use crate::kernels::pack::{PackedMatrix, Strided};
 use crate::kernels::rows::{CHUNK, Rows};
 use crate::kernels::{elementwise, norm, rows as row_kernels};
 use crate::memory::{Arena, Filling};
@@ -469,16 +469,11 @@ fn strided_matmul(backend: &CpuBackend, a: &View<CpuBuffer>, b: &View<CpuBuffer>
         let packed = packed.as_mut_slice();
         let mut scratch =
             backend.arena.take::<f32>(scratch_length(backend.isa, m.min(TASK_ROWS), columns.len()));
-        let b_start = start(b, matrix);
-        for (panel, column) in packed.chunks_exact_mut(k * width).zip(columns.clone().step_by(width)) {
-            let (depth_stride, column_stride) = (b.strides()[rank - 2], b.strides()[rank - 1]);
-            let count = width.min(columns.end - column);
-            // SAFETY: inside the view, whose end was checked.
-            unsafe {
-                let from = b_data.as_ptr().add(b_start + column * column_stride);
-                pack_panel(panel, width, from, (k, depth_stride), (count, column_stride));
-            }
-        }
+        let (depth_stride, column_stride) = (b.strides()[rank - 2], b.strides()[rank - 1]);
+        let from = b_data[start(b, matrix) + columns.start * column_stride..].as_ptr();
+        let b = Strided { from, depth: k, depth_stride, columns: columns.len(), column_stride };
+        // SAFETY: inside the view, whose end was checked.
+        unsafe { b.pack(backend.isa, packed, width) };
         for row in (0..m).step_by(TASK_ROWS) {
             let a_stride = a.strides()[rank - 2];
             // SAFETY: inside the view of A, whose end was checked; this part of the output belongs to this

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bert_core::ops::Activation;
 
 use super::gemm::{Product, scratch_length};
-use super::pack::pack_panel;
+use super::pack::Strided;
 use super::{elementwise, norm};
 use crate::memory::Arena;
 use crate::pool::{Pool, Shareable};
@@ -93,19 +93,14 @@ impl Attention<'_> {
         let query = sequence[head * size..].as_ptr();
         let key = sequence[hidden + head * size..].as_ptr();
         let value = sequence[2 * hidden + head * size..].as_ptr();
-        for (index, panel) in keys.chunks_exact_mut(size * width).enumerate() {
-            let first = index * width;
-            let count = width.min(length - first);
-            // SAFETY: keys `first..first + count` of the sequence, `size` numbers each.
-            unsafe {
-                pack_panel(panel, width, key.add(first * stride), (size, 1), (count, stride));
-            }
-        }
-        for (index, panel) in values.chunks_exact_mut(length * width).enumerate() {
-            let first = index * width;
-            let count = width.min(size - first);
-            // SAFETY: numbers `first..first + count` of each value of the sequence.
-            unsafe { pack_panel(panel, width, value.add(first), (length, stride), (count, 1)) };
+        let key_columns =
+            Strided { from: key, depth: size, depth_stride: 1, columns: length, column_stride: stride };
+        let value_columns =
+            Strided { from: value, depth: length, depth_stride: stride, columns: size, column_stride: 1 };
+        // SAFETY: the keys and values of the sequence, `size` numbers each.
+        unsafe {
+            key_columns.pack(self.isa, keys, width);
+            value_columns.pack(self.isa, values, width);
         }
 
         let scale = 1.0 / (size as f32).sqrt();

@@ -176,14 +176,21 @@ impl<A, B> Operands<A, B> {
         let (blocks, groups) = (self.steps.div_ceil(block), self.columns.div_ceil(PANELS * width));
         // Many rows pass by a piece of a panel before the next panel comes; few rows stream each panel as a whole.
         let (few, pieces) = (tiles <= 2, blocks * groups);
-        let place = |piece: usize| match few {
-            true => (piece % blocks * block, piece / blocks * PANELS),
-            false => (piece / groups * block, piece % groups * PANELS),
+        let after = |(part, group): (usize, usize)| match few {
+            true if part + 1 < blocks => (part + 1, group),
+            true => (0, group + 1),
+            false if group + 1 < groups => (part, group + 1),
+            false => (part + 1, 0),
         };
         let step = width * D::STEP;
+        let mut next = (0, 0);
         for piece in 0..pieces {
-            let (k, panel) = place(piece);
-            let (next_k, next_panel) = place((piece + 1).min(pieces - 1));
+            let (part, group) = next;
+            if piece + 1 < pieces {
+                next = after(next);
+            }
+            let (k, panel) = (part * block, group * PANELS);
+            let (next_k, next_panel) = (next.0 * block, next.1 * PANELS);
             let column = panel * width;
             let steps = block.min(self.steps - k);
             // Lines of the next piece that each tile fetches in some steps of its depth.

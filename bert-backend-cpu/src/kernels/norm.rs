@@ -111,8 +111,8 @@ fn numerator<S: Simd>(s: S, row: &mut [f32], at: usize, largest: S::V, scale: S:
 #[inline(always)]
 fn numerators<S: Simd>(s: S, row: &mut [f32], scale: f32) -> f32 {
     let (largest, scale) = (s.splat(largest(s, row)), s.splat(scale));
-    let mut sums = [s.splat(0.0); 4];
-    let mut pieces = row.chunks_exact_mut(4 * S::LANES);
+    let mut sums = [s.splat(0.0); 2];
+    let mut pieces = row.chunks_exact_mut(2 * S::LANES);
     for piece in &mut pieces {
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = s.add(*sum, numerator(s, piece, i * S::LANES, largest, scale));
@@ -124,7 +124,7 @@ fn numerators<S: Simd>(s: S, row: &mut [f32], scale: f32) -> f32 {
     }
     let rest = vectors.into_remainder();
     numerator(s, rest, 0, largest, scale);
-    let total = s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])));
+    let total = s.sum(s.add(sums[0], sums[1]));
     rest.iter().fold(total, |sum, x| sum + x)
 }
 

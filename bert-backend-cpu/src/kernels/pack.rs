@@ -9,12 +9,12 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 
 use super::dot::{Layout, byte_limits};
-use super::low;
 use super::quantise::weight_to_bytes;
+use super::{dispatch, low};
 use crate::CpuError;
 use crate::memory::{Filling, Shared};
 use crate::pool::{Pool, Shareable};
-use crate::simd::Isa;
+use crate::simd::{Isa, Simd};
 
 /// A weight `[out_features, in_features]` in panels of output features: the matrix B of a product, whose row `k`
 /// holds input feature `k` of every output.
@@ -211,29 +211,74 @@ fn decode<const N: usize>(from: &[u8], to: &mut [f32], number: impl Fn([u8; N]) 
     }
 }
 
-/// Writes columns of a strided matrix as one panel: `columns x depth` numbers, zeros up to `width`.
-///
-/// # Safety
-/// `depth x columns` numbers at `from`, with these strides, must be valid; `columns <= width`.
-pub(crate) unsafe fn pack_panel(
-    panel: &mut [f32],
-    width: usize,
-    from: *const f32,
-    (depth, depth_stride): (usize, usize),
-    (columns, column_stride): (usize, usize),
-) {
-    for (k, row) in panel[..depth * width].chunks_exact_mut(width).enumerate() {
-        let from = from.wrapping_add(k * depth_stride);
-        let (row, padding) = row.split_at_mut(columns);
-        if column_stride == 1 {
-            // SAFETY: the caller's promise.
-            row.copy_from_slice(unsafe { std::slice::from_raw_parts(from, columns) });
-        } else {
-            for (j, x) in row.iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                *x = unsafe { *from.add(j * column_stride) };
+/// A strided matrix: `columns` of them, `depth` numbers long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strided {
+    pub from: *const f32,
+    pub depth: usize,
+    pub depth_stride: usize,
+    pub columns: usize,
+    pub column_stride: usize,
+}
+
+/// Rows that are fetched ahead: they lie too far from one another for the machine to do it by itself.
+const AHEAD: usize = 8;
+
+impl Strided {
+    /// Writes the columns as panels of `width`, zeros behind the last.
+    ///
+    /// # Safety
+    /// All numbers must be readable.
+    pub unsafe fn pack(&self, isa: Isa, panels: &mut [f32], width: usize) {
+        assert_eq!(panels.len(), self.columns.next_multiple_of(width) * self.depth);
+        pack_strided(isa, self, panels, width);
+    }
+}
+
+dispatch! {
+    fn pack_strided(matrix: &Strided, panels: &mut [f32], width: usize) = pack_strided_generic;
+}
+
+#[inline(always)]
+fn pack_strided_generic<S: Simd>(s: S, matrix: &Strided, panels: &mut [f32], width: usize) {
+    let Strided { from, depth, depth_stride, columns, column_stride } = *matrix;
+    assert!(width.is_multiple_of(S::LANES));
+    let at = |k: usize, column: usize| from.wrapping_add(k * depth_stride + column * column_stride);
+    let place = |k: usize, column: usize| (column / width * depth + k) * width + column % width;
+    if column_stride == 1 {
+        for k in 0..depth {
+            for column in (0..columns.next_multiple_of(width)).step_by(S::LANES) {
+                s.prefetch(at(k + AHEAD, column));
+                // SAFETY: the caller of `pack` vouches for the columns, and nothing behind them is read.
+                let vector = unsafe {
+                    match columns.saturating_sub(column) {
+                        count if count >= S::LANES => s.load(at(k, column)),
+                        count => s.load_first(at(k, column), count),
+                    }
+                };
+                s.write(&mut panels[place(k, column)..][..S::LANES], 0, vector);
             }
         }
-        padding.fill(0.0);
+        return;
+    }
+    // Where numbers of a column lie side by side, whole squares of them.
+    let square = |extent: usize| if depth_stride == 1 { extent / S::LANES * S::LANES } else { 0 };
+    let (columns_of_squares, depth_of_squares) = (square(columns), square(depth));
+    for column in (0..columns_of_squares).step_by(S::LANES) {
+        for k in (0..depth_of_squares).step_by(S::LANES) {
+            let to = &mut panels[place(k, column)..][..(S::LANES - 1) * width + S::LANES];
+            // SAFETY: as above; as much of the panel as was just cut out is written.
+            unsafe { s.transpose(at(k, column), column_stride, to.as_mut_ptr(), width) };
+        }
+    }
+    for column in 0..columns.next_multiple_of(width) {
+        let first = if column < columns_of_squares { depth_of_squares } else { 0 };
+        for k in first..depth {
+            panels[place(k, column)] = match column < columns {
+                // SAFETY: as above.
+                true => unsafe { *at(k, column) },
+                false => 0.0,
+            };
+        }
     }
 }

@@ -21,6 +21,36 @@ fn in_turn(mut x: __m256) -> __m256 {
     x
 }
 
+/// A square of eight rows and columns, see [`Simd::transpose`].
+///
+/// # Safety
+/// As there.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    // SAFETY: the caller's promise.
+    let four_rows = |first: usize| unsafe {
+        let row = |i: usize| _mm256_loadu_ps(from.add((first + i) * from_stride));
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        // In each half of a vector: the numbers of two rows in turn, then those of four.
+        let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+        let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+        [
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+        ]
+    };
+    for (i, (low, high)) in four_rows(0).into_iter().zip(four_rows(4)).enumerate() {
+        // SAFETY: as above.
+        unsafe {
+            _mm256_storeu_ps(to.add(i * to_stride), _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(to.add((i + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(low, high));
+        }
+    }
+}
+
 impl Avx2 {
     /// # Safety
     /// The machine must have AVX2 and FMA.
@@ -97,6 +127,12 @@ impl Simd for Avx2 {
             let offsets = _mm256_mullo_epi32(_mm256_set1_epi32(offset), columns);
             _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, offsets))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the caller's promise; the token is the proof.
+        unsafe { transpose(from, from_stride, to, to_stride) }
     }
 
     #[inline(always)]

@@ -87,6 +87,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        for (row, column) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+            // SAFETY: the caller's promise; whatever has AVX-512 has AVX2.
+            unsafe {
+                let (from, to) = (from.add(row * from_stride + column), to.add(column * to_stride + row));
+                super::avx2::transpose(from, from_stride, to, to_stride);
+            }
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(self, at: *const f32) {
         // SAFETY: a prefetch never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }

@@ -216,6 +216,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `LANES` numbers must be readable at `sums` and at `columns`.
     unsafe fn load_difference(self, sums: *const i32, offset: i32, columns: *const i32) -> Self::V;
+    /// Writes `LANES` rows of `LANES` numbers as columns: number `j` of row `i` becomes number `i` of row `j`.
+    /// # Safety
+    /// Rows at these distances must be readable at `from` and writable at `to`.
+    #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        for row in 0..Self::LANES {
+            for column in 0..Self::LANES {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(column * to_stride + row) = *from.add(row * from_stride + column) };
+            }
+        }
+    }
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(self, at: *const f32);
 

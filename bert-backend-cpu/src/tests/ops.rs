@@ -3,7 +3,8 @@
 use bert_core::ops::{BinaryOp, ReduceOp, UnaryOp};
 use bert_core::tensor::{DType, HostTensor};
 
-use super::{OfRow, OfRowOrOne, Random, SIZES, compare, operation};
+use super::{OfRow, OfRowOrOne, Random, SIZES, backends, compare, operation};
+use crate::kernels::pack::Strided;
 
 #[test]
 fn matmul_of_all_sizes() {
@@ -157,4 +158,36 @@ fn ids_become_numbers_and_back() {
         b.map(UnaryOp::Cast(DType::F32), &copy)
     });
     compare("cast", OfRow(0.0), &inputs, op);
+}
+
+#[test]
+fn columns_of_any_stride_are_packed() {
+    for backend in backends() {
+        let width = 2 * backend.isa.lanes();
+        for columns in SIZES {
+            for depth in SIZES {
+                // Rows of a matrix, its columns, and neither, with numbers between them that are not asked for.
+                let strides = [(columns + 3, 1), (1, depth + 2), (2 * columns + 1, 2)];
+                for (depth_stride, column_stride) in strides {
+                    let end = (depth - 1) * depth_stride + (columns - 1) * column_stride;
+                    // Nothing can be read behind the last number: the slice ends there.
+                    let numbers: Box<[f32]> = (1..=end + 1).map(|i| i as f32).collect();
+                    let matrix =
+                        Strided { from: numbers.as_ptr(), depth, depth_stride, columns, column_stride };
+                    let mut panels = vec![f32::NAN; columns.next_multiple_of(width) * depth];
+                    // SAFETY: all numbers are there.
+                    unsafe { matrix.pack(backend.isa, &mut panels, width) };
+                    for (at, &x) in panels.iter().enumerate() {
+                        let (panel, k, column) = (at / (width * depth), at / width % depth, at % width);
+                        let column = panel * width + column;
+                        let wanted = match column < columns {
+                            true => numbers[k * depth_stride + column * column_stride],
+                            false => 0.0,
+                        };
+                        assert_eq!(x, wanted, "{backend:?} {matrix:?} number {k} of column {column}");
+                    }
+                }
+            }
+        }
+    }
 }
