@@ -41,8 +41,8 @@ unsafe impl Sync for Block {}
 impl Block {
     fn new(bytes: usize, home: Weak<Arena>) -> Self {
         let heap = || {
-            let layout =
-                Layout::from_size_align(bytes.max(ALIGN), ALIGN).expect("a size that fits in memory");
+            assert!(bytes > 0, "blocks hold something, see `Filling::capacity`");
+            let layout = Layout::from_size_align(bytes, ALIGN).expect("a size that fits in memory");
             // SAFETY: the size is not zero.
             let start = unsafe { alloc_zeroed(layout) };
             Memory::Heap(NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout)
@@ -170,8 +170,10 @@ impl<T: Pod> Filling<T> {
         Self { block: Some(block), length, kind: std::marker::PhantomData }
     }
 
+    /// Bytes of the block for so many numbers; some even for none, as it is by their capacity that blocks are found
+    /// again.
     fn capacity(length: usize) -> usize {
-        (length * size_of::<T>() + 2 * GUARD).next_multiple_of(ALIGN)
+        (length * size_of::<T>() + 2 * GUARD).next_multiple_of(ALIGN).max(ALIGN)
     }
 
     /// The numbers, between the guard bands.
@@ -275,6 +277,17 @@ mod tests {
             assert_eq!(arena.lock().free_bytes, free);
         }
         assert_eq!(arena.lock().used_bytes, 0);
+    }
+
+    #[test]
+    fn blocks_of_nothing_are_found_again() {
+        let arena = Arc::new(Arena::default());
+        for _ in 0..10 {
+            drop(arena.take::<f32>(0));
+        }
+        let state = arena.lock();
+        assert_eq!((state.free.len(), state.used_bytes), (1, 0));
+        assert_eq!(state.free_bytes, state.free[0].capacity());
     }
 
     #[test]
