@@ -218,14 +218,20 @@ impl Args {
         for &threads in &threads {
             let backend = load::cpu(Some(threads))?;
             // Floors need them too.
-            if self.wants(What::Limits) || self.wants(What::Forward) {
-                results.limits.push(Limits::of(&backend.limits(), threads, precisions));
+            if !self.wants(What::Limits) && !self.wants(What::Forward) {
+                continue;
             }
+            let mut limits = Limits::of(&backend.limits(), threads, precisions);
             if self.wants(What::Forward) {
-                let limits = results.limits.last().expect("just measured");
-                let forward = self.forward(&backend, limits, precisions)?;
-                results.forward.extend(forward);
+                let timed = self.forward(&backend, threads, precisions)?;
+                // Others may have slowed the machine down while its limits were looked for, so again afterwards.
+                limits.raise(&Limits::of(&backend.limits(), threads, precisions));
+                results.forward.extend(timed.into_iter().map(|(forward, weight_bytes)| {
+                    let floor = limits.floor(&forward.precision, forward.gflop * 1e9, weight_bytes);
+                    Forward { floor, ..forward }
+                }));
             }
+            results.limits.push(limits);
         }
         if self.wants(What::Start) {
             for (name, folder) in self.folders()? {
@@ -245,12 +251,13 @@ impl Args {
         Ok(results)
     }
 
+    /// Forward passes, still without a floor, and the bytes of weights that each reads.
     fn forward(
         &self,
         backend: &CpuBackend,
-        limits: &Limits,
+        threads: usize,
         precisions: &[Precision],
-    ) -> Result<Vec<Forward>> {
+    ) -> Result<Vec<(Forward, f64)>> {
         let mut timed = vec![];
         for (name, folder) in self.folders()? {
             for &precision in precisions {
@@ -264,22 +271,23 @@ impl Args {
                         eprintln!("SKIPPED {}: the model takes {positions} tokens", case.name());
                         continue;
                     }
-                    eprintln!("{name} {precision} {} with {} threads …", case.name(), limits.threads);
+                    eprintln!("{name} {precision} {} with {threads} threads …", case.name());
                     let batch = case.batch(config);
                     let times = clock::time(self.budget(), || load::forward(&model, &batch))?;
                     let weight_bytes = workload::weights(config) * workload::bytes_each(precision);
-                    timed.push(Forward {
+                    let forward = Forward {
                         model: name.clone(),
                         precision: precision.to_string(),
-                        threads: limits.threads,
+                        threads,
                         case,
                         tokens: case.tokens(),
                         times,
                         tokens_per_s: case.tokens() as f64 / times.ms * 1e3,
                         gflop: case.flops(config) / 1e9,
-                        floor: limits.floor(&precision.to_string(), case.flops(config), weight_bytes),
+                        floor: None,
                         shares: shares::measure(&profiled, &batch)?,
-                    });
+                    };
+                    timed.push((forward, weight_bytes));
                 }
             }
         }

@@ -50,7 +50,8 @@ fn section(results: &Results) -> String {
     let day = results.date.split('T').next().unwrap_or_default();
     let mut text = format!(
         "BERT-base on {threads} threads of an {} with {}, {day}; medians in milliseconds; where another engine \
-         stands beside, all engines took turns in one run. A mixed batch is padded by those that pad.\n\n",
+         stands beside, all engines took turns in one run, and the share of the limit is that of a run alone. A mixed \
+         batch is padded by those that pad.\n\n",
         results.cpu,
         results.instructions.join(" ")
     );
@@ -61,7 +62,7 @@ fn section(results: &Results) -> String {
         let ours =
             engine_ms(&results.engines, &format!("{OURS}{precision}"), &case).unwrap_or(timed.times.ms);
         let percent = match timed.floor {
-            Some(floor) => format!("{:.0}", 100.0 * floor.ms / ours),
+            Some(floor) => format!("{:.0}", 100.0 * floor.ms / timed.times.ms),
             None => "–".to_owned(),
         };
         let best = best_other(&results.engines, precision, &case);

@@ -200,6 +200,14 @@ impl Limits {
         Self { threads, gflops, read_gbytes: limits.read_gbytes }
     }
 
+    /// Takes the higher of each rate: what was seen once can be done.
+    pub fn raise(&mut self, other: &Self) {
+        for (name, gflops) in &mut self.gflops {
+            *gflops = gflops.max(other.gflops(name).unwrap_or_default());
+        }
+        self.read_gbytes = self.read_gbytes.max(other.read_gbytes);
+    }
+
     /// What a forward pass of so much arithmetic, on so many bytes of weights, takes at least.
     pub fn floor(&self, precision: &str, flops: f64, weight_bytes: f64) -> Option<Floor> {
         let compute = flops / self.gflops(precision)? / 1e6;
@@ -227,6 +235,18 @@ mod tests {
     fn steady(model: &str, calls: usize) -> Steady {
         let (model, precision) = (model.to_owned(), "f32".to_owned());
         Steady { model, precision, calls, bytes_early: None, bytes_late: Some(1) }
+    }
+
+    #[test]
+    fn limits_are_the_highest_rates_seen() {
+        let limits = |f32, int8, read_gbytes| Limits {
+            threads: 2,
+            gflops: vec![("f32".to_owned(), f32), ("int8".to_owned(), int8)],
+            read_gbytes,
+        };
+        let mut found = limits(100.0, 500.0, 30.0);
+        found.raise(&limits(190.0, 400.0, 20.0));
+        assert_eq!(found, limits(190.0, 500.0, 30.0));
     }
 
     #[test]
