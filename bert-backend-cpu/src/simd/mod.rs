@@ -252,16 +252,19 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
 
     /// The sum of all lanes, by halves.
+    #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         self.fold(v, |a, b| a + b)
     }
 
     /// The largest lane; NaN if there is one.
+    #[inline(always)]
     fn largest(self, v: Self::V) -> f32 {
         self.fold(v, larger)
     }
 
     /// The smallest lane; NaN if there is one.
+    #[inline(always)]
     fn smallest(self, v: Self::V) -> f32 {
         self.fold(v, smaller)
     }
