@@ -5,6 +5,9 @@ use bert_core::ops::Activation;
 use super::math;
 use crate::simd::Simd;
 
+/// How many rows ahead of the writing the lines of C are fetched.
+const AHEAD: usize = 2;
+
 /// Where the numbers go, and what is done to them on the way.
 #[derive(Clone, Copy)]
 pub(crate) struct Output<'a> {
@@ -69,10 +72,13 @@ unsafe fn each_of_row<S: Simd>(
     activation: impl Fn(S::V) -> S::V,
 ) {
     let to = out.c.wrapping_add(row * out.c_stride);
+    // A row is too short for the hardware to foresee the next one, and what is written has to be fetched first.
+    let ahead = to.wrapping_add(AHEAD * out.c_stride);
     // Where the sums of this row lie in the panel at `column`.
     let mut panel = row * out.width;
     for first in (0..out.columns).step_by(out.width) {
         for column in (first..out.columns.min(first + out.width)).step_by(S::LANES) {
+            s.prefetch(ahead.wrapping_add(column));
             let mut x = number(row, column, panel + (column - first));
             let count = out.columns - column;
             // SAFETY: the caller's promise.
