@@ -14,6 +14,9 @@ use crate::kernels::low::{LowNumbers, LowProduct, Rounded};
 use crate::kernels::pack::Numbers;
 use crate::pool::Shareable;
 
+/// The fewest rows of a thread's own that are worth reading all of the weight for.
+const OWN_ROWS: usize = 48;
+
 /// `activation(x Wᵀ + b)`, all `[rows, features]`.
 pub(crate) fn run(
     backend: &CpuBackend,
@@ -39,10 +42,13 @@ pub(crate) fn run(
     let mut out = arena.take::<f32>(count * columns);
 
     let blocks = ((count + TASK_ROWS / 2) / TASK_ROWS).max(1);
+    let threads = pool.threads();
+    // As many blocks for each thread, where there are rows enough: it then meets the rows that it wrote.
+    let blocks = if count >= threads * OWN_ROWS { blocks.next_multiple_of(threads) } else { blocks };
     let panels = columns.div_ceil(weight.width);
     // Panels of fewer bits take less time.
     let most = if rounded.is_none() { TASK_PANELS } else { 2 * TASK_PANELS };
-    let group = (panels * blocks).div_ceil(8 * pool.threads()).clamp(1, most);
+    let group = (panels * blocks).div_ceil(8 * threads).clamp(1, most);
     let groups = panels.div_ceil(group);
     let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
     let x_stride = x.strides()[0];

@@ -43,22 +43,16 @@ impl Attention<'_> {
         assert!(self.qkv.len() == tokens * 3 * hidden && out.len() == tokens * hidden);
         assert!(self.bounds.is_sorted());
 
-        // The longest first, so that the last tasks are short and threads end together.
-        let mut order = self.arena.take::<u32>(sequences);
-        let order = order.as_mut_slice();
-        order.iter_mut().enumerate().for_each(|(i, index)| *index = i as u32);
-        order.sort_unstable_by_key(|&i| (std::cmp::Reverse(self.length(i as usize)), i));
-
         // Few sequences and heads are cut into several tasks each, at the price of packing keys again.
         let whole = sequences * self.heads;
         let parts = (4 * self.pool.threads()).div_ceil(whole.max(1));
-        let longest = order.first().map_or(0, |&i| self.length(i as usize));
+        let longest = (0..sequences).map(|i| self.length(i)).max().unwrap_or(0);
         let part = if parts == 1 { longest } else { longest.div_ceil(parts).max(QUERIES) }.max(1);
         let parts = longest.div_ceil(part);
 
         let out = Shareable::new(out.as_mut_ptr());
         self.pool.run(whole * parts, |task| {
-            let (sequence, task) = (order[task / (self.heads * parts)] as usize, task % (self.heads * parts));
+            let (sequence, task) = (task / (self.heads * parts), task % (self.heads * parts));
             let (head, from) = (task / parts, task % parts * part);
             let queries = from..self.length(sequence).min(from + part);
             if !queries.is_empty() {
