@@ -25,6 +25,26 @@ fn mask(count: usize) -> __mmask16 {
     ((1u32 << count.min(16)) - 1) as __mmask16
 }
 
+/// `f` of all lanes, by halves, in the order of [`Simd::fold`].
+#[inline(always)]
+fn fold_halves(v: __m512, f: impl Fn(__m512, __m512) -> __m512) -> f32 {
+    // SAFETY: only methods of the token call this.
+    unsafe {
+        let v = f(v, _mm512_shuffle_f32x4::<0x4e>(v, v));
+        let v = f(v, _mm512_shuffle_f32x4::<0xb1>(v, v));
+        let v = f(v, _mm512_permute_ps::<0x4e>(v));
+        let v = f(v, _mm512_permute_ps::<0xb1>(v));
+        _mm512_cvtss_f32(v)
+    }
+}
+
+/// Whether a lane is NaN.
+#[inline(always)]
+fn any_nan(v: __m512) -> bool {
+    // SAFETY: only methods of the token call this.
+    unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v) != 0 }
+}
+
 impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = 16;
@@ -125,5 +145,40 @@ impl Simd for Avx512 {
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
         };
         select_lt(a, b, yes, no) = _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes);
+    }
+
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        fold_halves(
+            v,
+            #[inline(always)]
+            |a, b| self.add(a, b),
+        )
+    }
+
+    #[inline(always)]
+    fn largest(self, v: Self::V) -> f32 {
+        if any_nan(v) {
+            f32::NAN
+        } else {
+            fold_halves(
+                v,
+                #[inline(always)]
+                |a, b| self.max(a, b),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn smallest(self, v: Self::V) -> f32 {
+        if any_nan(v) {
+            f32::NAN
+        } else {
+            fold_halves(
+                v,
+                #[inline(always)]
+                |a, b| self.min(a, b),
+            )
+        }
     }
 }
