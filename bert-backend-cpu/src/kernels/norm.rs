@@ -69,9 +69,21 @@ pub(crate) fn largest<S: Simd>(s: S, row: &[f32]) -> f32 {
 /// The smallest and the largest number of a row, where all are numbers.
 #[inline(always)]
 pub(crate) fn range<S: Simd>(s: S, row: &[f32]) -> (f32, f32) {
-    let first = f32::INFINITY;
-    let low = fold!(s, row, first, |a, x| s.min(a, x), |a, b| s.min(a, b), |a| s.smallest(a), smaller);
-    (low, largest(s, row))
+    let mut partial = [(s.splat(f32::INFINITY), s.splat(f32::NEG_INFINITY)); 4];
+    let mut pieces = row.chunks_exact(4 * S::LANES);
+    for piece in &mut pieces {
+        for (i, (low, high)) in partial.iter_mut().enumerate() {
+            let x = s.read(piece, i * S::LANES);
+            // Rows lie one after another as a rule: the next one is fetched meanwhile.
+            s.prefetch(piece.as_ptr().wrapping_add(row.len() + i * S::LANES));
+            (*low, *high) = (s.min(*low, x), s.max(*high, x));
+        }
+    }
+    let [a, b, c, d] = partial;
+    let low = s.smallest(s.min(s.min(a.0, b.0), s.min(c.0, d.0)));
+    let high = s.largest(s.max(s.max(a.1, b.1), s.max(c.1, d.1)));
+    let rest = pieces.remainder().iter();
+    rest.fold((low, high), |(low, high), &x| (smaller(low, x), larger(high, x)))
 }
 
 #[inline(always)]
