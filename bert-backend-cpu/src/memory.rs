@@ -10,91 +10,121 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytemuck::Pod;
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapRaw};
 
 /// A cache line, and the widest vector.
 const ALIGN: usize = 64;
 /// From this size on, memory comes from the system directly and asks for huge pages.
 const LARGE: usize = 1 << 20;
+/// Up to this size, a weight is no matter for huge pages.
+const SMALL: usize = 16 << 10;
 /// Bytes before and after the numbers of a block that nobody may write.
 const GUARD: usize = if cfg!(debug_assertions) { ALIGN } else { 0 };
 const GUARD_BYTE: u8 = 0xA5;
 /// Free memory that an arena keeps, even if more was never in use at once.
 const KEEP: usize = 64 << 20;
 
-enum Memory {
-    Heap(NonNull<u8>, Layout),
-    Mapped(MmapMut),
-}
+/// Weights of a model lie side by side in chunks of this size, as a weight of its own mapping seldom covers a whole
+/// huge page. What is not yet written of a chunk is not in memory either.
+const CHUNK: usize = 32 << 20;
 
 /// Initialised memory.
 pub(crate) struct Block {
-    memory: Memory,
+    start: NonNull<u8>,
+    size: usize,
+    owner: Owner,
     home: Weak<Arena>,
 }
 
-// SAFETY: the block owns its memory.
+/// Who frees a block's memory.
+enum Owner {
+    Heap(Layout),
+    /// Unmapped with the last block that lies in it.
+    Map {
+        _map: Arc<MmapRaw>,
+    },
+}
+
+// SAFETY: the block's memory is its own: no other block is given the same bytes.
 unsafe impl Send for Block {}
 // SAFETY: a shared block is only read.
 unsafe impl Sync for Block {}
 
 impl Block {
+    /// Zeros, of an arena.
     fn new(bytes: usize, home: Weak<Arena>) -> Self {
-        let heap = || {
-            assert!(bytes > 0, "blocks hold something, see `Filling::capacity`");
-            let layout = Layout::from_size_align(bytes, ALIGN).expect("a size that fits in memory");
-            // SAFETY: the size is not zero.
-            let start = unsafe { alloc_zeroed(layout) };
-            Memory::Heap(NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout)
-        };
-        // A mapping is zero without being written to. Where there are none, the heap does.
-        let memory = match (bytes >= LARGE).then(|| MmapMut::map_anon(bytes)) {
-            Some(Ok(map)) => {
-                #[cfg(target_os = "linux")]
-                let _ = map.advise(memmap2::Advice::HugePage); // advice, not needed to be right
-                Memory::Mapped(map)
-            }
-            _ => heap(),
-        };
-        Self { memory, home }
+        assert!(bytes > 0, "blocks hold something, see `Filling::capacity`");
+        // Where there are no mappings, the heap does.
+        if bytes >= LARGE
+            && let Some(map) = huge(bytes)
+        {
+            return Self::within(map, 0, bytes, home);
+        }
+        let layout = Layout::from_size_align(bytes, ALIGN).expect("a size that fits in memory");
+        // SAFETY: the size is not zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        Self { start, size: bytes, owner: Owner::Heap(layout), home }
     }
 
-    fn capacity(&self) -> usize {
-        match &self.memory {
-            Memory::Heap(_, layout) => layout.size(),
-            Memory::Mapped(map) => map.len(),
+    /// Zeros, beside other weights.
+    fn permanent(bytes: usize) -> Self {
+        /// The chunk that has room, for as long as any weight lies in it, and how much of it is taken.
+        static CHUNK_NOW: Mutex<(Weak<MmapRaw>, usize)> = Mutex::new((Weak::new(), 0));
+
+        if !(SMALL..CHUNK).contains(&bytes) {
+            return Self::new(bytes, Weak::new());
         }
+        let mut now = CHUNK_NOW.lock().unwrap_or_else(PoisonError::into_inner);
+        let map = match now.0.upgrade().filter(|_| now.1 + bytes <= CHUNK) {
+            Some(map) => map,
+            None => match huge(CHUNK) {
+                Some(map) => {
+                    *now = (Arc::downgrade(&map), 0);
+                    map
+                }
+                None => return Self::new(bytes, Weak::new()),
+            },
+        };
+        let offset = now.1;
+        now.1 += bytes;
+        Self::within(map, offset, bytes, Weak::new())
+    }
+
+    /// The bytes of a mapping from `offset` on, which nobody else is given.
+    fn within(map: Arc<MmapRaw>, offset: usize, bytes: usize, home: Weak<Arena>) -> Self {
+        assert!(offset + bytes <= map.len() && offset.is_multiple_of(ALIGN));
+        let start = NonNull::new(map.as_mut_ptr().wrapping_add(offset)).expect("a mapping's address");
+        Self { start, size: bytes, owner: Owner::Map { _map: map }, home }
     }
 
     fn bytes(&self) -> &[u8] {
-        match &self.memory {
-            // SAFETY: the block owns this memory, which was zeroed and thus initialised.
-            Memory::Heap(start, layout) => unsafe {
-                std::slice::from_raw_parts(start.as_ptr(), layout.size())
-            },
-            Memory::Mapped(map) => map,
-        }
+        // SAFETY: these bytes are the block's own, were zeroed and thus initialised, and live as long as it.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size) }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        match &mut self.memory {
-            // SAFETY: as above, and borrowed for writing.
-            Memory::Heap(start, layout) => unsafe {
-                std::slice::from_raw_parts_mut(start.as_ptr(), layout.size())
-            },
-            Memory::Mapped(map) => map,
-        }
+        // SAFETY: as above, and borrowed for writing.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.size) }
     }
+}
+
+/// A mapping of zeros, on huge pages if the system has some. `None` where there are no mappings.
+fn huge(bytes: usize) -> Option<Arc<MmapRaw>> {
+    let map = MmapMut::map_anon(bytes).ok()?;
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage); // advice, not needed to be right
+    Some(Arc::new(map.into()))
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
         if let Some(arena) = self.home.upgrade() {
-            arena.lock().used_bytes -= self.capacity();
+            arena.lock().used_bytes -= self.size;
         }
-        if let Memory::Heap(start, layout) = self.memory {
+        if let Owner::Heap(layout) = self.owner {
             // SAFETY: allocated with this layout, and nobody borrows it any more.
-            unsafe { dealloc(start.as_ptr(), layout) };
+            unsafe { dealloc(self.start.as_ptr(), layout) };
         }
     }
 }
@@ -120,12 +150,12 @@ impl Arena {
         let bytes = Filling::<T>::capacity(length);
         let mut state = self.lock();
         // The tightest fit, but none that wastes more than half.
-        let fits = |block: &Arc<Block>| (bytes..=2 * bytes).contains(&block.capacity());
+        let fits = |block: &Arc<Block>| (bytes..=2 * bytes).contains(&block.size);
         let best =
-            (0..state.free.len()).filter(|&i| fits(&state.free[i])).min_by_key(|&i| state.free[i].capacity());
+            (0..state.free.len()).filter(|&i| fits(&state.free[i])).min_by_key(|&i| state.free[i].size);
         let recycled = best.map(|i| state.free.swap_remove(i));
-        let capacity = recycled.as_ref().map_or(bytes, |block| block.capacity());
-        state.free_bytes -= recycled.as_ref().map_or(0, |block| block.capacity());
+        let capacity = recycled.as_ref().map_or(bytes, |block| block.size);
+        state.free_bytes -= recycled.as_ref().map_or(0, |block| block.size);
         state.used_bytes += capacity;
         state.peak_bytes = state.peak_bytes.max(state.used_bytes);
         drop(state);
@@ -142,7 +172,7 @@ impl Arena {
 
     fn give_back(&self, block: Arc<Block>) {
         let mut state = self.lock();
-        let bytes = block.capacity();
+        let bytes = block.size;
         if state.free_bytes + bytes <= state.peak_bytes.max(KEEP) {
             state.used_bytes -= bytes;
             state.free_bytes += bytes;
@@ -166,7 +196,7 @@ pub(crate) struct Filling<T> {
 impl<T: Pod> Filling<T> {
     /// Memory of its own, all zeros, for what lives as long as a model.
     pub fn permanent(length: usize) -> Self {
-        let block = Arc::new(Block::new(Self::capacity(length), Weak::new()));
+        let block = Arc::new(Block::permanent(Self::capacity(length)));
         Self { block: Some(block), length, kind: std::marker::PhantomData }
     }
 
@@ -259,6 +289,25 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_their_own_and_outlive_each_other() {
+        // More than a chunk, of sizes on the heap, in a chunk and of their own mapping.
+        let sizes = [100, SMALL, 1 << 20, CHUNK / 3 + 4, CHUNK / 3, CHUNK / 3, CHUNK - 4, CHUNK, CHUNK + 4];
+        let mut weights: Vec<_> = sizes.iter().map(|&bytes| Filling::<u32>::permanent(bytes / 4)).collect();
+        for (i, weight) in weights.iter_mut().enumerate() {
+            let slice = weight.as_mut_slice();
+            assert!(slice.len() == sizes[i] / 4 && slice.iter().all(|&x| x == 0));
+            slice.fill(i as u32);
+        }
+        let mut weights: Vec<_> = weights.into_iter().map(Filling::share).enumerate().collect();
+        while !weights.is_empty() {
+            for (i, weight) in &weights {
+                assert!(weight.as_slice::<u32>().iter().all(|&x| x == *i as u32));
+            }
+            weights.swap_remove(weights.len() / 2);
+        }
+    }
+
+    #[test]
     fn a_steady_stream_allocates_nothing() {
         let arena = Arc::new(Arena::default());
         let addresses = |n: usize| -> Vec<usize> {
@@ -287,7 +336,7 @@ mod tests {
         }
         let state = arena.lock();
         assert_eq!((state.free.len(), state.used_bytes), (1, 0));
-        assert_eq!(state.free_bytes, state.free[0].capacity());
+        assert_eq!(state.free_bytes, state.free[0].size);
     }
 
     #[test]

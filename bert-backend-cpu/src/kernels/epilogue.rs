@@ -6,7 +6,7 @@ use super::math;
 use crate::simd::Simd;
 
 /// How many rows ahead of the writing the lines of C are fetched.
-const AHEAD: usize = 2;
+const AHEAD: usize = 5;
 
 /// Where the numbers go, and what is done to them on the way.
 #[derive(Clone, Copy)]
