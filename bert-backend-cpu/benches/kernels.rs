@@ -94,9 +94,11 @@ fn attention(criterion: &mut Criterion) {
         let qkv = backend.upload(&numbers([batch.tokens(), 3 * 12 * head_size])).expect("an upload");
         let squares: usize = lengths.iter().map(|length| length * length).sum();
         group.throughput(Throughput::Elements((4 * squares * 12 * head_size) as u64));
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| backend.attention(black_box(&qkv), 12, &batch));
-        });
+        for precision in [Precision::F32, Precision::Bf16] {
+            group.bench_function(BenchmarkId::new(precision.to_string(), name), |bencher| {
+                bencher.iter(|| backend.attention(black_box(&qkv), 12, &batch, precision));
+            });
+        }
     }
     group.finish();
 }

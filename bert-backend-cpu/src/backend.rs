@@ -370,6 +370,7 @@ impl Backend for CpuBackend {
         qkv: &Tensor<Self>,
         heads: usize,
         batch: &DeviceBatch<CpuBuffer>,
+        precision: Precision,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
         let qkv = self.contiguous(OP, qkv)?;
@@ -383,6 +384,7 @@ impl Backend for CpuBackend {
             heads,
             head_size: hidden / heads,
             bounds: &batch.bounds,
+            rounded: precision != Precision::F32,
         };
         attention.run(out.as_mut_slice());
         Ok(Self::view(out, DType::F32, [batch.tokens(), hidden]))

@@ -75,8 +75,12 @@ fn passes(precision: Precision) {
     let forward = || -> bert_core::Result<View<CpuBuffer>> {
         let mut hidden = backend.embed(&tables, &batch)?;
         for _ in 0..3 {
-            let context =
-                backend.attention(&backend.linear(&hidden, &qkv, Activation::Identity)?, 6, &batch)?;
+            let context = backend.attention(
+                &backend.linear(&hidden, &qkv, Activation::Identity)?,
+                6,
+                &batch,
+                precision,
+            )?;
             let attended = backend.linear(&context, &output, Activation::Identity)?;
             let attended = backend.add_layer_norm(&attended, &hidden, &norm)?;
             let inner = backend.linear(&attended, &up, Activation::Gelu)?;

@@ -387,6 +387,7 @@ impl Backend for WgpuBackend {
         qkv: &Tensor<Self>,
         heads: usize,
         batch: &DeviceBatch<WgpuBuffer>,
+        _: Precision,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
         let hidden = qkv.shape()[1] / 3;

@@ -400,6 +400,7 @@ impl Backend for Mutant {
         qkv: &Tensor<Self>,
         heads: usize,
         batch: &DeviceBatch<Buffer>,
+        precision: Precision,
     ) -> Result<Tensor<Self>> {
         let hidden = qkv.shape()[1] / 3;
         let mut lengths: Vec<usize> = batch.lengths().collect();
@@ -435,9 +436,9 @@ impl Backend for Mutant {
                     let is_query = i % (3 * hidden) < hidden;
                     if i >= last && !is_query { numbers[i - 3 * hidden] } else { x }
                 })?;
-                return Reference.attention(&unseen, heads_seen, batch);
+                return Reference.attention(&unseen, heads_seen, batch, precision);
             }
-            Reference.attention(qkv, heads_seen, batch)
+            Reference.attention(qkv, heads_seen, batch, precision)
         })
     }
 

@@ -169,7 +169,8 @@ pub fn prepare<'a, B: Backend>(
             let qkv = desk.place("qkv", &qkv)?;
             let batch = Batch::place(desk, batch, first, 1)?;
             Prepared::parts(want, &[batch.tokens(), hidden], batch.bounds(), move |part| {
-                backend.attention(&qkv.slice(0, batch.rows(&part))?, heads, &batch.part(backend, part)?)
+                let qkv = qkv.slice(0, batch.rows(&part))?;
+                backend.attention(&qkv, heads, &batch.part(backend, part)?, precision)
             })
         }
         Op::Pool(pooling) => {

@@ -199,7 +199,7 @@ impl<'a> Suite<'a> {
     fn cases<B: Backend>(&mut self, backend: &B, cases: Vec<Case>, mut variant: Variant) {
         let precisions = backend.info().precisions;
         for case in cases.iter().filter(|case| work(case) <= self.plan.most_work) {
-            let several = matches!(case.op, Op::Linear(..));
+            let several = matches!(case.op, Op::Linear(..) | Op::Attention);
             for &precision in if several { &precisions[..] } else { &[Precision::F32] } {
                 // What is no number may become one when it is rounded to 8 bits.
                 if case.values == Values::Holed && precision != Precision::F32 {

@@ -94,6 +94,12 @@ const TABLE: &[Row] = &[
     row("zip max", None, None, "*", (0.0, 0.0), "nothing is rounded"),
     row("reduce max", None, None, "*", (0.0, 0.0), "nothing is rounded"),
 
+    row("attention", Some(Values::Peaked), Some(Precision::Bf16), "cpu", (5e-1, 5e-2),
+        "rounding queries and keys to 8 bits moves a score of 25 by 0.1, and its weight by a tenth"),
+    row("attention", None, Some(Precision::Bf16), "cpu", (3e-2, 3e-4),
+        "8 bits of mantissa, and the mean of many values is small beside them"),
+    row("attention", Some(Values::Peaked), Some(Precision::Int8), "cpu", (5e-1, 5e-2), "as bf16, which it is"),
+    row("attention", None, Some(Precision::Int8), "cpu", (3e-2, 3e-4), "as bf16, which it is"),
     row("attention", Some(Values::Peaked), None, "*", (1e-4, 1e-10),
         "a score of 80 carries a rounding of 4e-6, and exp makes it an error of that share of a weight"),
     row("layer_norm", Some(Values::Offset), None, "*", (1e-3, 1e-7),

@@ -250,7 +250,10 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// `qkv [tokens, 3 * hidden]` holds query, key and value side by side, each `heads` heads wide;
     /// -> `[tokens, hidden]`. Source: "Attention Is All You Need", §3.2.
     ///
-    /// The default takes one sequence after another: ten operations and a stored matrix of scores,
+    /// `precision` is that of the layer. In less than `f32`, queries, keys, values and the weights of the softmax may
+    /// be rounded before they are multiplied, to no fewer bits than bf16 has; scores, softmax and sums may not.
+    ///
+    /// The default rounds nothing and takes one sequence after another: ten operations and a stored matrix of scores,
     /// `[heads, length, length]`, for each; joining what came of them takes time that grows with
     /// `sequences * tokens * hidden`. Override it to walk all sequences and heads at once with an online
     /// softmax, so that no matrix of scores is ever stored and nothing has to be joined.
@@ -262,7 +265,9 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         qkv: &Tensor<Self>,
         heads: usize,
         batch: &DeviceBatch<Self::Buffer>,
+        precision: Precision,
     ) -> Result<Tensor<Self>> {
+        let _ = precision;
         trace::default_body("attention");
         let hidden = qkv.shape()[1] / 3;
         let head_size = hidden / heads;

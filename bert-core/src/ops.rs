@@ -110,11 +110,13 @@ pub enum Precision {
     /// 32-bit floats throughout.
     #[default]
     F32,
-    /// Weights and activations of linear layers rounded to bfloat16, accumulated in `f32`.
+    /// Weights and activations of linear layers rounded to bfloat16, accumulated in `f32`; and what attention
+    /// multiplies, on a backend that gains by it.
     Bf16,
     /// Weights and activations of linear layers rounded to 16-bit floats, accumulated in `f32`.
     F16,
-    /// Weights in 8 bits with a scale an output channel, activations in 8 bits with a scale a token.
+    /// Weights in 8 bits with a scale an output channel, activations in 8 bits with a scale a token; what
+    /// attention multiplies is rounded to bfloat16 at most.
     Int8,
 }
 

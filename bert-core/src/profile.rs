@@ -186,10 +186,11 @@ impl<B: Backend> Backend for Profile<B> {
         qkv: &Tensor<Self>,
         heads: usize,
         batch: &DeviceBatch<Self::Buffer>,
+        precision: Precision,
     ) -> Result<Tensor<Self>> {
         let hidden = qkv.shape()[1] / 3;
         let flops = batch.lengths().map(|length| 4 * product(&[length, length, hidden])).sum();
-        self.timed("attention", qkv.shape(), flops, |inner| inner.attention(qkv, heads, batch))
+        self.timed("attention", qkv.shape(), flops, |inner| inner.attention(qkv, heads, batch, precision))
     }
 
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {

@@ -4,14 +4,19 @@
 //! the keys and values of the head into panels, and then takes some queries at a time: their scores against
 //! all keys, the softmax, and the weighted sum of the values stay in a scratch buffer that fits in the
 //! second cache. No score is ever written further away, and a token meets no other sequence's numbers.
+//!
+//! What is multiplied is `f32`, see [`Floats`], or where the layer is in less than that and the machine has
+//! instructions for it, pairs of bf16, see `Pairs`. Scores, their softmax and all sums are `f32` in both.
 
+mod floats;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
+
+use std::ops::Range;
 use std::sync::Arc;
 
-use bert_core::ops::Activation;
-
-use super::gemm::{Product, scratch_length};
-use super::pack::Strided;
-use super::{elementwise, norm};
+use self::floats::Floats;
+use super::gemm::scratch_length;
 use crate::memory::Arena;
 use crate::pool::{Pool, Shareable};
 use crate::simd::Isa;
@@ -32,6 +37,8 @@ pub(crate) struct Attention<'a> {
     pub head_size: usize,
     /// Sequence `i` is rows `bounds[i]..bounds[i + 1]`.
     pub bounds: &'a [u32],
+    /// Whether the products may be of numbers rounded to bf16.
+    pub rounded: bool,
 }
 
 impl Attention<'_> {
@@ -66,84 +73,111 @@ impl Attention<'_> {
     }
 
     /// Some queries of one sequence and head.
-    fn head(&self, sequence: usize, head: usize, queries: std::ops::Range<usize>, out: &Shareable<f32>) {
+    fn head(&self, sequence: usize, head: usize, queries: Range<usize>, out: &Shareable<f32>) {
         let (start, length) = (self.bounds[sequence] as usize, self.length(sequence));
         let size = self.head_size;
         let hidden = self.heads * size;
         let stride = 3 * hidden;
         let width = 2 * self.isa.lanes();
         let padded = length.next_multiple_of(width);
+        let column = head * size;
+        let numbers = &self.qkv[start * stride..(start + length) * stride];
+        let [query, key, value] = [0, 1, 2].map(|part| numbers[part * hidden + column..].as_ptr());
         let rows = (SCORES / padded).clamp(width, QUERIES);
-
-        let products = scratch_length(self.isa, rows, padded.max(size));
-        let lengths = [padded * size, size.next_multiple_of(width) * length, rows * padded, rows, products];
-        let mut scratch = self.arena.take::<f32>(lengths.iter().sum());
-        let (keys, rest) = scratch.as_mut_slice().split_at_mut(lengths[0]);
-        let (values, rest) = rest.split_at_mut(lengths[1]);
-        let (scores, rest) = rest.split_at_mut(lengths[2]);
-        let (sums, products) = rest.split_at_mut(lengths[3]);
-
-        let sequence = &self.qkv[start * stride..(start + length) * stride];
-        let query = sequence[head * size..].as_ptr();
-        let key = sequence[hidden + head * size..].as_ptr();
-        let value = sequence[2 * hidden + head * size..].as_ptr();
-        let key_columns =
-            Strided { from: key, depth: size, depth_stride: 1, columns: length, column_stride: stride };
-        let value_columns =
-            Strided { from: value, depth: length, depth_stride: stride, columns: size, column_stride: 1 };
-        // SAFETY: the keys and values of the sequence, `size` numbers each.
-        unsafe {
-            key_columns.pack(self.isa, keys, width);
-            value_columns.pack(self.isa, values, width);
-        }
-
         let scale = 1.0 / (size as f32).sqrt();
-        for from in queries.clone().step_by(rows) {
-            let rows = rows.min(queries.end - from);
-            // SAFETY: `scores` holds `rows` rows of `padded` numbers, a multiple of the width; queries and
-            // panels are as the product wants them.
-            unsafe {
-                Product {
-                    a: query.add(from * stride),
-                    a_stride: stride,
-                    b: keys.as_ptr(),
-                    b_stride: size * width,
-                    c: scores.as_mut_ptr(),
-                    c_stride: padded,
-                    rows,
-                    columns: padded,
-                    depth: size,
-                    bias: None,
-                    activation: Activation::Identity,
-                    scratch: products.as_mut_ptr(),
-                }
-                .run(self.isa);
+        let head =
+            Head { isa: self.isa, query, key, value, stride, length, size, width, padded, rows, scale };
+        let to = |row: usize| out.at((start + row) * hidden + column);
+        // SAFETY: the tokens were just cut out; these rows of this head of `out` belong to this task alone.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if self.rounded && self.isa.has_bf16() {
+                return head.attend::<pairs::Pairs>(self.arena, queries, to, hidden);
             }
-            let (scores, sums) = (&mut scores[..rows * padded], &mut sums[..rows]);
-            norm::softmax_numerators(self.isa, scores, padded, length, scale, sums);
-            let c = out.at((start + from) * hidden + head * size);
-            // SAFETY: these rows of this head belong to this task alone.
-            unsafe {
-                Product {
-                    a: scores.as_ptr(),
-                    a_stride: padded,
-                    b: values.as_ptr(),
-                    b_stride: length * width,
-                    c,
-                    c_stride: hidden,
-                    rows,
-                    columns: size,
-                    depth: length,
-                    bias: None,
-                    activation: Activation::Identity,
-                    scratch: products.as_mut_ptr(),
-                }
-                .run(self.isa);
-                for (row, sum) in sums.iter().enumerate() {
-                    let row = std::slice::from_raw_parts_mut(c.add(row * hidden), size);
-                    elementwise::scale(self.isa, row, 1.0 / sum);
-                }
+            head.attend::<Floats>(self.arena, queries, to, hidden);
+        }
+    }
+}
+
+/// One sequence and head.
+struct Head {
+    isa: Isa,
+    /// The first query, key and value, `size` numbers each, and the distance to the next.
+    query: *const f32,
+    key: *const f32,
+    value: *const f32,
+    stride: usize,
+    /// Tokens of the sequence.
+    length: usize,
+    size: usize,
+    /// Columns of a panel, and the tokens with what fills up the last panel.
+    width: usize,
+    padded: usize,
+    /// Queries that are taken at a time, at most.
+    rows: usize,
+    /// What scores are multiplied with.
+    scale: f32,
+}
+
+impl Head {
+    /// Attends to the values of the sequence for some of its queries: query `i` gives the `size` numbers at `to(i)`,
+    /// which lie `to_stride` apart.
+    ///
+    /// # Safety
+    /// All tokens must be readable, and what is written must be writable and belong to the caller alone.
+    unsafe fn attend<F: Factors>(
+        &self,
+        arena: &Arc<Arena>,
+        queries: Range<usize>,
+        to: impl Fn(usize) -> *mut f32,
+        to_stride: usize,
+    ) {
+        let lengths = F::scratch(self);
+        let mut memory = arena.take::<f32>(lengths.iter().sum());
+        let mut rest = memory.as_mut_slice();
+        let mut scratch = lengths.map(|length| rest.split_off_mut(..length).expect("as many as were taken"));
+        // SAFETY: passed on.
+        unsafe {
+            F::pack(self, &mut scratch);
+            for from in queries.clone().step_by(self.rows) {
+                let rows = self.rows.min(queries.end - from);
+                F::attend(self, &mut scratch, self.query.add(from * self.stride), rows, to(from), to_stride);
             }
         }
     }
+
+    /// The lengths of the pieces of scratch that hold `f32`: scores, their sums, and what the products need.
+    fn floats(&self) -> [usize; 3] {
+        let products = scratch_length(self.isa, self.rows, self.padded.max(self.size));
+        [self.rows * self.padded, self.rows, products]
+    }
+}
+
+/// Pieces of scratch: packed keys, packed values, scores, the sum of each row of scores, what the products need, and
+/// what is rounded on the way.
+type Scratch<'a> = [&'a mut [f32]; 6];
+
+/// The numbers that are multiplied.
+trait Factors {
+    /// The length of each piece of scratch.
+    fn scratch(head: &Head) -> [usize; 6];
+
+    /// Packs keys and values into scratch that may hold anything.
+    ///
+    /// # Safety
+    /// All tokens must be readable.
+    unsafe fn pack(head: &Head, scratch: &mut Scratch<'_>);
+
+    /// Some queries, at most `head.rows`, once keys and values are packed.
+    ///
+    /// # Safety
+    /// The queries must be readable, and `rows` rows of `to` writable and nobody else's.
+    unsafe fn attend(
+        head: &Head,
+        scratch: &mut Scratch<'_>,
+        query: *const f32,
+        rows: usize,
+        to: *mut f32,
+        to_stride: usize,
+    );
 }

@@ -91,7 +91,7 @@ fn max_to_generic<S: Simd>(s: S, out: &mut [f32], x: &[f32]) {
 }
 
 #[inline(always)]
-fn scale_generic<S: Simd>(s: S, out: &mut [f32], factor: f32) {
+pub(crate) fn scale_generic<S: Simd>(s: S, out: &mut [f32], factor: f32) {
     let factor = s.splat(factor);
     for at in (0..out.len()).step_by(S::LANES) {
         s.write(out, at, s.mul(s.read(out, at), factor));

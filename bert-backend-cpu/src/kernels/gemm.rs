@@ -87,28 +87,45 @@ fn generic<S: Simd>(s: S, p: &Product<'_>) {
         columns: p.columns,
         steps: p.depth,
     };
-    let plain = p.bias.is_none() && p.activation == Activation::Identity;
+    let output = Output {
+        width: 2 * S::LANES,
+        c: p.c,
+        c_stride: p.c_stride,
+        rows: p.rows,
+        columns: p.columns,
+        bias: p.bias,
+        activation: p.activation,
+    };
     // SAFETY: `Product::run` is the only caller and passes on the promise of its own caller.
+    unsafe { multiply(s, Floats(s), &operands, &output, p.scratch) };
+}
+
+/// A product whose sums are `f32`, as a whole.
+///
+/// # Safety
+/// All rows of A and of C and all panels of B that `columns` touches must be valid, and the scratch, of
+/// [`scratch_length`].
+#[inline(always)]
+pub(crate) unsafe fn multiply<S: Simd, D: Dot<Sum = f32>>(
+    s: S,
+    d: D,
+    operands: &Operands<D::A, D::B>,
+    output: &Output<'_>,
+    scratch: *mut f32,
+) {
+    let plain = output.bias.is_none() && output.activation == Activation::Identity;
+    // SAFETY: passed on.
     unsafe {
         // A product of one block has no sums to keep, and may have nothing to add to them.
-        if plain && p.depth <= block_steps::<Floats<S>>(p.depth) {
-            return operands.sums(Floats(s), Sums::Rows(p.c, p.c_stride));
+        if plain && operands.steps <= block_steps::<D>(operands.steps) {
+            return operands.sums(d, Sums::Rows(output.c, output.c_stride));
         }
-        operands.sums(Floats(s), Sums::Panels(p.scratch));
-        let output = Output {
-            width: 2 * S::LANES,
-            c: p.c,
-            c_stride: p.c_stride,
-            rows: p.rows,
-            columns: p.columns,
-            bias: p.bias,
-            activation: p.activation,
-        };
+        operands.sums(d, Sums::Panels(scratch));
         finish(
             s,
-            &output,
+            output,
             #[inline(always)]
-            |_, _, sum| s.load(p.scratch.add(sum)),
+            |_, _, sum| s.load(scratch.add(sum)),
         );
     }
 }

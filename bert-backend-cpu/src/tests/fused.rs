@@ -196,14 +196,14 @@ fn softmax_of_flat_and_peaked_rows() {
 
 #[test]
 fn attention_of_ragged_batches() {
-    struct Attend<'a>(&'a [usize], usize);
+    struct Attend<'a>(&'a [usize], usize, Precision);
     impl super::Operation for Attend<'_> {
         fn run<B: Backend>(
             &self,
             backend: &B,
             inputs: &[bert_core::backend::Tensor<B>],
         ) -> bert_core::backend::Tensor<B> {
-            backend.attention(&inputs[0], self.1, &batch(backend, self.0)).unwrap()
+            backend.attention(&inputs[0], self.1, &batch(backend, self.0), self.2).unwrap()
         }
     }
     let mut random = Random(17);
@@ -219,8 +219,21 @@ fn attention_of_ragged_batches() {
                 }
                 let name = format!("attention of {lengths:?}, {heads} heads of {size}, spread {spread}");
                 // A score of 1000 has an error of 1e-4, and its exponential the same relative one.
-                let tolerance = if spread == 1.0 { 3e-6 } else { 2e-3 };
-                compare(&name, OfRow(tolerance), &[qkv], Attend(lengths, heads));
+                let bound = OfRow(if spread == 1.0 { 3e-6 } else { 2e-3 });
+                compare(&name, bound, std::slice::from_ref(&qkv), Attend(lengths, heads, Precision::F32));
+                // Of numbers that bf16 holds, nothing but the weights has to be rounded, to 8 bits.
+                let held = |&x: &f32| half::bf16::from_f32(x).to_f32();
+                let held: Vec<f32> = qkv.as_slice::<f32>().unwrap().iter().map(held).collect();
+                let held = [HostTensor::from_vec(held, qkv.shape())];
+                let bound = OfRowOrOne(if spread == 1.0 { 4e-3 } else { 2.5e-2 });
+                for precision in [Precision::Bf16, Precision::Int8] {
+                    compare(
+                        &format!("{name} in {precision}"),
+                        bound,
+                        &held,
+                        Attend(lengths, heads, precision),
+                    );
+                }
             }
         }
     }
@@ -233,14 +246,14 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
     let hidden = heads * size;
     let lengths = [40, 300, 1, 129];
     let qkv = random.around(0.0, 3.0, [lengths.iter().sum(), 3 * hidden]);
-    for backend in backends() {
+    for (backend, precision) in backends().iter().flat_map(|b| [(b, Precision::F32), (b, Precision::Bf16)]) {
         let qkv = backend.upload(&qkv).unwrap();
         let bits = |rows: std::ops::Range<usize>, lengths: &[usize]| {
             let part = qkv.slice(0, rows).unwrap();
-            let batch = batch(&backend, lengths);
-            let context = backend.attention(&part, heads, &batch).unwrap();
+            let batch = batch(backend, lengths);
+            let context = backend.attention(&part, heads, &batch, precision).unwrap();
             let pooled = backend.pool(&part, &batch, Pooling::Mean).unwrap();
-            [context, pooled].map(|x| download(&backend, &x).as_slice::<f32>().unwrap().to_vec())
+            [context, pooled].map(|x| download(backend, &x).as_slice::<f32>().unwrap().to_vec())
         };
         let [context, pooled] = bits(0..lengths.iter().sum(), &lengths);
         let mut start = 0;

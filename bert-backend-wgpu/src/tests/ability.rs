@@ -53,7 +53,8 @@ fn attention_gives_the_same_bits_on_any_device() {
         let qkv = random.tensor([105, 3 * heads * size]);
         let [able, plain] = both.each_ref().map(|backend| {
             let qkv = backend.upload(&qkv).unwrap();
-            let context = backend.attention(&qkv, heads, &batch(backend, &[33, 1, 64, 7])).unwrap();
+            let context =
+                backend.attention(&qkv, heads, &batch(backend, &[33, 1, 64, 7]), Precision::F32).unwrap();
             download(backend, &context).bytes().to_vec()
         });
         assert!(able == plain, "{heads} heads of {size}");

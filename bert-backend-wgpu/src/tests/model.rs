@@ -59,7 +59,7 @@ impl<B: Backend> Small<B> {
         let mut hidden = backend.embed(&self.tables, &batch)?;
         for _ in 0..layers {
             let qkv = backend.linear(&hidden, &self.qkv, Activation::Identity)?;
-            let context = backend.attention(&qkv, HEADS, &batch)?;
+            let context = backend.attention(&qkv, HEADS, &batch, Precision::F32)?;
             let attended = backend.linear(&context, &self.output, Activation::Identity)?;
             let attended = backend.add_layer_norm(&attended, &hidden, &self.norm)?;
             let inner = backend.linear(&attended, &self.up, Activation::Gelu)?;
@@ -118,7 +118,7 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
     let run = |x: &Tensor<crate::WgpuBackend>, lengths: &[usize]| {
         let batch = batch(&backend, lengths);
         let qkv = backend.linear(x, &model.qkv, Activation::Gelu).unwrap();
-        let context = backend.attention(&qkv, HEADS, &batch).unwrap();
+        let context = backend.attention(&qkv, HEADS, &batch, Precision::F32).unwrap();
         let normal = backend.add_layer_norm(&context, x, &model.norm).unwrap();
         let pooled = backend.pool(&normal, &batch, Pooling::Mean).unwrap();
         [download(&backend, &normal), download(&backend, &pooled)].map(|x| x.bytes().to_vec())
@@ -171,7 +171,10 @@ fn heads_of_any_size() {
         let qkv: HostTensor = random.tensor([98, 3 * heads * size]);
         fn run<B: Backend>(backend: &B, qkv: &HostTensor, heads: usize, lengths: &[usize]) -> Vec<f64> {
             let qkv = backend.upload(qkv).unwrap();
-            numbers(backend, &backend.attention(&qkv, heads, &batch(backend, lengths)).unwrap())
+            numbers(
+                backend,
+                &backend.attention(&qkv, heads, &batch(backend, lengths), Precision::F32).unwrap(),
+            )
         }
         let (found, expected) =
             (run(&backend, &qkv, heads, &lengths), run(&Reference, &qkv, heads, &lengths));

@@ -58,7 +58,7 @@ impl<Buf: Clone> Layer<Buf> {
         batch: &DeviceBatch<Buf>,
     ) -> Result<Tensor<B>> {
         let qkv = backend.linear(hidden, &self.qkv, Activation::Identity)?; //                [tokens, 3 * hidden]
-        let context = backend.attention(&qkv, self.heads, batch)?; //                         [tokens, hidden]
+        let context = backend.attention(&qkv, self.heads, batch, self.qkv.precision)?; //     [tokens, hidden]
         let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
         let attended = backend.add_layer_norm(&attended, hidden, &self.attention_norm)?; //   [tokens, hidden]
 

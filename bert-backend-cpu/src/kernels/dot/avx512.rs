@@ -92,6 +92,27 @@ impl Dot for VnniBytes {
     }
 }
 
+impl Bf16Pairs {
+    /// The numbers of two vectors in their order, rounded to `bf16`: lane `i` holds numbers `2 i` and `2 i + 1`.
+    #[inline(always)]
+    pub fn side_by_side(self, low: __m512, high: __m512) -> __m512 {
+        // SAFETY: the token is the proof; both types are 512 bits of any value.
+        unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) }
+    }
+
+    /// Each number of one vector beside that of another, rounded to `bf16`.
+    #[inline(always)]
+    pub fn in_pairs(self, first: __m512, second: __m512) -> __m512 {
+        // SAFETY: the token is the proof; both types are 256 bits of any value.
+        unsafe {
+            let first: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(first));
+            let second: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(second));
+            let second = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(second));
+            _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(first), second))
+        }
+    }
+}
+
 impl Dot for Bf16Pairs {
     type A = bf16;
     type B = bf16;
