@@ -379,7 +379,6 @@ impl Backend for CpuBackend {
         let attention = Attention {
             pool: &self.pool,
             isa: self.isa,
-            arena: &self.arena,
             qkv: dense(OP, &qkv)?,
             heads,
             head_size: hidden / heads,

@@ -12,6 +12,7 @@ use crate::buffer::{CpuBuffer, dense, rows};
 use crate::kernels::gemm::Product;
 use crate::kernels::low::{LowNumbers, LowProduct, Rounded};
 use crate::kernels::pack::Numbers;
+use crate::memory::with_scratch;
 use crate::pool::Shareable;
 
 /// The fewest rows of a thread's own that are worth reading all of the weight for.
@@ -61,13 +62,42 @@ pub(crate) fn run(
         let width = columns.len().next_multiple_of(weight.width);
         let c = base.at(first * layer.out_features + columns.start);
         let bias = bias.map(|bias| &bias[columns.clone()]);
-        let mut scratch = arena.take::<i32>(rows * width);
-        let scratch = scratch.as_mut_slice().as_mut_ptr();
-        let Some(rounded) = &rounded else {
-            let product = Product {
-                a: from.row(first).as_ptr(),
-                a_stride: x_stride,
-                b: weight.panels()[panel * weight.stride..].as_ptr(),
+        with_scratch(rows * width, |scratch: &mut [i32]| {
+            let scratch = scratch.as_mut_ptr();
+            let Some(rounded) = &rounded else {
+                let product = Product {
+                    a: from.row(first).as_ptr(),
+                    a_stride: x_stride,
+                    b: weight.panels()[panel * weight.stride..].as_ptr(),
+                    b_stride: weight.stride,
+                    c,
+                    c_stride: layer.out_features,
+                    rows,
+                    columns: columns.len(),
+                    depth: weight.in_features,
+                    bias,
+                    activation,
+                    scratch: scratch.cast(),
+                };
+                // SAFETY: rows and panels exist, as the assertion above makes sure; this part of the output belongs
+                // to this task alone.
+                return unsafe { product.run(*isa) };
+            };
+            let (a, a_stride) = rounded.row(first);
+            let numbers = match &weight.numbers {
+                Numbers::Int8(of) => LowNumbers::Int8 {
+                    rows: &rounded.scales()[first..first + rows],
+                    columns: &of.scales()[columns.start..][..width],
+                    sums: &of.sums()[columns.start..][..width],
+                },
+                _ => LowNumbers::Bf16,
+            };
+            let size = weight.number_size();
+            let product = LowProduct {
+                numbers,
+                a,
+                a_stride,
+                b: weight.panels()[panel * weight.stride * size..].as_ptr(),
                 b_stride: weight.stride,
                 c,
                 c_stride: layer.out_features,
@@ -76,39 +106,11 @@ pub(crate) fn run(
                 depth: weight.in_features,
                 bias,
                 activation,
-                scratch: scratch.cast(),
+                scratch,
             };
-            // SAFETY: rows and panels exist, as the assertion above makes sure; this part of the output belongs
-            // to this task alone.
-            return unsafe { product.run(*isa) };
-        };
-        let (a, a_stride) = rounded.row(first);
-        let numbers = match &weight.numbers {
-            Numbers::Int8(of) => LowNumbers::Int8 {
-                rows: &rounded.scales()[first..first + rows],
-                columns: &of.scales()[columns.start..][..width],
-                sums: &of.sums()[columns.start..][..width],
-            },
-            _ => LowNumbers::Bf16,
-        };
-        let size = weight.number_size();
-        let product = LowProduct {
-            numbers,
-            a,
-            a_stride,
-            b: weight.panels()[panel * weight.stride * size..].as_ptr(),
-            b_stride: weight.stride,
-            c,
-            c_stride: layer.out_features,
-            rows,
-            columns: columns.len(),
-            depth: weight.in_features,
-            bias,
-            activation,
-            scratch,
-        };
-        // SAFETY: as above; the activations were rounded for this weight.
-        unsafe { product.run(*isa) };
+            // SAFETY: as above; the activations were rounded for this weight.
+            unsafe { product.run(*isa) };
+        });
     });
     Ok(CpuBackend::view(out, DType::F32, [count, columns]))
 }

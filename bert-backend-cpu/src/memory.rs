@@ -5,6 +5,7 @@
 //! are checked when its owner has filled it.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::Cell;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -98,6 +99,15 @@ impl Block {
         Self { start, size: bytes, owner: Owner::Map { _map: map }, home }
     }
 
+    /// Whether nobody wrote around the first so many bytes of numbers, where debug assertions are on.
+    fn check_guards(&self, bytes: usize) {
+        if cfg!(debug_assertions) && !std::thread::panicking() {
+            let (before, rest) = self.bytes().split_at(GUARD);
+            let mut bands = before.iter().chain(&rest[bytes..][..GUARD]);
+            assert!(bands.all(|&byte| byte == GUARD_BYTE), "written beyond {bytes} bytes");
+        }
+    }
+
     fn bytes(&self) -> &[u8] {
         // SAFETY: these bytes are the block's own, were zeroed and thus initialised, and live as long as it.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size) }
@@ -161,12 +171,7 @@ impl Arena {
         drop(state);
         let block = recycled.unwrap_or_else(|| Arc::new(Block::new(bytes, Arc::downgrade(self))));
         let mut filling = Filling { block: Some(block), length, kind: std::marker::PhantomData };
-        if cfg!(debug_assertions) {
-            let (before, numbers, after) = filling.parts();
-            before.fill(GUARD_BYTE);
-            numbers.fill(0xFF);
-            after.fill(GUARD_BYTE);
-        }
+        filling.spoil();
         filling
     }
 
@@ -184,6 +189,25 @@ impl Arena {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Calls `f` with memory for `length` numbers, of any value. It is the calling thread's own and stays with it for the
+/// next time: tasks, of which there are many, have no lock to wait for.
+pub(crate) fn with_scratch<T: Pod, R>(length: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    thread_local! {
+        static SCRATCH: Cell<Option<Arc<Block>>> = const { Cell::new(None) };
+    }
+    let bytes = Filling::<T>::capacity(length);
+    // Not there for a call inside a call, which then has memory of its own.
+    let block = SCRATCH.take().filter(|block| block.size >= bytes);
+    let block = block.unwrap_or_else(|| Arc::new(Block::new(bytes.next_power_of_two(), Weak::new())));
+    let mut filling = Filling { block: Some(block), length, kind: std::marker::PhantomData };
+    filling.spoil();
+    let result = f(filling.as_mut_slice());
+    let block = filling.block.take().expect("it is there until the end");
+    block.check_guards(length * size_of::<T>());
+    SCRATCH.set(Some(block));
+    result
 }
 
 /// Memory that one owner writes.
@@ -212,6 +236,16 @@ impl<T: Pod> Filling<T> {
         let (before, rest) = block.bytes_mut().split_at_mut(GUARD);
         let (numbers, after) = rest.split_at_mut(self.length * size_of::<T>());
         (before, numbers, &mut after[..GUARD])
+    }
+
+    /// Puts guard bands around the numbers and NaNs in their place, where debug assertions are on.
+    fn spoil(&mut self) {
+        if cfg!(debug_assertions) {
+            let (before, numbers, after) = self.parts();
+            before.fill(GUARD_BYTE);
+            numbers.fill(0xFF);
+            after.fill(GUARD_BYTE);
+        }
     }
 
     /// The numbers, for writing.
@@ -249,14 +283,10 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // Of two last owners that go at once, perhaps neither sees itself alone: then the block is freed.
-        if cfg!(debug_assertions)
-            && let Some(block) = &self.block
+        if let Some(block) = &self.block
             && block.home.strong_count() > 0
-            && !std::thread::panicking()
         {
-            let (before, rest) = block.bytes().split_at(GUARD);
-            let bands = before.iter().chain(&rest[self.bytes..][..GUARD]);
-            assert!(bands.into_iter().all(|&byte| byte == GUARD_BYTE), "written beyond {} bytes", self.bytes);
+            block.check_guards(self.bytes);
         }
         if let Some(mut block) = self.block.take()
             && Arc::get_mut(&mut block).is_some()
@@ -329,6 +359,28 @@ mod tests {
     }
 
     #[test]
+    fn scratch_stays_with_its_thread_and_grows() {
+        let address = |length| {
+            with_scratch(length, |scratch: &mut [f32]| {
+                assert_eq!(scratch.len(), length);
+                scratch.fill(1.0);
+                scratch.as_ptr() as usize
+            })
+        };
+        let first = address(1000);
+        assert_eq!(address(10), first);
+        assert_eq!(address(0), first);
+        let larger = address(100_000);
+        assert_eq!(address(1000), larger);
+        with_scratch(1000, |outer: &mut [f32]| {
+            outer.fill(2.0);
+            assert_ne!(address(1000), outer.as_ptr() as usize);
+            assert!(outer.iter().all(|&x| x == 2.0));
+        });
+        std::thread::spawn(move || assert_ne!(address(1000), larger)).join().unwrap();
+    }
+
+    #[test]
     fn blocks_of_nothing_are_found_again() {
         let arena = Arc::new(Arena::default());
         for _ in 0..10 {
@@ -348,6 +400,16 @@ mod tests {
         }
         let state = arena.lock();
         assert!(state.free_bytes <= KEEP.max(state.peak_bytes), "{} bytes", state.free_bytes);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "written beyond 12 bytes")]
+    fn a_write_beyond_scratch_is_seen() {
+        with_scratch(3, |scratch: &mut [f32]| {
+            // SAFETY: the guard band lies there.
+            unsafe { scratch.as_mut_ptr().add(3).write(0.0) };
+        });
     }
 
     #[test]

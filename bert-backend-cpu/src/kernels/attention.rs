@@ -13,11 +13,10 @@ mod floats;
 mod pairs;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use self::floats::Floats;
 use super::gemm::scratch_length;
-use crate::memory::Arena;
+use crate::memory::with_scratch;
 use crate::pool::{Pool, Shareable};
 use crate::simd::Isa;
 
@@ -30,7 +29,6 @@ const QUERIES: usize = 96;
 pub(crate) struct Attention<'a> {
     pub pool: &'a Pool,
     pub isa: Isa,
-    pub arena: &'a Arc<Arena>,
     /// `[tokens, 3 * hidden]`: query, key and value side by side.
     pub qkv: &'a [f32],
     pub heads: usize,
@@ -92,9 +90,9 @@ impl Attention<'_> {
         unsafe {
             #[cfg(target_arch = "x86_64")]
             if self.rounded && self.isa.has_bf16() {
-                return head.attend::<pairs::Pairs>(self.arena, queries, to, hidden);
+                return head.attend::<pairs::Pairs>(queries, to, hidden);
             }
-            head.attend::<Floats>(self.arena, queries, to, hidden);
+            head.attend::<Floats>(queries, to, hidden);
         }
     }
 }
@@ -127,23 +125,24 @@ impl Head {
     /// All tokens must be readable, and what is written must be writable and belong to the caller alone.
     unsafe fn attend<F: Factors>(
         &self,
-        arena: &Arc<Arena>,
         queries: Range<usize>,
         to: impl Fn(usize) -> *mut f32,
         to_stride: usize,
     ) {
         let lengths = F::scratch(self);
-        let mut memory = arena.take::<f32>(lengths.iter().sum());
-        let mut rest = memory.as_mut_slice();
-        let mut scratch = lengths.map(|length| rest.split_off_mut(..length).expect("as many as were taken"));
-        // SAFETY: passed on.
-        unsafe {
-            F::pack(self, &mut scratch);
-            for from in queries.clone().step_by(self.rows) {
-                let rows = self.rows.min(queries.end - from);
-                F::attend(self, &mut scratch, self.query.add(from * self.stride), rows, to(from), to_stride);
+        with_scratch(lengths.iter().sum(), |mut memory: &mut [f32]| {
+            let mut scratch =
+                lengths.map(|length| memory.split_off_mut(..length).expect("as many as asked for"));
+            // SAFETY: passed on.
+            unsafe {
+                F::pack(self, &mut scratch);
+                for from in queries.clone().step_by(self.rows) {
+                    let rows = self.rows.min(queries.end - from);
+                    let query = self.query.add(from * self.stride);
+                    F::attend(self, &mut scratch, query, rows, to(from), to_stride);
+                }
             }
-        }
+        });
     }
 
     /// The lengths of the pieces of scratch that hold `f32`: scores, their sums, and what the products need.
