@@ -6,8 +6,8 @@ use bert_core::backend::{Backend, BackendInfo, MaybeSend, Tensor};
 use bert_core::ops::{BinaryOp, Precision, ReduceOp, UnaryOp};
 use bert_core::{Result, tensor::HostTensor};
 
-/// Passes on the eight required methods and nothing else, so that every coarse operation runs its default
-/// body on the kernels of `B`.
+/// Passes on the eight required methods and no coarse operation, so that each of those runs its default body on
+/// the kernels of `B`; and `sync`, as nobody else knows when those kernels are done.
 #[derive(Clone)]
 pub struct Defaults<B>(pub B);
 
@@ -48,5 +48,9 @@ impl<B: Backend> Backend for Defaults<B> {
 
     fn reduce(&self, op: ReduceOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         self.0.reduce(op, x)
+    }
+
+    fn sync(&self) -> impl Future<Output = Result<()>> + MaybeSend {
+        self.0.sync()
     }
 }
