@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use common::{Run, Tiny, bert, bert_with, command, count_files};
 
-/// A run on the CPU with some arguments.
-fn fill(model: &Tiny, args: &[&str]) -> Run {
+/// The arguments of a run on the CPU in int8, and some more.
+fn args<'a>(model: &'a Tiny, more: &[&'a str]) -> Vec<&'a str> {
     let run = [
         "fill-mask",
         "--device",
@@ -22,7 +22,12 @@ fn fill(model: &Tiny, args: &[&str]) -> Run {
         "--json",
         "rome is [MASK]",
     ];
-    bert([&run, args].concat())
+    [&run, more].concat()
+}
+
+/// Such a run.
+fn fill(model: &Tiny, more: &[&str]) -> Run {
+    bert(args(model, more))
 }
 
 /// What the run must say about the cache: nothing, or these words.
@@ -70,18 +75,7 @@ fn the_folder_can_be_named_by_option_or_environment() {
     let count = count_files(&named);
     assert_eq!(count, 10);
 
-    let args = [
-        "fill-mask",
-        "--device",
-        "cpu",
-        "-m",
-        model.arg(),
-        "--precision",
-        "int8",
-        "--json",
-        "rome is [MASK]",
-    ];
-    let with = |folder: &OsStr| bert_with(args, &[("BERT_PACKED_CACHE", folder)]);
+    let with = |folder: &OsStr| bert_with(args(&model, &[]), &[("BERT_PACKED_CACHE", folder)]);
     assert_eq!(answer(with(named.as_os_str()), &[]), plain);
     assert_eq!(count_files(&named), count);
     assert_eq!(answer(with(OsStr::new("")), &[]), plain);
@@ -156,20 +150,8 @@ fn a_changed_checkpoint_is_another_one() {
 fn processes_share_a_folder() {
     let model = Tiny::new("BertForMaskedLM");
     let plain = answer(fill(&model, &[]), &[]);
-    let args = [
-        "fill-mask",
-        "--device",
-        "cpu",
-        "-m",
-        model.arg(),
-        "--precision",
-        "int8",
-        "--json",
-        "rome is [MASK]",
-        "--packed-cache",
-    ];
     let start = || {
-        let mut command = command(args);
+        let mut command = command(args(&model, &["--packed-cache"]));
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         command.spawn().unwrap()
     };

@@ -33,7 +33,8 @@ dispatch! {
     /// stands for and their sum. The largest number becomes 127 at most; 0 stays exactly 0.
     ///
     /// A number that is not finite makes the scale NaN, and with it every result of the row.
-    pub(crate) fn weight_to_bytes(row: &[f32], limits: ByteLimits, out: &mut [i8]) -> (f32, i32) = weight_to_bytes_generic;
+    pub(crate) fn weight_to_bytes(row: &[f32], limits: ByteLimits, out: &mut [i8]) -> (f32, i32)
+        = weight_to_bytes_generic;
 }
 
 dispatch! {
