@@ -118,8 +118,8 @@ fn precisions() -> impl TypedValueParser<Value = Precision> {
         ("f32", "Exact, on every device"),
         (
             "bf16",
-            "Close to f32, in half the memory. Twice as fast on CPUs with bf16 dot products (AVX-512 BF16: Zen 4, \
-             Sapphire Rapids); right but no faster on others",
+            "Close to f32, in half the memory. Twice as fast on CPUs whose bf16 dot products are (AMD's with AVX-512, \
+             from Zen 4 on); right but no faster on others",
         ),
         ("f16", "Close to f32, in half the memory. On GPUs"),
         (
