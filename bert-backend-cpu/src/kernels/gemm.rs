@@ -197,15 +197,15 @@ impl<A, B> Operands<A, B> {
             true if part + 1 < blocks => (part + 1, group),
             true => (0, group + 1),
             false if group + 1 < groups => (part, group + 1),
-            false => (part + 1, 0),
+            false if part + 1 < blocks => (part + 1, 0),
+            // What lies behind the last panel: whoever comes next often begins there.
+            false => (0, groups),
         };
         let step = width * D::STEP;
         let mut next = (0, 0);
-        for piece in 0..pieces {
+        for _ in 0..pieces {
             let (part, group) = next;
-            if piece + 1 < pieces {
-                next = after(next);
-            }
+            next = after(next);
             let (k, panel) = (part * block, group * PANELS);
             let (next_k, next_panel) = (next.0 * block, next.1 * PANELS);
             let column = panel * width;
@@ -215,7 +215,7 @@ impl<A, B> Operands<A, B> {
             // SAFETY: all offsets stay inside the operands and the sums that the caller vouches for; the
             // address for prefetching is never read.
             unsafe {
-                let ahead = self.b.add(next_panel * self.b_stride + next_k * step).cast::<u8>();
+                let ahead = self.b.wrapping_add(next_panel * self.b_stride + next_k * step).cast::<u8>();
                 let (sums, sums_stride, sums_panel, whole) = match to {
                     Sums::Rows(c, stride) => (c.add(column), stride, width, false),
                     Sums::Panels(all) => (all.add(self.rows * column), width, self.rows * width, true),
