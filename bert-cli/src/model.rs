@@ -249,7 +249,7 @@ impl ModelArgs {
         }
         if device.info().emulated.contains(&precision) {
             talk.warning(format_args!(
-                "this device has no instructions for {precision}: it is no faster than f32"
+                "this device has no fast instructions for {precision}: it is no faster than f32"
             ));
         }
         let mut cache = None;

@@ -74,7 +74,7 @@ pub struct BackendInfo {
     pub threads: Option<usize>,
     /// What [`Backend::prepare_weight`] can prepare for.
     pub precisions: Vec<Precision>,
-    /// Those of the precisions that the device has no instructions for. Their results are right, but they
+    /// Those of the precisions that the device has no fast instructions for. Their results are right, but they
     /// are no faster than `f32`.
     pub emulated: Vec<Precision>,
 }
