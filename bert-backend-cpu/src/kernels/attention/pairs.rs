@@ -69,7 +69,7 @@ impl Factors for Pairs {
         let &Head { length, size, width, padded, .. } = head;
         let (pairs, token_pairs) = (size.div_ceil(2), length.div_ceil(2));
         let (scores, sums) = (&mut scores[..rows * padded], &mut sums[..rows]);
-        let plain = Output {
+        let to_context = Output {
             width,
             c: to,
             c_stride: to_stride,
@@ -85,32 +85,14 @@ impl Factors for Pairs {
                 #[inline(always)]
                 || {
                     round_rows(dot, query, head.stride, size, &mut rounded[..rows * pairs]);
-                    let operands = Operands {
-                        a: rounded.as_ptr().cast(),
-                        a_stride: 2 * pairs,
-                        b: keys.as_ptr().cast(),
-                        b_stride: 2 * pairs * width,
-                        rows,
-                        columns: padded,
-                        steps: pairs,
-                    };
                     let c = scores.as_mut_ptr();
-                    let output = Output { c, c_stride: padded, columns: padded, ..plain };
-                    multiply(dot.0, dot, &operands, &output, products.as_mut_ptr());
+                    let to_scores = Output { c, c_stride: padded, columns: padded, ..to_context };
+                    product(dot, rounded, pairs, keys, pairs, &to_scores, products);
                     for (row, sum) in scores.chunks_exact_mut(padded).zip(&mut *sums) {
                         row[length..].fill(f32::NEG_INFINITY);
                         *sum = numerators(dot, row, head.scale);
                     }
-                    let operands = Operands {
-                        a: scores.as_ptr().cast(),
-                        a_stride: 2 * padded,
-                        b: values.as_ptr().cast(),
-                        b_stride: 2 * token_pairs * width,
-                        rows,
-                        columns: size,
-                        steps: token_pairs,
-                    };
-                    multiply(dot.0, dot, &operands, &plain, products.as_mut_ptr());
+                    product(dot, scores, padded, values, token_pairs, &to_context, products);
                     for (row, sum) in sums.iter().enumerate() {
                         let row = std::slice::from_raw_parts_mut(to.add(row * to_stride), size);
                         elementwise::scale_generic(dot.0, row, 1.0 / sum);
@@ -119,6 +101,28 @@ impl Factors for Pairs {
             );
         }
     }
+}
+
+/// A product of pairs: rows of A that lie `a_stride` pairs apart, `steps` of them long, and panels of B.
+///
+/// # Safety
+/// All rows of `output` must be writable, and A, B and the scratch hold as much as that takes.
+#[inline(always)]
+unsafe fn product(
+    dot: Bf16Pairs,
+    a: &[f32],
+    a_stride: usize,
+    b: &[f32],
+    steps: usize,
+    output: &Output<'_>,
+    scratch: &mut [f32],
+) {
+    let &Output { width, rows, columns, .. } = output;
+    let (a, a_stride) = (a.as_ptr().cast(), 2 * a_stride);
+    let (b, b_stride) = (b.as_ptr().cast(), 2 * steps * width);
+    let operands = Operands { a, a_stride, b, b_stride, rows, columns, steps };
+    // SAFETY: the caller's promise.
+    unsafe { multiply(dot.0, dot, &operands, output, scratch.as_mut_ptr()) };
 }
 
 /// Rounds rows of `size` numbers that lie `stride` apart to rows of pairs side by side, the last one filled up with 0.
@@ -173,13 +177,11 @@ unsafe fn load_two(s: Avx512, from: *const f32, count: usize) -> [<Avx512 as Sim
     const LANES: usize = Avx512::LANES;
     // SAFETY: the caller's promise; what is masked out is not read.
     unsafe {
-        match count {
-            count if count >= 2 * LANES => [s.load(from), s.load(from.add(LANES))],
-            count => [
-                s.load_first(from, count.min(LANES)),
-                s.load_first(from.wrapping_add(LANES), count.saturating_sub(LANES)),
-            ],
+        if count >= 2 * LANES {
+            return [s.load(from), s.load(from.add(LANES))];
         }
+        let first = s.load_first(from, count.min(LANES));
+        [first, s.load_first(from.wrapping_add(LANES), count.saturating_sub(LANES))]
     }
 }
 
