@@ -240,6 +240,20 @@ fn attention_of_ragged_batches() {
 }
 
 #[test]
+fn attention_is_rounded_where_bf16_has_instructions_and_nowhere_else() {
+    let qkv = Random(19).tensor([40, 3 * 64]);
+    for backend in backends() {
+        let (qkv, batch) = (backend.upload(&qkv).unwrap(), batch(&backend, &[33, 7]));
+        let [exact, bf16, int8] = [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| {
+            let context = backend.attention(&qkv, 2, &batch, precision).unwrap();
+            download(&backend, &context).bytes().to_vec()
+        });
+        assert_eq!(exact != bf16, backend.isa.has_bf16(), "{backend:?}");
+        assert_eq!(bf16, int8, "{backend:?}");
+    }
+}
+
+#[test]
 fn a_sequence_has_the_same_bits_alone_and_among_others() {
     let mut random = Random(18);
     let (heads, size) = (3, 32);
