@@ -5,6 +5,7 @@
 //! * [`backend`]: the [`Backend`] trait, eight methods and the coarse operations that follow from them;
 //!   [`ops`] and [`weights`] are its words, [`mod@reference`] is its oracle,
 //!   [`profile`] its clock, [`passes`] counts what whole passes cost, [`trace`] tells what is not overridden;
+//! * [`random`]: numbers that depend on nothing but their place;
 //! * [`config`] and [`checkpoint`]: model files;
 //! * [`graph`]: the model itself.
 
@@ -23,6 +24,7 @@ pub mod packed;
 pub mod passes;
 #[cfg(not(target_family = "wasm"))] // a browser gives no clock to std
 pub mod profile;
+pub mod random;
 pub mod reference;
 pub mod tensor;
 pub mod trace;
