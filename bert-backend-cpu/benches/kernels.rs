@@ -7,10 +7,8 @@ use std::hint::black_box;
 
 use bert_backend_cpu::{CpuBackend, CpuBuffer, CpuOptions};
 use bert_core::Backend;
-use bert_core::ops::{Activation, Precision, UnaryOp};
-use bert_core::packed::DeviceBatch;
+use bert_core::contract::{Activation, AttentionSpec, DeviceBatch, LayerNorm, Linear, Precision, UnaryOp};
 use bert_core::tensor::{HostTensor, View};
-use bert_core::weights::{LayerNorm, Linear};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn numbers(shape: [usize; 2]) -> HostTensor {
@@ -76,6 +74,7 @@ fn batch(backend: &CpuBackend, lengths: &[usize]) -> DeviceBatch<CpuBuffer> {
         positions: zeros,
         device_bounds: upload(bounds.clone()),
         bounds: bounds.into(),
+        marked: None,
     }
 }
 
@@ -96,7 +95,9 @@ fn attention(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((4 * squares * 12 * head_size) as u64));
         for precision in [Precision::F32, Precision::Bf16] {
             group.bench_function(BenchmarkId::new(precision.to_string(), name), |bencher| {
-                bencher.iter(|| backend.attention(black_box(&qkv), 12, &batch, precision));
+                bencher.iter(|| {
+                    backend.attention(black_box(&qkv), &AttentionSpec::new(12, 64, precision), &batch)
+                });
             });
         }
     }

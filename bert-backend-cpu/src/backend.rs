@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bert_core::backend::{Backend, BackendInfo, Tensor};
-use bert_core::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
-use bert_core::packed::DeviceBatch;
+use bert_core::contract::{
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm,
+    Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+};
 use bert_core::tensor::{DType, HostTensor, Shape, View};
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 use bert_core::{Error, Result};
 use bytemuck::Pod;
 
@@ -22,6 +22,7 @@ use crate::pool::{Pool, Shareable};
 use crate::simd::Isa;
 use crate::{CpuError, CpuOptions, SimdLevel, limits};
 
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 /// Numbers that a task of an element-wise operation handles: some microseconds of work.
 const PIECE: usize = 8192;
 /// Rows of the left matrix in a task of a product, give or take a half: 768 columns of so many fit in a second cache of
@@ -167,7 +168,7 @@ impl Backend for CpuBackend {
             device: limits::cpu_name(),
             features: self.isa.features().map(str::to_owned).collect(),
             threads: Some(self.threads()),
-            precisions: vec![Precision::F32, Precision::Bf16, Precision::Int8],
+            precisions: PRECISIONS.to_vec(),
             emulated: if self.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] },
         }
     }
@@ -301,13 +302,26 @@ impl Backend for CpuBackend {
         Ok(Self::view(out, DType::F32, Shape::new(&shape)?))
     }
 
-    fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<CpuBuffer> {
-        if precision == Precision::F16 {
+    fn prepare_weight(&self, weight: WeightSource<'_, CpuBuffer>, precision: Precision) -> Result<CpuBuffer> {
+        const OP: &str = "prepare_weight";
+        if !PRECISIONS.contains(&precision) {
             return Err(self.info().lacks(precision));
         }
-        let matrix = match &self.cache {
-            Some(cache) if precision == Precision::Int8 => cache.prepare(&self.pool, self.isa, weight),
-            _ => PackedMatrix::new(&self.pool, self.isa, weight, precision),
+        let (pool, isa, shape) = (&self.pool, self.isa, weight.shape());
+        let matrix = match (weight, &self.cache) {
+            (WeightSource::Host(weight), Some(cache)) if precision == Precision::Int8 => {
+                cache.prepare(pool, isa, weight)
+            }
+            (WeightSource::Host(weight), _) => PackedMatrix::new(pool, isa, weight, precision),
+            (WeightSource::Device(view), _) if precision == Precision::F32 => {
+                let (data, strides) = (&view.buffer().f32(OP)?[view.offset()..], view.strides());
+                let strides = [strides[0], strides[1]];
+                Ok(PackedMatrix::from_strided(pool, isa, data, [shape[0], shape[1]], strides))
+            }
+            (WeightSource::Device(view), _) => {
+                let rows = self.contiguous(OP, view)?;
+                PackedMatrix::from_rows(pool, isa, dense(OP, &rows)?, [shape[0], shape[1]], precision)
+            }
         };
         Ok(CpuBuffer(Storage::Packed(matrix?)))
     }
@@ -368,25 +382,40 @@ impl Backend for CpuBackend {
     fn attention(
         &self,
         qkv: &Tensor<Self>,
-        heads: usize,
+        spec: &AttentionSpec,
         batch: &DeviceBatch<CpuBuffer>,
-        precision: Precision,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
         let qkv = self.contiguous(OP, qkv)?;
-        let hidden = qkv.shape()[1] / 3;
+        let hidden = spec.heads * spec.head_size;
         let mut out = self.arena.take::<f32>(batch.tokens() * hidden);
         let attention = Attention {
             pool: &self.pool,
             isa: self.isa,
             qkv: dense(OP, &qkv)?,
-            heads,
-            head_size: hidden / heads,
+            heads: spec.heads,
+            head_size: spec.head_size,
+            scale: spec.scale as f32,
             bounds: &batch.bounds,
-            rounded: precision != Precision::F32,
+            rounded: spec.precision != Precision::F32,
         };
         attention.run(out.as_mut_slice());
         Ok(Self::view(out, DType::F32, [batch.tokens(), hidden]))
+    }
+
+    fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
+        const OP: &str = "concat";
+        let width = parts[0].shape()[1];
+        let rows = parts.iter().map(|part| part.shape()[0]).sum::<usize>();
+        let mut out = self.arena.take::<f32>(rows * width);
+        let mut rest = out.as_mut_slice();
+        for part in parts {
+            let (piece, later) = rest.split_at_mut(part.shape().len());
+            let from = Rows::joined(part, part.buffer().f32(OP)?);
+            self.pool.run_pieces(piece, PIECE, |task, piece| from.copy(task * PIECE, piece));
+            rest = later;
+        }
+        Ok(Self::view(out, DType::F32, [rows, width]))
     }
 
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bert_core::Result;
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_core::tensor::HostTensor;
 use blake3::{Hash, Hasher};
 
@@ -34,14 +34,14 @@ const PIECE: usize = 256 << 10;
 ///
 /// ```
 /// use bert_backend_cpu::{CpuBackend, CpuOptions, PackedCache};
-/// use bert_core::{Backend, ops::Precision, tensor::HostTensor};
+/// use bert_core::{Backend, contract::Precision, tensor::HostTensor};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let cache = PackedCache::new(folder.path());
 /// let backend = CpuBackend::new(CpuOptions::default())?.with_packed_cache(cache.clone());
 /// let weight = HostTensor::from_vec(vec![0.5f32; 64 * 32], [64, 32]);
-/// backend.prepare_weight(&weight, Precision::Int8)?;
-/// backend.prepare_weight(&weight, Precision::Int8)?;
+/// backend.prepare_weight((&weight).into(), Precision::Int8)?;
+/// backend.prepare_weight((&weight).into(), Precision::Int8)?;
 /// assert_eq!((cache.written(), cache.read()), (1, 1));
 /// assert!(cache.take_troubles().is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())

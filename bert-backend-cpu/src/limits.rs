@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bert_core::ops::{Activation, Precision};
+use bert_core::contract::{Activation, Precision};
 use bytemuck::Pod;
 
 use crate::kernels::gemm::{Product, block_depth, scratch_length};
@@ -40,7 +40,7 @@ impl Limits {
             Precision::F32 => Some(self.f32_gflops),
             Precision::Bf16 => Some(self.bf16_gflops),
             Precision::Int8 => Some(self.int8_gflops),
-            Precision::F16 => None,
+            _ => None,
         }
     }
 
@@ -50,7 +50,7 @@ impl Limits {
             Precision::F32 => Some(self.f32_gflops_one_thread),
             Precision::Bf16 => Some(self.bf16_gflops_one_thread),
             Precision::Int8 => Some(self.int8_gflops_one_thread),
-            Precision::F16 => None,
+            _ => None,
         }
     }
 }

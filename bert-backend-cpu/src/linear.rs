@@ -1,10 +1,8 @@
 //! Linear layers: the product of activations with a packed weight, cut into tasks.
 
 use bert_core::Result;
-use bert_core::backend::Tensor;
-use bert_core::ops::Activation;
+use bert_core::contract::{Activation, Linear, Tensor};
 use bert_core::tensor::DType;
-use bert_core::weights::Linear;
 
 use crate::CpuBackend;
 use crate::backend::{TASK_PANELS, TASK_ROWS};

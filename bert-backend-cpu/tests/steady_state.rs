@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bert_backend_cpu::{CpuBackend, CpuBuffer, CpuOptions};
 use bert_core::Backend;
-use bert_core::ops::{Activation, Pooling, Precision};
-use bert_core::packed::DeviceBatch;
+use bert_core::contract::{
+    Activation, AttentionSpec, DeviceBatch, EmbeddingTables, LayerNorm, Linear, Pooling, Precision,
+};
 use bert_core::tensor::{HostTensor, View};
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 
 struct Counting;
 
@@ -71,15 +71,16 @@ fn passes(precision: Precision) {
         positions: ids(positions),
         device_bounds: ids(bounds.clone()),
         bounds: bounds.into(),
+        marked: None,
     };
+    let attention = AttentionSpec::new(6, HIDDEN / 6, precision);
     let forward = || -> bert_core::Result<View<CpuBuffer>> {
         let mut hidden = backend.embed(&tables, &batch)?;
         for _ in 0..3 {
             let context = backend.attention(
                 &backend.linear(&hidden, &qkv, Activation::Identity)?,
-                6,
+                &attention,
                 &batch,
-                precision,
             )?;
             let attended = backend.linear(&context, &output, Activation::Identity)?;
             let attended = backend.add_layer_norm(&attended, &hidden, &norm)?;

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bert_core::backend::{Backend, BackendInfo, Tensor};
-use bert_core::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
-use bert_core::packed::DeviceBatch;
-use bert_core::passes::Counts;
+use bert_core::contract::{
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, EmbeddingTables,
+    LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+};
 use bert_core::tensor::{DType, HostTensor, Shape, View};
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 use bert_core::{Error, Result};
 
 use crate::adapter::{AdapterDescription, AdapterKind, WgpuOptions};
@@ -25,6 +24,9 @@ const SHORT: usize = 32;
 const QUERIES: usize = 32;
 /// Dimensions of a head that it takes at once.
 const CHUNK: usize = 32;
+
+/// The largest upload that is joined with others, in bytes: one block has to hold them all.
+const SMALL_UPLOAD: usize = 16 << 20;
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Int8];
 
@@ -115,6 +117,22 @@ impl WgpuBackend {
         let [x_block, residual, weight, bias] = blocks;
         self.gpu.run(kernel, &[x_block?, residual?, weight?, bias?], &out.block, &words, rows as u64)?;
         Ok(out.view)
+    }
+
+    /// A linear layer whose weight lies as training left it.
+    fn plain_linear(
+        &self,
+        x: &View<WgpuBuffer>,
+        layer: &Linear<WgpuBuffer>,
+        activation: Activation,
+    ) -> Result<View<WgpuBuffer>> {
+        let weight =
+            View::contiguous(layer.weight.clone(), DType::F32, [layer.out_features, layer.in_features]);
+        let mut y = self.matmul(x, &weight.permute(&[1, 0])?)?;
+        if let Some(bias) = &layer.bias {
+            y = self.zip(BinaryOp::Add, &y, &bias.broadcast_to(y.shape())?)?;
+        }
+        activation.as_unary().map_or(Ok(y.clone()), |op| self.map(op, &y))
     }
 
     /// Rows of words: four 8-bit numbers each, then the length of the row's step.
@@ -223,6 +241,28 @@ impl Backend for WgpuBackend {
         Ok(View::contiguous(buffer, DType::F32, shape))
     }
 
+    /// One block of the device for all of them, where they hold 32-bit numbers.
+    fn upload_all(&self, tensors: &[HostTensor]) -> Result<Vec<Tensor<Self>>> {
+        let bytes: usize = tensors.iter().map(|tensor| tensor.bytes().len()).sum();
+        let small = bytes <= SMALL_UPLOAD && tensors.iter().all(|tensor| tensor.dtype() == DType::U32);
+        if !small {
+            return tensors.iter().map(|tensor| self.upload(tensor)).collect();
+        }
+        let all: Vec<u8> = tensors.iter().flat_map(|tensor| tensor.bytes()).copied().collect();
+        let length = bytes / size_of::<u32>();
+        let whole = View::contiguous(transfer::upload(&self.gpu, &all, &[length])?, DType::U32, [length]);
+        let mut start = 0;
+        tensors
+            .iter()
+            .map(|tensor| {
+                let end = start + tensor.shape().len();
+                let view = whole.slice(0, start..end)?.reshape(tensor.shape());
+                start = end;
+                view
+            })
+            .collect()
+    }
+
     async fn download(&self, tensors: &[Tensor<Self>]) -> Result<Vec<HostTensor>> {
         let views: Vec<_> = tensors
             .iter()
@@ -310,10 +350,20 @@ impl Backend for WgpuBackend {
     /// In [`Precision::F16`] weights are stored as 16-bit floats; activations stay `f32`. In
     /// [`Precision::Int8`] both are numbers from -127 to 127, weights by the largest of their output channel,
     /// activations by the largest of their row; sums are exact until they are scaled.
-    fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<WgpuBuffer> {
-        if !PRECISIONS.contains(&precision) {
-            return Err(self.info().lacks(precision));
-        }
+    ///
+    /// A weight on the device is kept as it is, in [`Precision::F32`] alone.
+    fn prepare_weight(
+        &self,
+        weight: WeightSource<'_, WgpuBuffer>,
+        precision: Precision,
+    ) -> Result<WgpuBuffer> {
+        let weight = match weight {
+            WeightSource::Host(weight) if PRECISIONS.contains(&precision) => weight,
+            WeightSource::Device(view) if precision == Precision::F32 => {
+                return Ok(self.copy(view)?.buffer().clone());
+            }
+            _ => return Err(self.info().lacks(precision)),
+        };
         let shape = [weight.shape()[0], weight.shape()[1]];
         let values = weight.to_f32()?;
         let values = values.as_slice().expect("a host tensor is row-major");
@@ -329,6 +379,9 @@ impl Backend for WgpuBackend {
         layer: &Linear<WgpuBuffer>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
+        if !layer.weight.is_packed() {
+            return self.plain_linear(x, layer, activation);
+        }
         let out = self.output("linear", DType::F32, [x.shape()[0], layer.out_features])?;
         let product = Product { gpu: &self.gpu, activation, bias: layer.bias.as_ref() };
         if layer.precision == Precision::Int8 {
@@ -385,19 +438,18 @@ impl Backend for WgpuBackend {
     fn attention(
         &self,
         qkv: &Tensor<Self>,
-        heads: usize,
+        spec: &AttentionSpec,
         batch: &DeviceBatch<WgpuBuffer>,
-        _: Precision,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
-        let hidden = qkv.shape()[1] / 3;
-        let head_size = hidden / heads;
+        let AttentionSpec { heads, head_size, scale, .. } = *spec;
+        let hidden = heads * head_size;
         let blocks = batch.lengths().max().unwrap_or(0).div_ceil(QUERIES);
         let dense = params::is_dense(qkv) && head_size.is_multiple_of(4);
         let mut words = params::rows(qkv).to_vec();
         words.extend(params::vector(&batch.device_bounds));
         words.extend([heads, head_size, blocks, batch.sequences()].map(|number| number as u32));
-        words.push(((head_size as f64).sqrt().recip() as f32).to_bits());
+        words.push((scale as f32).to_bits());
         let left = if dense { Left::Dense } else { Left::Strided };
         let chunks = head_size.div_ceil(CHUNK) as u32;
         let kernel = Kernel::new(Shader::Attention(left), &[("CHUNKS", chunks)]);

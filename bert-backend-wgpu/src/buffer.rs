@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use parking_lot::Mutex;
 
 use crate::WgpuError;
@@ -69,6 +69,11 @@ impl WgpuBuffer {
             Content::Packed(_) => "a packed weight",
         };
         Err(WgpuError::Buffer { op, expected: wanted, found })
+    }
+
+    /// Whether it is a weight that `prepare_weight` packed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.0.content != Content::Numbers
     }
 
     /// The parts of a table.

@@ -1,8 +1,7 @@
 //! Products of matrices: which kernel, and in how many tiles.
 
-use bert_core::ops::{Activation, Precision};
+use bert_core::contract::{Activation, Linear, Precision};
 use bert_core::tensor::View;
-use bert_core::weights::Linear;
 
 use crate::adapter::AdapterKind;
 use crate::backend::Output;

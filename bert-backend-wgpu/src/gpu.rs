@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(target_family = "wasm"))]
 use std::task::{Context, Poll, Waker};
 
-use bert_core::passes::Counts;
+use bert_core::contract::Counts;
 use parking_lot::Mutex;
 use wgpu::{BindGroup, BufferUsages, CommandEncoder, ComputePipeline, Device, Limits, Queue};
 

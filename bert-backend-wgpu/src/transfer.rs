@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_core::tensor::{DType, HostTensor, View};
 use half::f16;
 use parking_lot::Mutex;

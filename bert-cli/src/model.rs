@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
-use bert_core::ops::Precision;
-use bert_core::passes::PassLog;
+use bert_core::contract::Precision;
+use bert_core::observe::passes::PassLog;
 use bert_tasks::tokenizer::Tokenizer;
 use bert_tasks::{CacheTrouble, Device, DeviceOptions, EmbeddedModel, ModelSource, PackedCache, Pretrained};
 

@@ -1,6 +1,6 @@
 //! What tasks make of a model's numbers: decisions, which have to be equal, and scores, which have to be close.
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use ndarray::Array1;
 
 use crate::check::catch;

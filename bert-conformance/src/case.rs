@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bert_core::ops::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
+use bert_core::contract::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
 
 use crate::compare::Scale;
 use crate::data::{Layout, Values};
@@ -26,6 +26,9 @@ pub enum Op {
     Reduce(ReduceOp),
     /// `[rows, in_features, out_features]`
     Linear(Activation, Bias),
+    /// The same, its weight prepared from the device, where it lies as the second layout says:
+    /// `[rows, in_features, out_features]`
+    LinearFromDevice,
     /// `[vocab_size, hidden]`
     Embed(Segments),
     /// `[rows, hidden]`
@@ -33,7 +36,9 @@ pub enum Op {
     /// `[rows, hidden]`
     AddLayerNorm,
     /// `[heads, head_size]`
-    Attention,
+    Attention(Scaling),
+    /// `[hidden]`
+    Concat,
     /// Any shape.
     Softmax,
     /// `[hidden]`
@@ -46,6 +51,15 @@ pub enum Op {
 pub enum Bias {
     With,
     Without,
+}
+
+/// What attention multiplies products of queries and keys by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scaling {
+    /// One over the root of the head size.
+    Usual,
+    /// 0.125, whatever the head size.
+    Fixed,
 }
 
 /// Whether a model has segment embeddings.
@@ -87,11 +101,12 @@ impl Op {
             },
             Self::Reduce(ReduceOp::Sum) => "reduce sum",
             Self::Reduce(ReduceOp::Max) => "reduce max",
-            Self::Linear(..) => "linear",
+            Self::Linear(..) | Self::LinearFromDevice => "linear",
             Self::Embed(_) => "embed",
             Self::LayerNorm => "layer_norm",
             Self::AddLayerNorm => "add_layer_norm",
-            Self::Attention => "attention",
+            Self::Attention(_) => "attention",
+            Self::Concat => "concat",
             Self::Softmax => "softmax",
             Self::Pool(_) => "pool",
         }
@@ -100,9 +115,12 @@ impl Op {
     /// What its errors are measured against.
     pub fn scale(self) -> Scale {
         match self {
-            Self::Download | Self::DownloadIds | Self::GatherRows | Self::Map(_) | Self::Zip(_) => {
-                Scale::Element
-            }
+            Self::Download
+            | Self::DownloadIds
+            | Self::GatherRows
+            | Self::Map(_)
+            | Self::Zip(_)
+            | Self::Concat => Scale::Element,
             _ => Scale::Row,
         }
     }
@@ -162,6 +180,8 @@ impl fmt::Display for Case {
             Op::Pool(pooling) => write!(f, " {}", lower(pooling))?,
             Op::Map(UnaryOp::Cast(dtype)) => write!(f, " to {dtype}")?,
             Op::DownloadIds => f.write_str(" ids")?,
+            Op::LinearFromDevice => f.write_str(" from device")?,
+            Op::Attention(Scaling::Fixed) => f.write_str(" scaled")?,
             _ => {}
         }
         write!(f, " {:?}", self.shape)?;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use bert_core::ops::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
+use bert_core::contract::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
 use bert_core::tensor::DType;
 
-use crate::case::{Bias, Case, Op, Segments};
+use crate::case::{Bias, Case, Op, Scaling, Segments};
 use crate::data::Layout::{self, *};
 use crate::data::Values::*;
 
@@ -176,18 +176,27 @@ pub fn provided() -> Vec<Case> {
         cases.push(Case::new(Op::Embed(Segments::With), [63, 65]).lengths(&[1, 63, 1, 17]).laid(layout));
     }
 
+    for layout in Layout::of_rank(2) {
+        cases.push(Case::new(Op::LinearFromDevice, [17, 65, 63]).both(Plain, layout));
+    }
+    for n in SIZES {
+        cases.push(Case::new(Op::LinearFromDevice, [3, n, 33]).both(Plain, Transposed));
+    }
+
+    let attention = Op::Attention(Scaling::Usual);
     for values in [Normal, Peaked] {
         for lengths in BATCHES {
             for shape in [[1, 1], [2, 3], [3, 17], [2, 32], [1, 65], [2, 64]] {
-                cases.push(Case::new(Op::Attention, shape).lengths(lengths).values(values));
+                cases.push(Case::new(attention, shape).lengths(lengths).values(values));
             }
         }
         for layout in Layout::of_rank(2) {
-            let case = Case::new(Op::Attention, [2, 17]).lengths(&[3, 1, 65]);
+            let case = Case::new(attention, [2, 17]).lengths(&[3, 1, 65]);
             cases.push(case.laid(layout).values(values));
         }
-        cases.push(Case::new(Op::Attention, [12, 64]).lengths(&[1, 33]).values(values));
-        cases.push(Case::new(Op::Attention, [1, 64]).lengths(&[512, 1]).values(values));
+        cases.push(Case::new(attention, [12, 64]).lengths(&[1, 33]).values(values));
+        cases.push(Case::new(attention, [1, 64]).lengths(&[512, 1]).values(values));
+        cases.push(Case::new(Op::Attention(Scaling::Fixed), [3, 17]).lengths(&[3, 1, 65]).values(values));
     }
 
     for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Max, Pooling::MeanSqrtLen] {
@@ -200,6 +209,14 @@ pub fn provided() -> Vec<Case> {
         for layout in [Sliced, Transposed, SlicedTransposed, RepeatedColumns] {
             cases.push(Case::new(Op::Pool(pooling), [65]).lengths(&[3, 1, 17]).laid(layout));
         }
+    }
+    for lengths in BATCHES {
+        for hidden in [1, 17, 64] {
+            cases.push(Case::new(Op::Concat, [hidden]).lengths(lengths).values(Wide));
+        }
+    }
+    for layout in Layout::of_rank(2) {
+        cases.push(Case::new(Op::Concat, [65]).lengths(&[3, 1, 17]).laid(layout));
     }
     distinct(cases)
 }

@@ -2,8 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bert_core::backend::Backend;
-use bert_core::ops::Precision;
+use bert_core::contract::{Backend, Precision};
 use fastrand::Rng;
 use ndarray::{ArrayD, Axis, Slice};
 

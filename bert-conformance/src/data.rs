@@ -9,13 +9,26 @@ use std::fmt;
 use std::ops::Range;
 
 use bert_core::Backend;
-use bert_core::backend::{MASKED, Tensor};
+use bert_core::contract::{MASKED, Tensor};
 use bert_core::tensor::{DType, Element, HostTensor, Shape};
 use fastrand::Rng;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use crate::fault::Fault;
-use crate::synthetic::normal;
+
+/// A number of the standard normal distribution, by the method of Box and Muller.
+pub fn normal(rng: &mut Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.f64()).cos()
+}
+
+/// A seed of its own for each name. (FNV-1a, whose values are the same everywhere.)
+pub fn seed(seed: u64, name: &str) -> u64 {
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    seed ^ hash
+}
 
 /// The distribution of the numbers of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 
-use bert_core::backend::{Backend, BackendInfo, MaybeSend, Tensor};
-use bert_core::ops::{BinaryOp, Precision, ReduceOp, UnaryOp};
+use bert_core::contract::{Backend, BackendInfo, BinaryOp, MaybeSend, Precision, ReduceOp, Tensor, UnaryOp};
 use bert_core::{Result, tensor::HostTensor};
 
 /// Passes on the eight required methods and no coarse operation, so that each of those runs its default body on

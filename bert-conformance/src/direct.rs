@@ -3,7 +3,7 @@
 //! Nothing here is shared with a backend, not even with the reference: no views, no padding, no masks, no
 //! `libm::erf`. All tensors are row-major.
 
-use bert_core::ops::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
+use bert_core::contract::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
 use bert_core::tensor::DType;
 
 /// `a [m, k]`, `b [k, n]` -> `[m, n]`, for each pair of matrices.
@@ -132,7 +132,7 @@ pub fn softmax(x: &[f64], n: usize) -> Vec<f64> {
 }
 
 /// `qkv [tokens, 3 * hidden]`, sequence by sequence, head by head, token by token -> `[tokens, hidden]`
-pub fn attention(qkv: &[f64], hidden: usize, heads: usize, bounds: &[u32]) -> Vec<f64> {
+pub fn attention(qkv: &[f64], hidden: usize, heads: usize, scale: f64, bounds: &[u32]) -> Vec<f64> {
     let size = hidden / heads;
     let mut context = vec![0.0; qkv.len() / 3];
     for sequence in bounds.windows(2) {
@@ -146,7 +146,7 @@ pub fn attention(qkv: &[f64], hidden: usize, heads: usize, bounds: &[u32]) -> Ve
                     .clone()
                     .map(|key| {
                         let products = part(query, 0).iter().zip(part(key, 1)).map(|(q, k)| q * k);
-                        products.sum::<f64>() / (size as f64).sqrt()
+                        products.sum::<f64>() * scale
                     })
                     .collect();
                 let out = &mut context[query * hidden + head * size..][..size];

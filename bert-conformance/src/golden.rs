@@ -4,10 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bert_core::backend::Backend;
 use bert_core::checkpoint::Checkpoint;
-use bert_core::graph::{Encoder, Head, Model, Output};
-use bert_core::ops::{Pooling, Precision};
+use bert_core::contract::{Backend, Pooling, Precision};
+use bert_core::graph::{Axis as Rows, Head, Model, Output};
 use bert_core::{ModelConfig, PackedBatch};
 use ndarray::{ArrayD, Axis};
 use safetensors::{Dtype, SafeTensors};
@@ -19,116 +18,36 @@ use crate::models::{FLOOR, alone_as_together, run, same_as_twin};
 use crate::suite::{Suite, named};
 use crate::tolerance::tolerance;
 
-/// A checkpoint, the head to load it with, and the tensors that were recorded.
-struct Golden {
-    /// The folder.
-    name: &'static str,
-    head: Head,
-    recorded: &'static [(&'static str, Kind)],
-}
-
 /// Gives the folder of a checkpoint and the bytes of its recorded outputs, or nothing after a printed reason.
 type Find = fn(&str) -> Option<(PathBuf, Vec<u8>)>;
 
-/// What a recorded tensor is.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    LastHidden,
-    Mean,
-    Pooler,
-    /// Of every token, or of the first few of the sequences that `mlm_logits_rows` lists.
-    MaskedLm,
-    NextSentence,
-    TokenLabels,
-    SequenceLabels,
-    AnswerSpans,
-    ChoiceScores,
-}
-
 /// In the folder `checkpoints` of this crate, made by its script; several spellings of names, two file formats.
-const SMALL: &[Golden] = &[
-    Golden {
-        name: "bert-embedding",
-        head: Head::None,
-        recorded: &[
-            ("last_hidden_state", Kind::LastHidden),
-            ("mean_pooled", Kind::Mean),
-            ("pooler_output", Kind::Pooler),
-        ],
-    },
-    Golden {
-        name: "bert-pretraining",
-        head: Head::PreTraining,
-        recorded: &[
-            ("last_hidden_state", Kind::LastHidden),
-            ("prediction_logits", Kind::MaskedLm),
-            ("seq_relationship_logits", Kind::NextSentence),
-        ],
-    },
-    Golden {
-        name: "bert-masked-lm",
-        head: Head::MaskedLm,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("mlm_logits", Kind::MaskedLm)],
-    },
-    Golden {
-        name: "bert-question-answering",
-        head: Head::QuestionAnswering,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::AnswerSpans)],
-    },
-    Golden {
-        name: "bert-token-classification",
-        head: Head::TokenClassification,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::TokenLabels)],
-    },
-    Golden {
-        name: "bert-sequence-classification",
-        head: Head::SequenceClassification,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::SequenceLabels)],
-    },
-    Golden {
-        name: "bert-multiple-choice",
-        head: Head::MultipleChoice,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::ChoiceScores)],
-    },
-    Golden {
-        name: "distilbert-masked-lm",
-        head: Head::MaskedLm,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("mlm_logits", Kind::MaskedLm)],
-    },
+const SMALL: &[&str] = &[
+    "bert-embedding",
+    "bert-pretraining",
+    "bert-masked-lm",
+    "bert-question-answering",
+    "bert-token-classification",
+    "bert-sequence-classification",
+    "bert-multiple-choice",
+    "distilbert-masked-lm",
 ];
 
 /// What `cargo xtask models` brings.
-const TRAINED: &[Golden] = &[
-    Golden {
-        name: "all-MiniLM-L6-v2",
-        head: Head::None,
-        recorded: &[
-            ("last_hidden_state", Kind::LastHidden),
-            ("mean_pooled", Kind::Mean),
-            ("pooler_output", Kind::Pooler),
-        ],
-    },
-    Golden {
-        name: "splade-tiny-mlm",
-        head: Head::MaskedLm,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("mlm_logits", Kind::MaskedLm)],
-    },
-    Golden {
-        name: "rampart-ner",
-        head: Head::TokenClassification,
-        recorded: &[("last_hidden_state", Kind::LastHidden), ("logits", Kind::TokenLabels)],
-    },
-    Golden {
-        name: "antiberty-pretraining",
-        head: Head::PreTraining,
-        recorded: &[
-            ("last_hidden_state", Kind::LastHidden),
-            ("pooler_output", Kind::Pooler),
-            ("prediction_logits", Kind::MaskedLm),
-            ("seq_relationship_logits", Kind::NextSentence),
-        ],
-    },
-];
+const TRAINED: &[&str] = &["all-MiniLM-L6-v2", "splade-tiny-mlm", "rampart-ner", "antiberty-pretraining"];
+
+/// What a recorded tensor is called, and what it is; `logits` is what the head gives.
+fn output(name: &str, config: &ModelConfig, head: Head) -> Option<Output> {
+    Some(match name {
+        "last_hidden_state" => Output::HiddenState(config.num_hidden_layers),
+        "mean_pooled" => Output::Pooled(Pooling::Mean),
+        "pooler_output" => Output::PoolerOutput,
+        "mlm_logits" | "prediction_logits" => Output::Scores(Head::MaskedLm),
+        "seq_relationship_logits" => Output::Scores(Head::NextSentence),
+        "logits" => Output::Scores(head),
+        _ => return None,
+    })
+}
 
 impl Suite<'_> {
     /// Every checkpoint of this crate.
@@ -147,34 +66,34 @@ impl Suite<'_> {
         backend: &B,
         twins: &[B],
         kind: &str,
-        checkpoints: &[Golden],
+        checkpoints: &[&str],
         find: Find,
     ) {
-        for golden in checkpoints {
-            let operation = format!("{kind} {}", golden.name);
+        for checkpoint in checkpoints {
+            let operation = format!("{kind} {checkpoint}");
+            let Some((folder, bytes)) = find(checkpoint) else { continue };
             for precision in backend.info().precisions {
-                let name = |(tensor, _): &(&str, Kind)| named(format!("{operation} {tensor}"), precision);
-                let names: Vec<_> = golden.recorded.iter().map(name).collect();
-                if !names.iter().any(|name| self.plan.wants(name)) {
-                    continue;
-                }
-                let Some((folder, bytes)) = find(golden.name) else { continue };
-                let result = catch(|| {
-                    let recorded = Recorded::read(&bytes, golden)?;
-                    let found = self.outputs(backend, twins, &folder, &recorded, golden.head, precision)?;
-                    Ok((recorded, found))
-                });
                 let tolerance = tolerance(kind, None, precision, self.name);
-                match result {
+                let results = catch(|| {
+                    let recorded = Recorded::read(&folder, &bytes)?;
+                    let names: Vec<_> = recorded.wanted.iter().map(|wanted| wanted.name.as_str()).collect();
+                    let names: Vec<_> =
+                        names.iter().map(|name| named(format!("{operation} {name}"), precision)).collect();
+                    if !names.iter().any(|name| self.plan.wants(name)) {
+                        return Ok(vec![]);
+                    }
+                    let found = self.outputs(backend, twins, &folder, &recorded, precision)?;
+                    Ok(names.into_iter().zip(found).zip(recorded.wanted).collect())
+                });
+                match results {
                     Err(fault) => {
                         let case = named(operation.clone(), precision);
                         self.judge_model(&operation, case, precision, tolerance, Err(fault));
                     }
-                    Ok((recorded, found)) => {
-                        for (name, (found, want)) in names.into_iter().zip(found.iter().zip(&recorded.wanted))
-                        {
+                    Ok(results) => {
+                        for ((name, found), wanted) in results {
                             if self.plan.wants(&name) {
-                                let result = compare(found, want, Scale::Row, FLOOR, tolerance);
+                                let result = compare(&found, &wanted.numbers, Scale::Row, FLOOR, tolerance);
                                 self.judge_model(&operation, name, precision, tolerance, result);
                             }
                         }
@@ -189,27 +108,22 @@ impl Suite<'_> {
         &self,
         backend: &B,
         twins: &[B],
-        folder: &PathBuf,
+        folder: &Path,
         recorded: &Recorded,
-        head: Head,
         precision: Precision,
     ) -> Result<Vec<ArrayD<f64>>, Fault> {
         let load = |backend: &B| -> Result<_, Fault> {
             let config = ModelConfig::from_folder(folder)?;
             let checkpoint = Checkpoint::open(folder)?;
-            Ok(Model::load(backend.clone(), config, &checkpoint, head, precision)?)
+            Ok(Model::load(backend.clone(), config, &checkpoint, recorded.head, precision)?)
         };
         let model = load(backend)?;
-        let mut outputs = recorded.outputs.clone();
-        outputs[0] = Output::HiddenState(model.config().num_hidden_layers);
+        let outputs: Vec<_> = recorded.wanted.iter().map(|wanted| wanted.output).collect();
         let found = run(&model, &recorded.batch, &outputs)?;
         for twin in twins {
             same_as_twin(&outputs, &run(&load(twin)?, &recorded.batch, &outputs)?, &found)?;
         }
-        let kept = (0..outputs.len()).filter(|&i| !matches!(outputs[i], Output::MaskedLm(_)));
-        let (asked, together): (Vec<_>, Vec<_>) =
-            kept.map(|i| (outputs[i].clone(), found[i].clone())).unzip();
-        alone_as_together(&model, &recorded.batch, &asked, &together)?;
+        alone_as_together(&model, &recorded.batch, &outputs, &found)?;
         Ok(found)
     }
 }
@@ -246,73 +160,93 @@ fn trained(name: &str) -> Option<(PathBuf, Vec<u8>)> {
     }
 }
 
-/// A recorded batch, what to ask for, and what should come.
+/// A recorded batch, and what should come of it.
 struct Recorded {
+    head: Head,
     batch: PackedBatch,
-    outputs: Vec<Output>,
-    wanted: Vec<ArrayD<f64>>,
+    wanted: Vec<Wanted>,
+}
+
+/// A recorded output.
+struct Wanted {
+    /// The tensor in the file.
+    name: String,
+    output: Output,
+    numbers: ArrayD<f64>,
 }
 
 impl Recorded {
     /// The file holds padded rows; what is padding says the mask.
-    fn read(bytes: &[u8], golden: &Golden) -> Result<Self, Fault> {
+    fn read(folder: &Path, bytes: &[u8]) -> Result<Self, Fault> {
+        let config = ModelConfig::from_folder(folder)?;
+        let head = Head::of(&config).unwrap_or(Head::None);
         let file = SafeTensors::deserialize(bytes).map_err(|error| Fault::Recorded(error.to_string()))?;
         let [ids, segments, mask] =
             ["input_ids", "token_type_ids", "attention_mask"].map(|name| tensor(&file, name));
         let (ids, segments, mask) = (ids?, segments?, mask?);
-        let longest = ids.shape()[1];
-        let (mut batch, mut padded) = (PackedBatch::default(), vec![]);
-        for (row, mask) in mask.outer_iter().enumerate() {
-            let length = mask.sum() as usize;
+        let lengths: Vec<_> = mask.outer_iter().map(|mask| mask.sum() as usize).collect();
+        let scored = Scored::read(&file, &lengths)?;
+        let mut batch = PackedBatch::default();
+        for (row, &length) in lengths.iter().enumerate() {
             let cut = |x: &ArrayD<f64>| -> Vec<u32> {
                 x.index_axis(Axis(0), row).iter().take(length).map(|&x| x as u32).collect()
             };
-            batch.push(&cut(&ids), &cut(&segments));
-            padded.extend(row * longest..row * longest + length);
+            let marks: Vec<_> = (0..scored.counts[row] as u32).collect();
+            batch.push_marked(&cut(&ids), &cut(&segments), &marks);
         }
-        let (mut outputs, mut wanted) = (vec![], vec![]);
-        for &(name, kind) in golden.recorded {
+        let longest = ids.shape()[1];
+        let tokens: Vec<_> = lengths
+            .iter()
+            .enumerate()
+            .flat_map(|(row, &length)| row * longest..row * longest + length)
+            .collect();
+        let mut names = file.names();
+        names.sort_unstable();
+        let mut wanted = vec![];
+        for name in names {
+            let Some(output) = output(name, &config, head) else { continue };
             let full = tensor(&file, name)?;
             let features = *full.shape().last().expect("not a scalar");
             let rows = full.len() / features;
             let flat = full.to_shape((rows, features)).expect("row-major").to_owned().into_dyn();
-            let few = (kind == Kind::MaskedLm).then(|| tensor(&file, "mlm_logits_rows").ok()).flatten();
-            let (output, rows) = match (kind, few) {
-                (Kind::MaskedLm, Some(sequences)) => {
-                    let recorded = full.shape()[1];
-                    let (asked, rows) = first_tokens(&batch, &sequences, recorded);
-                    (Output::MaskedLm(asked), rows)
-                }
-                (Kind::MaskedLm, None) => {
-                    (Output::MaskedLm((0..batch.tokens() as u32).collect()), padded.clone())
-                }
-                // Of which layer is known when the model is.
-                (Kind::LastHidden, _) => (Output::HiddenState(0), padded.clone()),
-                (Kind::TokenLabels, _) => (Output::TokenLabels, padded.clone()),
-                (Kind::Mean, _) => (Output::Pooled(Pooling::Mean), (0..rows).collect()),
-                (Kind::Pooler, _) => (Output::PoolerOutput, (0..rows).collect()),
-                (Kind::AnswerSpans, _) => (Output::AnswerSpans, padded.clone()),
-                (Kind::NextSentence, _) => (Output::NextSentence, (0..rows).collect()),
-                (Kind::SequenceLabels, _) => (Output::SequenceLabels, (0..rows).collect()),
-                (Kind::ChoiceScores, _) => (Output::ChoiceScores, (0..rows).collect()),
+            let rows = match output.axis() {
+                Rows::Tokens => tokens.clone(),
+                Rows::Marked => scored.rows.clone(),
+                Rows::Sequences => (0..rows).collect(),
             };
-            outputs.push(output);
-            wanted.push(flat.select(Axis(0), &rows));
+            wanted.push(Wanted { name: name.to_owned(), output, numbers: flat.select(Axis(0), &rows) });
         }
-        Ok(Self { batch, outputs, wanted })
+        Ok(Self { head, batch, wanted })
     }
 }
 
-/// The first tokens of some sequences: their rows in the batch, and in the recorded tensor.
-fn first_tokens(batch: &PackedBatch, sequences: &ArrayD<f64>, recorded: usize) -> (Vec<u32>, Vec<usize>) {
-    let (mut asked, mut rows) = (vec![], vec![]);
-    for (index, &sequence) in sequences.iter().enumerate() {
-        for (position, row) in batch.sequence(sequence as usize).take(recorded).enumerate() {
-            asked.push(row as u32);
-            rows.push(index * recorded + position);
+/// Which tokens have recorded scores of the vocabulary: all, or the first few of the sequences that
+/// `mlm_logits_rows` lists.
+struct Scored {
+    /// How many of each sequence.
+    counts: Vec<usize>,
+    /// Their rows in the recorded tensor.
+    rows: Vec<usize>,
+}
+
+impl Scored {
+    fn read(file: &SafeTensors<'_>, lengths: &[usize]) -> Result<Self, Fault> {
+        let mut scored = Self { counts: vec![0; lengths.len()], rows: vec![] };
+        let name = ["mlm_logits", "prediction_logits"].into_iter().find(|name| file.tensor(name).is_ok());
+        let Some(name) = name else { return Ok(scored) };
+        let recorded = tensor(file, name)?.shape()[1];
+        let sequences: Vec<usize> = match tensor(file, "mlm_logits_rows") {
+            Ok(list) => list.iter().map(|&sequence| sequence as usize).collect(),
+            Err(_) => (0..lengths.len()).collect(),
+        };
+        assert!(sequences.is_sorted(), "rows of a batch are in order");
+        for (index, sequence) in sequences.into_iter().enumerate() {
+            let count = lengths[sequence].min(recorded);
+            scored.counts[sequence] = count;
+            scored.rows.extend(index * recorded..index * recorded + count);
         }
+        Ok(scored)
     }
-    (asked, rows)
 }
 
 fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<ArrayD<f64>, Fault> {

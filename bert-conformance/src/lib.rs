@@ -31,7 +31,6 @@ mod mutants;
 pub mod perf;
 mod prepare;
 mod suite;
-pub mod synthetic;
 mod tolerance;
 
 use std::path::{Path, PathBuf};

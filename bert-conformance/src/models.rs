@@ -1,10 +1,8 @@
-//! Whole models: small random ones of both layouts, with every head, against the same graph on the `f64`
+//! Whole models: small random ones of every family, with every head, against the same graph on the `f64`
 //! reference.
 
-use bert_core::backend::Backend;
-use bert_core::checkpoint::Checkpoint;
-use bert_core::graph::{Encoder, Head, Model, Output};
-use bert_core::ops::{Pooling, Precision};
+use bert_core::contract::{Backend, Pooling, Precision};
+use bert_core::graph::{Encoder, Head, Initial, Model, Output, ParameterSource};
 use bert_core::reference::Reference;
 use bert_core::tensor::HostTensor;
 use bert_core::{ModelConfig, PackedBatch};
@@ -16,10 +14,9 @@ use crate::data::numbers;
 use crate::fault::Fault;
 use crate::prepare::random_batch;
 use crate::suite::{Plan, Suite, named};
-use crate::synthetic::{self, Spread};
 use crate::tolerance::tolerance;
 
-/// A layout, a configuration that differs from the default in everything, and the heads that it can have.
+/// A family, a configuration that differs from the default in everything, and the heads that it can have.
 struct Example {
     name: &'static str,
     config: &'static str,
@@ -46,7 +43,8 @@ const EXAMPLES: &[Example] = &[
     Example {
         name: "distilbert",
         config: r#"{"model_type": "distilbert", "vocab_size": 101, "dim": 48, "n_layers": 3, "n_heads": 3,
-            "hidden_dim": 97, "activation": "relu", "max_position_embeddings": 65, "num_labels": 3}"#,
+            "hidden_dim": 97, "activation": "relu", "max_position_embeddings": 65, "num_labels": 3,
+            "tie_word_embeddings": false}"#,
         heads: &[
             Head::None,
             Head::MaskedLm,
@@ -62,7 +60,7 @@ const EXAMPLES: &[Example] = &[
 const BATCHES: &[&[usize]] = &[&[1], &[65, 1, 17], &[2, 1, 1], &[3, 17, 1, 33, 2]];
 
 impl Suite<'_> {
-    /// Every head of every layout on every batch. The twins are the same backend with other threads: they
+    /// Every head of every family on every batch. The twins are the same backend with other threads: they
     /// have to give the same bits.
     pub(super) fn models<B: Backend>(&mut self, backend: &B, twins: &[B]) {
         for example in EXAMPLES {
@@ -93,12 +91,10 @@ impl Suite<'_> {
         let operation = format!("model {}", example.name);
         let tolerance = tolerance("model", None, precision, self.name);
         let models = catch(|| {
-            let parameters = synthetic::parameters(&config, head, Spread::Trained, self.plan.seed);
-            let bytes = synthetic::to_bytes(parameters).expect("names are distinct, shapes fit");
-            let checkpoint = Checkpoint::from_bytes(bytes)?;
-            let reference = load(&Reference, &config, &checkpoint, head, Precision::F32)?;
-            let tested = load(backend, &config, &checkpoint, head, precision)?;
-            let twins = twins.iter().map(|twin| load(twin, &config, &checkpoint, head, precision));
+            let numbers = Initial::spread(self.plan.seed);
+            let reference = load(&Reference, &config, &numbers, head, Precision::F32)?;
+            let tested = load(backend, &config, &numbers, head, precision)?;
+            let twins = twins.iter().map(|twin| load(twin, &config, &numbers, head, precision));
             Ok((reference, tested, twins.collect::<Result<Vec<_>, Fault>>()?))
         });
         let (reference, tested, twins) = match models {
@@ -139,9 +135,9 @@ impl Trial {
     fn new(label: &str, lengths: &[usize], config: &ModelConfig, head: Head, plan: &Plan) -> Self {
         let words: Vec<_> = lengths.iter().map(usize::to_string).collect();
         let name = format!("{label} lengths {}", words.join(","));
-        let batch = random_batch(&mut plan.rng(&name), lengths, config.vocab_size);
-        let outputs = outputs(config, head, batch.tokens());
-        let names = outputs.iter().map(|output| format!("{name} {}", word(output))).collect();
+        let batch = marked(&random_batch(&mut plan.rng(&name), lengths, config.vocab_size), config);
+        let outputs = outputs(config, head);
+        let names = outputs.iter().map(|output| format!("{name} {output:?}")).collect();
         Self { name, batch, outputs, names }
     }
 
@@ -162,12 +158,15 @@ impl Trial {
     }
 }
 
-/// An output in words. A list of rows says nothing that the lengths have not said.
-fn word(output: &Output) -> String {
-    match output {
-        Output::MaskedLm(_) => "MaskedLm".to_owned(),
-        other => format!("{other:?}"),
+/// The same batch with every token marked, and all of it in the first segment where a family has no other.
+fn marked(batch: &PackedBatch, config: &ModelConfig) -> PackedBatch {
+    let mut all = PackedBatch::default();
+    for rows in batch.sequence_rows() {
+        let segments = batch.segments()[rows.clone()].iter();
+        let segments: Vec<_> = segments.map(|&id| if config.type_vocab_size == 1 { 0 } else { id }).collect();
+        all.push_marked(&batch.ids()[rows.clone()], &segments, &(0..rows.len() as u32).collect::<Vec<_>>());
     }
+    all
 }
 
 /// Whether other threads gave the same bits.
@@ -177,7 +176,7 @@ pub(super) fn same_as_twin(
     found: &[ArrayD<f64>],
 ) -> Result<(), Fault> {
     for (output, (twin, found)) in outputs.iter().zip(twin.iter().zip(found)) {
-        same_bits(&format!("{} with other threads", word(output)), twin, found)?;
+        same_bits(&format!("{output:?} with other threads"), twin, found)?;
     }
     Ok(())
 }
@@ -185,30 +184,21 @@ pub(super) fn same_as_twin(
 fn load<B: Backend>(
     backend: &B,
     config: &ModelConfig,
-    checkpoint: &Checkpoint,
+    source: &dyn ParameterSource,
     head: Head,
     precision: Precision,
 ) -> Result<Model<B>, Fault> {
-    Ok(Model::load(backend.clone(), config.clone(), checkpoint, head, precision)?)
+    Ok(Model::load(backend.clone(), config.clone(), source, head, precision)?)
 }
 
 /// Everything that a head gives.
-pub(super) fn outputs(config: &ModelConfig, head: Head, tokens: usize) -> Vec<Output> {
+fn outputs(config: &ModelConfig, head: Head) -> Vec<Output> {
     let mut outputs: Vec<_> = (0..=config.num_hidden_layers).map(Output::HiddenState).collect();
-    let poolings = [Pooling::Cls, Pooling::Mean, Pooling::Max, Pooling::MeanSqrtLen];
-    outputs.extend(poolings.map(Output::Pooled));
-    let masked_lm = || Output::MaskedLm((0..tokens as u32).rev().collect());
-    match head {
-        Head::None if config.type_vocab_size == 0 => {} // DistilBERT has no pooler
-        Head::None => outputs.push(Output::PoolerOutput),
-        Head::MaskedLm => outputs.push(masked_lm()),
-        Head::NextSentence => outputs.push(Output::NextSentence),
-        Head::PreTraining => outputs.extend([Output::PoolerOutput, masked_lm(), Output::NextSentence]),
-        Head::TokenClassification => outputs.push(Output::TokenLabels),
-        Head::SequenceClassification => outputs.push(Output::SequenceLabels),
-        Head::QuestionAnswering => outputs.push(Output::AnswerSpans),
-        Head::MultipleChoice => outputs.push(Output::ChoiceScores),
+    outputs.extend([Pooling::Cls, Pooling::Mean, Pooling::Max, Pooling::MeanSqrtLen].map(Output::Pooled));
+    if config.pooler && [Head::None, Head::PreTraining].contains(&head) {
+        outputs.push(Output::PoolerOutput);
     }
+    outputs.extend(head.parts().iter().filter(|&&part| part != Head::None).map(|&part| Output::Scores(part)));
     outputs
 }
 
@@ -228,27 +218,20 @@ pub(super) fn alone_as_together(
     outputs: &[Output],
     together: &[ArrayD<f64>],
 ) -> Result<(), Fault> {
-    for sequence in 0..batch.sequences() {
-        let rows = batch.sequence(sequence);
+    for (sequence, rows) in batch.sequence_rows().enumerate() {
         let mut single = PackedBatch::default();
-        single.push(&batch.ids()[rows.clone()], &batch.segments()[rows.clone()]);
-        let asked: Vec<_> = outputs
-            .iter()
-            .map(|output| match output {
-                Output::MaskedLm(_) => Output::MaskedLm((0..rows.len() as u32).rev().collect()),
-                other => other.clone(),
-            })
-            .collect();
+        let marks = &batch.marked()[batch.marked_rows(sequence)];
+        let marks: Vec<_> = marks.iter().map(|&row| row - rows.start as u32).collect();
+        single.push_marked(&batch.ids()[rows.clone()], &batch.segments()[rows], &marks);
+        // Without a marked token there is nothing to ask a masked-LM head.
+        let asked = |output: &&Output| !output.axis().rows(batch, sequence).is_empty();
+        let asked: Vec<_> = outputs.iter().filter(asked).copied().collect();
+        let together = outputs.iter().zip(together).filter(|(output, _)| asked.contains(output));
         let alone = run(model, &single, &asked)?;
-        for ((output, alone), together) in asked.iter().zip(&alone).zip(together) {
-            let range = match output {
-                Output::HiddenState(_) | Output::TokenLabels | Output::AnswerSpans => rows.clone(),
-                // Asked for from the last row to the first.
-                Output::MaskedLm(_) => batch.tokens() - rows.end..batch.tokens() - rows.start,
-                _ => sequence..sequence + 1,
-            };
+        for ((output, together), alone) in together.zip(&alone) {
+            let range = output.axis().rows(batch, sequence);
             let part = together.slice_axis(Axis(0), Slice::from(range)).to_owned();
-            same_bits(&format!("{} of sequence {sequence} alone", word(output)), alone, &part)?;
+            same_bits(&format!("{output:?} of sequence {sequence} alone"), alone, &part)?;
         }
     }
     Ok(())

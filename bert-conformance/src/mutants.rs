@@ -1,12 +1,12 @@
 //! Whether the cases see what they should: the reference with one small thing wrong at a time.
 
 use bert_core::Result;
-use bert_core::backend::{Backend, BackendInfo, MASKED, Tensor};
-use bert_core::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
-use bert_core::packed::DeviceBatch;
+use bert_core::contract::{
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm,
+    Linear, MASKED, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+};
 use bert_core::reference::Reference;
 use bert_core::tensor::{DType, HostTensor, View};
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 use half::f16;
 
 use crate::compare::index_of;
@@ -77,6 +77,10 @@ enum Mistake {
     MaskOffByOne,
     /// The last token of a sequence is not seen.
     LastTokenLost,
+    /// The scale of the description is not the usual one, and is not looked at.
+    ScaleIgnored,
+    /// A weight on the device is taken as it lies, whatever its strides say.
+    DeviceWeightTransposed,
     /// Scores are not divided by the root of the head size.
     ScaleLost,
     /// Key and value change places.
@@ -201,6 +205,7 @@ fn each_sequence(
             positions: ids,
             device_bounds: Reference.upload(&HostTensor::from_vec(bounds.to_vec(), [2]))?,
             bounds: bounds.into(),
+            marked: None,
         };
         let part = run(&x.slice(0, start..start + length)?, &batch)?;
         start += length;
@@ -220,8 +225,11 @@ impl Backend for Mutant {
     }
 
     /// The numbers as they are; `linear` rounds them.
-    fn prepare_weight(&self, weight: &HostTensor, _: Precision) -> Result<Buffer> {
-        Reference.prepare_weight(weight, Precision::F32)
+    fn prepare_weight(&self, weight: WeightSource<'_, Buffer>, _: Precision) -> Result<Buffer> {
+        match weight {
+            WeightSource::Device(view) if self.is(DeviceWeightTransposed) => Ok(view.buffer().clone()),
+            weight => Reference.prepare_weight(weight, Precision::F32),
+        }
     }
 
     fn upload(&self, tensor: &HostTensor) -> Result<Tensor<Self>> {
@@ -398,13 +406,12 @@ impl Backend for Mutant {
     fn attention(
         &self,
         qkv: &Tensor<Self>,
-        heads: usize,
+        spec: &AttentionSpec,
         batch: &DeviceBatch<Buffer>,
-        precision: Precision,
     ) -> Result<Tensor<Self>> {
-        let hidden = qkv.shape()[1] / 3;
+        let mut spec = *spec;
+        let hidden = spec.heads * spec.head_size;
         let mut lengths: Vec<usize> = batch.lengths().collect();
-        let mut heads_seen = heads;
         let mut qkv = Reference.map(UnaryOp::Copy, qkv)?;
         match self.0 {
             MaskLost => lengths = vec![batch.tokens()],
@@ -413,9 +420,9 @@ impl Backend for Mutant {
                 lengths[1] -= 1;
             }
             ScaleLost => {
-                let scale = ((hidden / heads) as f64).sqrt();
-                qkv = edit(&qkv, |i, x| if i % (3 * hidden) < hidden { x * scale } else { x })?;
+                spec.scale = 1.0;
             }
+            ScaleIgnored => spec.scale = (spec.head_size as f64).sqrt().recip(),
             KeyForValue => {
                 let numbers = qkv.buffer().clone();
                 qkv = edit(&qkv, |i, x| match i % (3 * hidden) / hidden {
@@ -424,7 +431,10 @@ impl Backend for Mutant {
                     _ => numbers[i - hidden],
                 })?;
             }
-            HeadsMerged if heads == 2 => heads_seen = 1,
+            HeadsMerged if spec.heads == 2 => {
+                spec.heads = 1;
+                spec.head_size = hidden;
+            }
             _ => {}
         }
         each_sequence(&qkv, lengths.into_iter(), |qkv, batch| {
@@ -436,10 +446,19 @@ impl Backend for Mutant {
                     let is_query = i % (3 * hidden) < hidden;
                     if i >= last && !is_query { numbers[i - 3 * hidden] } else { x }
                 })?;
-                return Reference.attention(&unseen, heads_seen, batch, precision);
+                return Reference.attention(&unseen, &spec, batch);
             }
-            Reference.attention(qkv, heads_seen, batch, precision)
+            Reference.attention(qkv, &spec, batch)
         })
+    }
+
+    fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
+        let joined = Reference.concat(parts)?;
+        let kept = joined.shape().len() - joined.shape()[1];
+        if self.is(LastTokenLost) && parts.len() > 1 {
+            return edit(&joined, |i, x| if i < kept { x } else { 0.0 });
+        }
+        Ok(joined)
     }
 
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
@@ -562,6 +581,9 @@ const SEEN_BY: &[(Mistake, &str)] = &[
     (PositionsShifted, "embed"),
     (PositionsRunOn, "embed"),
     (SegmentsLost, "embed"),
+    (LastTokenLost, "concat"),
+    (ScaleIgnored, "attention"),
+    (DeviceWeightTransposed, "linear"),
     (MeanOverLongest, "pool"),
     (LastTokenLost, "pool"),
     (LastForFirst, "pool"),

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bert_core::backend::Backend;
-use bert_core::ops::{Activation, Pooling, Precision};
+use bert_core::contract::{Activation, Backend, Pooling, Precision};
 
-use crate::case::{Bias, Case, Op, Segments};
+use crate::case::{Bias, Case, Op, Scaling, Segments};
 use crate::check::catch;
 use crate::data::Desk;
 use crate::defaults::Defaults;
@@ -38,8 +37,8 @@ fn cases() -> Vec<Case> {
         linear(Activation::Identity, [128, 768, 768]),
         linear(Activation::Gelu, [128, 768, 3072]),
         linear(Activation::Identity, [128, 3072, 768]),
-        Case::new(Op::Attention, [12, 64]).lengths(&[128]),
-        Case::new(Op::Attention, [12, 64]).lengths(&[8, 128, 16, 40]),
+        Case::new(Op::Attention(Scaling::Usual), [12, 64]).lengths(&[128]),
+        Case::new(Op::Attention(Scaling::Usual), [12, 64]).lengths(&[8, 128, 16, 40]),
         Case::new(Op::LayerNorm, [128, 768]),
         Case::new(Op::AddLayerNorm, [128, 768]),
         Case::new(Op::Softmax, [1536, 128]),
@@ -78,7 +77,7 @@ fn flops(case: &Case) -> f64 {
     let squares: usize = case.lengths.iter().map(|length| length * length).sum();
     match case.op {
         Op::Linear(..) => 2.0 * product,
-        Op::Attention => 4.0 * squares as f64 * product,
+        Op::Attention(_) => 4.0 * squares as f64 * product,
         _ => 0.0,
     }
 }

@@ -2,19 +2,19 @@
 
 use std::ops::Range;
 
-use bert_core::backend::{Backend, Tensor};
-use bert_core::ops::{BinaryOp, Precision};
-use bert_core::packed::DeviceBatch;
+use bert_core::config::Positions;
+use bert_core::contract::{
+    Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm, Linear, Precision,
+    Tensor,
+};
 use bert_core::tensor::HostTensor;
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 use bert_core::{PackedBatch, Result};
 use fastrand::Rng;
 use ndarray::{ArrayD, IxDyn};
 
-use crate::case::{Bias, Case, Op, Segments};
-use crate::data::{Desk, Layout, Operand, Values};
+use crate::case::{Bias, Case, Op, Scaling, Segments};
+use crate::data::{Desk, Layout, Operand, Values, normal};
 use crate::direct;
-use crate::synthetic::normal;
 
 /// An operation with its inputs in place.
 ///
@@ -142,6 +142,17 @@ pub fn prepare<'a, B: Backend>(
                 backend.linear(&view.slice(0, rows)?, &layer, activation)
             })
         }
+        Op::LinearFromDevice => {
+            let [rows, inputs, outputs] = *shape else { unreachable!("a layer has two sides") };
+            let (x, view) = input(desk, case, &[rows, inputs], rng)?;
+            let weight = Operand::random(rng, &[outputs, inputs], second, Values::Normal);
+            let want = direct::linear(x.slice(), weight.slice(), None, inputs, Activation::Identity);
+            let weight = backend.prepare_weight((&desk.place("weight", &weight)?).into(), precision)?;
+            let layer = Linear { weight, bias: None, in_features: inputs, out_features: outputs, precision };
+            Prepared::rows(want, &[rows, outputs], move |rows| {
+                backend.linear(&view.slice(0, rows)?, &layer, Activation::Identity)
+            })
+        }
         Op::LayerNorm => {
             let (x, view) = input(desk, case, shape, rng)?;
             let norm = Norm::random(rng, shape[1], second);
@@ -160,17 +171,40 @@ pub fn prepare<'a, B: Backend>(
                 backend.add_layer_norm(&view.slice(0, rows.clone())?, &residual.slice(0, rows)?, &norm)
             })
         }
-        Op::Attention => {
+        Op::Concat => {
+            let (x, view) = input(desk, case, &[case.lengths.iter().sum(), shape[0]], rng)?;
+            let mut bounds = vec![0];
+            bounds.extend(case.lengths.iter().scan(0, |end, length| {
+                *end += length;
+                Some(*end)
+            }));
+            let ends = bounds.clone();
+            Prepared::parts(
+                x.slice().to_vec(),
+                &[bounds[case.lengths.len()], shape[0]],
+                bounds,
+                move |part| {
+                    let parts =
+                        ends[part.start..=part.end].windows(2).map(|pair| view.slice(0, pair[0]..pair[1]));
+                    backend.concat(&parts.collect::<Result<Vec<_>>>()?)
+                },
+            )
+        }
+        Op::Attention(scaling) => {
             let [heads, head_size] = *shape else { unreachable!("heads have a count and a size") };
             let hidden = heads * head_size;
             let batch = random_batch(rng, &case.lengths, 1);
             let qkv = queries_keys_values(rng, batch.tokens(), hidden, case);
-            let want = direct::attention(qkv.slice(), hidden, heads, batch.bounds());
+            let mut spec = AttentionSpec::new(heads, head_size, precision);
+            if scaling == Scaling::Fixed {
+                spec.scale = 0.125;
+            }
+            let want = direct::attention(qkv.slice(), hidden, heads, spec.scale, batch.bounds());
             let qkv = desk.place("qkv", &qkv)?;
             let batch = Batch::place(desk, batch, first, 1)?;
             Prepared::parts(want, &[batch.tokens(), hidden], batch.bounds(), move |part| {
                 let qkv = qkv.slice(0, batch.rows(&part))?;
-                backend.attention(&qkv, heads, &batch.part(backend, part)?, precision)
+                backend.attention(&qkv, &spec, &batch.part(backend, part)?)
             })
         }
         Op::Pool(pooling) => {
@@ -205,7 +239,7 @@ fn prepare_embed<'a, B: Backend>(
 
     let mut sum = direct::gather(word.slice(), hidden, batch.ids());
     let mut add = |rows: Vec<f64>| sum.iter_mut().zip(rows).for_each(|(sum, x)| *sum += x);
-    add(direct::gather(position.slice(), hidden, batch.positions()));
+    add(direct::gather(position.slice(), hidden, &positions(&batch)));
     if let Some(table) = &token_type {
         add(direct::gather(table.slice(), hidden, batch.segments()));
     }
@@ -268,6 +302,12 @@ pub fn random_batch(rng: &mut Rng, lengths: &[usize], vocab: usize) -> PackedBat
     batch
 }
 
+/// Positions counted from 0 in each sequence.
+fn positions(batch: &PackedBatch) -> Vec<u32> {
+    let of = |rows: Range<usize>| Positions::FromZero.of(&batch.ids()[rows]).collect::<Vec<_>>();
+    batch.sequence_rows().flat_map(of).collect()
+}
+
 /// The parameters of a LayerNorm on the host.
 struct Norm {
     weight: Operand,
@@ -306,15 +346,17 @@ impl<B: Backend> Batch<B> {
     /// Places a batch, its index vectors inside larger blocks where the layout says so.
     fn place(desk: &mut Desk<'_, B>, host: PackedBatch, layout: Layout, vocab: usize) -> Result<Self> {
         let sliced = if layout == Layout::Sliced { layout } else { Layout::Plain };
-        let longest = host.positions().iter().max().map_or(0, |&last| last as usize + 1);
+        let positions = positions(&host);
+        let longest = positions.iter().max().map_or(0, |&last| last as usize + 1);
         let mut ids =
             |name: &str, ids: &[u32], poison: u32| desk.place(name, &Operand::ids(ids, sliced, poison));
         let device = DeviceBatch {
             ids: ids("ids", host.ids(), poison(sliced, vocab))?,
             segments: ids("segments", host.segments(), poison(sliced, 2))?,
-            positions: ids("positions", host.positions(), poison(sliced, longest))?,
+            positions: ids("positions", &positions, poison(sliced, longest))?,
             device_bounds: ids("bounds", host.bounds(), host.tokens() as u32)?,
             bounds: host.bounds().into(),
+            marked: None,
         };
         Ok(Self { host, device })
     }
@@ -346,9 +388,10 @@ impl<B: Backend> Batch<B> {
         Ok(DeviceBatch {
             ids: upload(batch.ids())?,
             segments: upload(batch.segments())?,
-            positions: upload(batch.positions())?,
+            positions: upload(&positions(&batch))?,
             device_bounds: upload(batch.bounds())?,
             bounds: batch.bounds().into(),
+            marked: None,
         })
     }
 }

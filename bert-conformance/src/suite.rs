@@ -2,19 +2,17 @@
 
 use std::fmt;
 
-use bert_core::backend::Backend;
-use bert_core::ops::Precision;
-use bert_core::trace;
+use bert_core::contract::{Backend, Precision};
+use bert_core::observe::trace;
 use fastrand::Rng;
 
 use crate::case::{Case, Op};
 use crate::cases;
 use crate::check::{Checked, check};
 use crate::compare::Difference;
-use crate::data::Values;
+use crate::data::{Values, seed};
 use crate::defaults::Defaults;
 use crate::fault::Fault;
-use crate::synthetic::seed;
 use crate::tolerance::{KNOWN, Tolerance, tolerance};
 
 /// What to compare.
@@ -199,7 +197,7 @@ impl<'a> Suite<'a> {
     fn cases<B: Backend>(&mut self, backend: &B, cases: Vec<Case>, mut variant: Variant) {
         let precisions = backend.info().precisions;
         for case in cases.iter().filter(|case| work(case) <= self.plan.most_work) {
-            let several = matches!(case.op, Op::Linear(..) | Op::Attention);
+            let several = matches!(case.op, Op::Linear(..) | Op::Attention(_));
             for &precision in if several { &precisions[..] } else { &[Precision::F32] } {
                 // What is no number may become one when it is rounded to 8 bits.
                 if case.values == Values::Holed && precision != Precision::F32 {
@@ -262,8 +260,8 @@ fn work(case: &Case) -> usize {
     let squares: usize = case.lengths.iter().map(|length| length * length).sum();
     let product: usize = case.shape.iter().product();
     match case.op {
-        Op::Attention => squares * product,
-        Op::Pool(_) => tokens * product,
+        Op::Attention(_) => squares * product,
+        Op::Pool(_) | Op::Concat => tokens * product,
         Op::Embed(_) => tokens * case.shape[1],
         _ => product,
     }

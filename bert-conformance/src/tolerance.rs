@@ -1,6 +1,6 @@
 //! How far a result may be from the truth, and which cases are known to be further away.
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 
 use crate::data::Values;
 
@@ -88,6 +88,7 @@ const TABLE: &[Row] = &[
 
     row("download", None, None, "*", (0.0, 0.0), "a copy is a copy"),
     row("gather_rows", None, None, "*", (0.0, 0.0), "a copy is a copy"),
+    row("concat", None, None, "*", (0.0, 0.0), "a copy is a copy"),
     row("map copy", None, None, "*", (0.0, 0.0), "a copy is a copy"),
     row("map cast", None, None, "*", (0.0, 0.0), "whole numbers below 2^24 are exact in f32"),
     row("map relu", None, None, "*", (0.0, 0.0), "nothing is rounded"),

@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::contract::Precision;
 use crate::graph::Head;
-use crate::ops::Precision;
 use crate::tensor::DType;
 
 /// Shorthand for a result with this crate's [`Error`].

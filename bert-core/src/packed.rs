@@ -1,34 +1,33 @@
 //! Batches without padding: sequences of 5, 90 and 12 tokens are 107 rows, never 3 × 90.
 
-use std::sync::Arc;
+use std::ops::Range;
 
-use crate::backend::Backend;
 use crate::config::ModelConfig;
-use crate::tensor::{HostTensor, View};
 use crate::{Error, Result};
 
-/// Token ids, segment ids and positions of several sequences, end to end, and where each one ends.
+/// Token ids and segment ids of several sequences, end to end, where each one ends, and which tokens are marked:
+/// those that a masked-LM head is to score.
 ///
 /// ```
 /// use bert_core::PackedBatch;
 /// let mut batch = PackedBatch::default();
 /// batch.push(&[101, 7592, 102], &[0, 0, 0]);
-/// batch.push(&[101, 102], &[0, 0]);
-/// assert_eq!(batch.tokens(), 5);
-/// assert_eq!(batch.sequence(1), 3..5);
-/// assert_eq!(batch.positions(), [0, 1, 2, 0, 1]);
+/// batch.push_marked(&[101, 103, 102], &[0, 0, 0], &[1]);
+/// assert_eq!(batch.tokens(), 6);
+/// assert_eq!(batch.sequence(1), 3..6);
+/// assert_eq!(batch.marked(), [4]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedBatch {
     ids: Vec<u32>,
     segments: Vec<u32>,
-    positions: Vec<u32>,
     bounds: Vec<u32>,
+    marked: Vec<u32>,
 }
 
 impl Default for PackedBatch {
     fn default() -> Self {
-        Self { ids: vec![], segments: vec![], positions: vec![], bounds: vec![0] }
+        Self { ids: vec![], segments: vec![], bounds: vec![0], marked: vec![] }
     }
 }
 
@@ -38,12 +37,25 @@ impl PackedBatch {
     /// # Panics
     /// If the two differ in length, or the batch outgrows `u32`: bugs in the caller.
     pub fn push(&mut self, ids: &[u32], segments: &[u32]) {
+        self.push_marked(ids, segments, &[]);
+    }
+
+    /// The same, with some tokens marked: their positions in the sequence, in rising order.
+    ///
+    /// # Panics
+    /// As [`push`](Self::push), and if a position lies outside the sequence or out of order.
+    pub fn push_marked(&mut self, ids: &[u32], segments: &[u32], marked: &[u32]) {
         assert_eq!(ids.len(), segments.len(), "each token has one segment");
+        assert!(marked.is_sorted_by(|a, b| a < b), "marked tokens are in order");
+        assert!(
+            marked.last().is_none_or(|&last| (last as usize) < ids.len()),
+            "marked tokens are in the sequence"
+        );
+        let start = self.bounds[self.sequences()];
         self.ids.extend(ids);
         self.segments.extend(segments);
-        let length = u32::try_from(ids.len()).expect("a sequence fits in u32");
-        self.positions.extend(0..length);
         self.bounds.push(u32::try_from(self.ids.len()).expect("a batch fits in u32"));
+        self.marked.extend(marked.iter().map(|position| start + position));
     }
 
     /// Rows in all.
@@ -62,7 +74,7 @@ impl PackedBatch {
     }
 
     /// The rows of one sequence.
-    pub fn sequence(&self, index: usize) -> std::ops::Range<usize> {
+    pub fn sequence(&self, index: usize) -> Range<usize> {
         self.bounds[index] as usize..self.bounds[index + 1] as usize
     }
 
@@ -76,14 +88,25 @@ impl PackedBatch {
         &self.segments
     }
 
-    /// `[tokens]`, counted from 0 in each sequence.
-    pub fn positions(&self) -> &[u32] {
-        &self.positions
-    }
-
     /// `[sequences + 1]`: sequence `i` is rows `bounds[i]..bounds[i + 1]`.
     pub fn bounds(&self) -> &[u32] {
         &self.bounds
+    }
+
+    /// The rows of each sequence.
+    pub fn sequence_rows(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
+    }
+
+    /// `[marked]`, the rows of marked tokens, in rising order.
+    pub fn marked(&self) -> &[u32] {
+        &self.marked
+    }
+
+    /// Which of the marked rows belong to one sequence.
+    pub fn marked_rows(&self, index: usize) -> Range<usize> {
+        let before = |bound: u32| self.marked.partition_point(|&row| row < bound);
+        before(self.bounds[index])..before(self.bounds[index + 1])
     }
 
     /// Makes sure that every index lies inside the tables of a model, so that no backend has to look.
@@ -92,11 +115,10 @@ impl PackedBatch {
     /// [`Error::Batch`] names the first sequence that is empty, too long, or holds an id or a segment that
     /// the model does not know.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
-        for sequence in 0..self.sequences() {
-            let rows = self.sequence(sequence);
+        for (sequence, rows) in self.sequence_rows().enumerate() {
             let fail = |what, found, limit| Err(Error::Batch { sequence, what, found, limit });
-            if rows.is_empty() || rows.len() > config.max_position_embeddings {
-                let limit = format!("1 to {} tokens", config.max_position_embeddings);
+            if rows.is_empty() || rows.len() > config.max_tokens() {
+                let limit = format!("1 to {} tokens", config.max_tokens());
                 return fail("length", rows.len(), limit);
             }
             if let Some(&id) = self.ids[rows.clone()].iter().find(|&&id| id as usize >= config.vocab_size) {
@@ -109,58 +131,5 @@ impl PackedBatch {
             }
         }
         Ok(())
-    }
-}
-
-/// A [`PackedBatch`] on a device. The bounds are kept on the host too, since loops over sequences are
-/// driven from there.
-#[derive(Clone, Debug)]
-pub struct DeviceBatch<Buf> {
-    /// `[tokens]` of `u32`
-    pub ids: View<Buf>,
-    /// `[tokens]` of `u32`
-    pub segments: View<Buf>,
-    /// `[tokens]` of `u32`
-    pub positions: View<Buf>,
-    /// `[sequences + 1]` of `u32`
-    pub device_bounds: View<Buf>,
-    /// The same numbers on the host.
-    pub bounds: Arc<[u32]>,
-}
-
-impl<Buf: Clone> DeviceBatch<Buf> {
-    /// Uploads a batch, after [`PackedBatch::check`].
-    ///
-    /// # Errors
-    /// What the check or the upload say.
-    pub fn new<B: Backend<Buffer = Buf>>(
-        backend: &B,
-        batch: &PackedBatch,
-        config: &ModelConfig,
-    ) -> Result<Self> {
-        batch.check(config)?;
-        let upload = |values: &[u32]| backend.upload(&HostTensor::from_vec(values.to_vec(), [values.len()]));
-        Ok(Self {
-            ids: upload(batch.ids())?,
-            segments: upload(batch.segments())?,
-            positions: upload(batch.positions())?,
-            device_bounds: upload(batch.bounds())?,
-            bounds: batch.bounds().into(),
-        })
-    }
-
-    /// Rows in all.
-    pub fn tokens(&self) -> usize {
-        self.bounds[self.sequences()] as usize
-    }
-
-    /// How many sequences there are.
-    pub fn sequences(&self) -> usize {
-        self.bounds.len() - 1
-    }
-
-    /// The lengths of the sequences, in tokens.
-    pub fn lengths(&self) -> impl Iterator<Item = usize> + '_ {
-        self.bounds.windows(2).map(|pair| (pair[1] - pair[0]) as usize)
     }
 }

@@ -1,7 +1,7 @@
 //! The oracle: the eight methods in plain `f64` on `ndarray`, written to be read and not to be fast.
 //!
 //! ```
-//! use bert_core::{Backend, ops::ReduceOp, reference::Reference, tensor::HostTensor};
+//! use bert_core::{Backend, contract::ReduceOp, reference::Reference, tensor::HostTensor};
 //! let backend = Reference;
 //! let x = backend.upload(&HostTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2]))?;
 //! let sums = backend.reduce(ReduceOp::Sum, &x)?;
@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Ix2, IxDyn, ShapeBuilder, Zip};
 
-use crate::backend::{Backend, BackendInfo, Tensor};
-use crate::ops::{BinaryOp, Precision, ReduceOp, UnaryOp};
+use crate::contract::{Backend, BackendInfo, BinaryOp, Precision, ReduceOp, Tensor, UnaryOp};
 use crate::tensor::{DType, HostTensor, Shape, View};
 use crate::{Error, Result};
 

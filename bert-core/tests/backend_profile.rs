@@ -1,53 +1,10 @@
 //! The profile sees each word of the graph once, counts its arithmetic, and changes no number.
 
-use bert_core::backend::Backend;
-use bert_core::checkpoint::Checkpoint;
-use bert_core::graph::{Encoder, Head, Model, Output};
-use bert_core::ops::Precision;
-use bert_core::profile::Profile;
+use bert_core::contract::{Backend, Precision};
+use bert_core::graph::{Encoder, Head, Initial, Model, Output};
+use bert_core::observe::profile::Profile;
 use bert_core::reference::Reference;
 use bert_core::{ModelConfig, PackedBatch};
-
-/// A safetensors file of a model whose numbers count up and down.
-fn checkpoint(config: &ModelConfig) -> Checkpoint {
-    let hidden = config.hidden_size;
-    let mut tensors: Vec<(String, Vec<usize>)> = vec![];
-    let mut add = |name: &str, shape: &[usize]| tensors.push((name.to_owned(), shape.to_vec()));
-    add("embeddings.word_embeddings.weight", &[config.vocab_size, hidden]);
-    add("embeddings.position_embeddings.weight", &[config.max_position_embeddings, hidden]);
-    add("embeddings.token_type_embeddings.weight", &[config.type_vocab_size, hidden]);
-    add("embeddings.LayerNorm.weight", &[hidden]);
-    add("embeddings.LayerNorm.bias", &[hidden]);
-    for layer in 0..config.num_hidden_layers {
-        for (part, outputs, inputs) in [
-            ("attention.self.query", hidden, hidden),
-            ("attention.self.key", hidden, hidden),
-            ("attention.self.value", hidden, hidden),
-            ("attention.output.dense", hidden, hidden),
-            ("intermediate.dense", config.intermediate_size, hidden),
-            ("output.dense", hidden, config.intermediate_size),
-        ] {
-            add(&format!("encoder.layer.{layer}.{part}.weight"), &[outputs, inputs]);
-            add(&format!("encoder.layer.{layer}.{part}.bias"), &[outputs]);
-        }
-        for part in ["attention.output.LayerNorm", "output.LayerNorm"] {
-            add(&format!("encoder.layer.{layer}.{part}.weight"), &[hidden]);
-            add(&format!("encoder.layer.{layer}.{part}.bias"), &[hidden]);
-        }
-    }
-    let (mut header, mut data) = (serde_json::Map::new(), vec![]);
-    for (name, shape) in tensors {
-        let (start, count) = (data.len(), shape.iter().product::<usize>());
-        data.extend((0..count).flat_map(|i| ((i % 13) as f32 / 13.0 - 0.4).to_le_bytes()));
-        let entry = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
-        header.insert(name, entry);
-    }
-    let header = serde_json::Value::Object(header).to_string();
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header.as_bytes());
-    file.extend(data);
-    Checkpoint::from_bytes(file).unwrap()
-}
 
 #[test]
 fn a_layer_is_seven_calls_and_their_arithmetic_is_that_of_the_paper() {
@@ -56,11 +13,11 @@ fn a_layer_is_seven_calls_and_their_arithmetic_is_that_of_the_paper() {
             "intermediate_size": 20, "max_position_embeddings": 9}"#,
     )
     .unwrap();
-    let checkpoint = checkpoint(&config);
+    let numbers = Initial::spread(3);
     let load = Head::None;
     let profile = Profile::new(Reference);
-    let profiled = Model::load(profile.clone(), config.clone(), &checkpoint, load, Precision::F32).unwrap();
-    let plain = Model::load(Reference, config, &checkpoint, load, Precision::F32).unwrap();
+    let profiled = Model::load(profile.clone(), config.clone(), &numbers, load, Precision::F32).unwrap();
+    let plain = Model::load(Reference, config, &numbers, load, Precision::F32).unwrap();
 
     let mut batch = PackedBatch::default();
     batch.push(&[1, 2, 3, 4, 5], &[0, 0, 0, 1, 1]);

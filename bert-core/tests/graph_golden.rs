@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use bert_core::checkpoint::Checkpoint;
+use bert_core::contract::{Pooling, Precision};
 use bert_core::graph::{Encoder, Head, Model, Output};
-use bert_core::ops::{Pooling, Precision};
 use bert_core::reference::Reference;
 use bert_core::{ModelConfig, PackedBatch};
 use safetensors::SafeTensors;
@@ -58,7 +58,8 @@ impl Golden {
         for (row, mask) in mask.iter().enumerate() {
             let length = mask.iter().sum::<f32>() as usize;
             let cut = |values: &[f32]| values[..length].iter().map(|&x| x as u32).collect::<Vec<_>>();
-            batch.push(&cut(&ids[row]), &cut(&segments[row]));
+            let all: Vec<_> = (0..length as u32).collect();
+            batch.push_marked(&cut(&ids[row]), &cut(&segments[row]), &all);
             padded.extend((0..length).map(|position| row * longest + position));
         }
         (batch, padded)
@@ -109,24 +110,28 @@ fn masked_lm_with_a_tied_decoder_and_old_names() {
     let logits_rows: Vec<usize> = golden.rows("mlm_logits_rows")[0].iter().map(|&row| row as usize).collect();
     let (batch, _) = golden.batch();
     let logits = golden.rows("mlm_logits");
-    let (mut rows, mut expected) = (vec![], vec![]);
+    let outputs = [Output::HiddenState(2), Output::Scores(Head::MaskedLm)];
+    let (mut found, padded) = run(&golden, Head::MaskedLm, &outputs);
+    let (mut scores, mut expected) = (vec![], vec![]);
     for (index, &sequence) in logits_rows.iter().enumerate() {
         for (position, row) in batch.sequence(sequence).take(14).enumerate() {
-            rows.push(row as u32);
+            scores.push(std::mem::take(&mut found[1][row]));
             expected.push(logits[index * 14 + position].clone());
         }
     }
-    let (found, padded) = run(&golden, Head::MaskedLm, &[Output::HiddenState(2), Output::MaskedLm(rows)]);
     let hidden = golden.rows("last_hidden_state");
     assert_close("hidden state", &found[0], padded.iter().map(|&row| hidden[row].clone()));
-    assert_close("logits", &found[1], expected.into_iter());
+    assert_close("logits", &scores, expected.into_iter());
 }
 
 #[test]
 fn token_classification() {
     let Some(golden) = Golden::find("rampart-ner") else { return };
-    let (found, padded) =
-        run(&golden, Head::TokenClassification, &[Output::HiddenState(6), Output::TokenLabels]);
+    let (found, padded) = run(
+        &golden,
+        Head::TokenClassification,
+        &[Output::HiddenState(6), Output::Scores(Head::TokenClassification)],
+    );
     for (name, found) in ["last_hidden_state", "logits"].iter().zip(&found) {
         let expected = golden.rows(name);
         assert_close(name, found, padded.iter().map(|&row| expected[row].clone()));
@@ -136,11 +141,13 @@ fn token_classification() {
 #[test]
 fn pre_training_heads_from_a_pickle() {
     let Some(golden) = Golden::find("antiberty-pretraining") else { return };
-    let (batch, padded) = golden.batch();
-    let all_rows = (0..batch.tokens() as u32).collect();
-    let outputs =
-        [Output::HiddenState(8), Output::PoolerOutput, Output::MaskedLm(all_rows), Output::NextSentence];
-    let (found, _) = run(&golden, Head::PreTraining, &outputs);
+    let outputs = [
+        Output::HiddenState(8),
+        Output::PoolerOutput,
+        Output::Scores(Head::MaskedLm),
+        Output::Scores(Head::NextSentence),
+    ];
+    let (found, padded) = run(&golden, Head::PreTraining, &outputs);
     for (index, name) in [(0, "last_hidden_state"), (2, "prediction_logits")] {
         let expected = golden.rows(name);
         assert_close(name, &found[index], padded.iter().map(|&row| expected[row].clone()));

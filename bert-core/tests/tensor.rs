@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bert_core::Backend;
-use bert_core::ops::UnaryOp;
+use bert_core::contract::UnaryOp;
 use bert_core::reference::Reference;
 use bert_core::tensor::{ByteSource, DType, HostTensor, Shape, View};
 use half::{bf16, f16};

@@ -12,11 +12,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bert_core::ModelConfig;
-use bert_core::backend::{Backend, BackendInfo, MaybeSend, MaybeSync};
 use bert_core::checkpoint::Checkpoint;
+use bert_core::contract::{Backend, BackendInfo, MaybeSend, MaybeSync, Precision};
 use bert_core::graph::{Encoder, Head, Model};
-use bert_core::ops::Precision;
-use bert_core::passes::{LoggedEncoder, PassLog};
+use bert_core::observe::passes::{LoggedEncoder, PassLog};
 use bert_core::reference::Reference;
 
 use crate::wait::wait;
@@ -191,7 +190,7 @@ impl Device {
     /// The same device; what models loaded from now on do with it is written down in `log`.
     ///
     /// ```
-    /// use bert_core::passes::PassLog;
+    /// use bert_core::observe::passes::PassLog;
     /// use bert_tasks::Device;
     /// let log = PassLog::default();
     /// let device = Device::cpu()?.with_log(log.clone());

@@ -17,8 +17,8 @@
 
 use std::ops::Range;
 
+use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use bert_core::ops::Precision;
 use serde::Serialize;
 
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};

@@ -12,8 +12,8 @@
 
 use std::ops::Range;
 
+use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use bert_core::ops::Precision;
 use ndarray::ArrayView1;
 use serde::Serialize;
 
@@ -171,7 +171,7 @@ impl Task for FillMask {
     }
 
     fn outputs(&self) -> Vec<Output> {
-        vec![Output::MaskedLm(vec![])]
+        vec![Output::Scores(Head::MaskedLm)]
     }
 
     fn prepare(&self, text: &String) -> Result<Prepared<Context>> {

@@ -48,7 +48,7 @@ pub use bert_backend_cpu::{CacheTrouble, PackedCache};
 pub use bert_core;
 pub use bert_core::Head;
 pub use bert_core::config::ProblemType;
-pub use bert_core::ops::{Pooling, Precision};
+pub use bert_core::contract::{Pooling, Precision};
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

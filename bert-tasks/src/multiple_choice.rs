@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
+use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use bert_core::ops::Precision;
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,7 @@ impl Task for MultipleChoice {
     }
 
     fn outputs(&self) -> Vec<Output> {
-        vec![Output::ChoiceScores]
+        vec![Output::Scores(Head::MultipleChoice)]
     }
 
     fn prepare(&self, input: &Choices) -> Result<Prepared<Self::Context>> {

@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
+use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use bert_core::ops::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::scores::softmax;
@@ -78,7 +78,7 @@ impl Task for NextSentence {
     }
 
     fn outputs(&self) -> Vec<Output> {
-        vec![Output::NextSentence]
+        vec![Output::Scores(Head::NextSentence)]
     }
 
     fn prepare(&self, pair: &TextPair) -> Result<Prepared<Self::Context>> {

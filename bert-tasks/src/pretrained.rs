@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use bert_tasks::{Device, Pretrained};
-//! use bert_core::{graph::Head, ops::Precision};
+//! use bert_core::{contract::Precision, graph::Head};
 //! let files = Pretrained::open("path/to/bert-base-uncased")?;
 //! println!("{} layers", files.config().num_hidden_layers);
 //! let session = files.load(Head::MaskedLm, &Device::auto()?, Precision::F32)?;
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use bert_core::ModelConfig;
 use bert_core::checkpoint::{Checkpoint, MemoryFiles};
+use bert_core::contract::Precision;
 use bert_core::graph::Head;
-use bert_core::ops::Precision;
 
 use crate::tokenizer::Tokenizer;
 use crate::{Device, Error, Result, Session};

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use bert_core::backend::BackendInfo;
+use bert_core::contract::BackendInfo;
 use bert_core::graph::{Encoder, Output};
 use bert_core::tensor::HostTensor;
 use bert_core::{ModelConfig, PackedBatch};
@@ -29,7 +29,7 @@ pub struct Session {
 impl Session {
     /// A session on a loaded model.
     pub fn new(encoder: Arc<dyn Encoder>, tokenizer: Tokenizer) -> Self {
-        let positions = encoder.config().max_position_embeddings;
+        let positions = encoder.config().max_tokens();
         let max_length = tokenizer.max_length().map_or(positions, |length| length.min(positions));
         let compute_threads = encoder.backend_info().threads;
         Self { encoder, tokenizer, max_length, token_budget: 2048, compute_threads }
@@ -38,7 +38,7 @@ impl Session {
     /// The same session with sequences of at most `length` tokens (and never more than the model has
     /// positions for).
     pub fn with_max_length(mut self, length: usize) -> Self {
-        self.max_length = length.min(self.config().max_position_embeddings);
+        self.max_length = length.min(self.config().max_tokens());
         self
     }
 

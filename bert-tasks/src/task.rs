@@ -1,7 +1,7 @@
 //! What a task is: how a text becomes sequences, and how the model's numbers become an answer. The engine
 //! in between ([`Stream`]) is the same for all.
 
-use bert_core::backend::MaybeSync;
+use bert_core::contract::MaybeSync;
 use bert_core::graph::Output;
 use ndarray::Array2;
 
@@ -17,8 +17,8 @@ pub struct Sequence {
     pub ids: Vec<u32>,
     /// The segment, 0 or 1, of each token.
     pub segments: Vec<u32>,
-    /// The positions whose vocabulary scores are wanted; empty unless the task asks for
-    /// [`Output::MaskedLm`].
+    /// The positions whose vocabulary scores are wanted, in rising order; empty unless the task asks for those of
+    /// a masked-LM head.
     pub masked: Vec<u32>,
 }
 
@@ -45,7 +45,7 @@ pub struct Prepared<C> {
 }
 
 /// The rows of one sequence, for each output that the task asked for: `[tokens, n]`, `[1, n]` for outputs
-/// of whole sequences, `[masked, vocab]` for vocabulary scores.
+/// of whole sequences, `[masked, vocab]` for scores of the vocabulary.
 pub type Rows = Vec<Array2<f32>>;
 
 /// A task on a loaded model.
@@ -65,7 +65,7 @@ pub trait Task: MaybeSync + Sized {
     /// The model that answers.
     fn session(&self) -> &Session;
 
-    /// What the model shall compute. The rows of [`Output::MaskedLm`] are filled in by the engine.
+    /// What the model shall compute.
     fn outputs(&self) -> Vec<Output>;
 
     /// Turns an input into sequences. Runs on several threads.

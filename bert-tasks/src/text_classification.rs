@@ -11,8 +11,8 @@
 use std::ops::Range;
 
 use bert_core::config::ProblemType;
+use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use bert_core::ops::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::scores::{sigmoid, softmax};
@@ -139,7 +139,7 @@ impl Task for TextClassification {
     }
 
     fn outputs(&self) -> Vec<Output> {
-        vec![Output::SequenceLabels]
+        vec![Output::Scores(Head::SequenceClassification)]
     }
 
     fn prepare(&self, text: &Text) -> Result<Prepared<Self::Context>> {

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use bert_core::ops::Pooling;
+use bert_core::contract::Pooling;
 use bert_tasks::embedding::{Embedding, EmbeddingOptions, cosine};
 use bert_tasks::features::{Features, FeaturesOptions};
 use bert_tasks::{Device, Error, PackedCache, Precision, Task};

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use bert_core::checkpoint::MemoryFiles;
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_tasks::fill_mask::{FillMask, FillMaskOptions};
 use bert_tasks::{Device, DeviceOptions, Error, MemoryModel, ModelSource, Pretrained, Task};
 use common::{Tiny, device, shared};

@@ -3,7 +3,7 @@
 
 mod common;
 
-use bert_core::ops::{Pooling, Precision};
+use bert_core::contract::{Pooling, Precision};
 use bert_tasks::embedding::{Embedding, EmbeddingOptions};
 use bert_tasks::features::Features;
 use bert_tasks::{Device, DeviceOptions, Task};

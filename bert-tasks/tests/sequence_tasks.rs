@@ -3,7 +3,7 @@
 mod common;
 
 use bert_core::config::ProblemType;
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_tasks::multiple_choice::{Choices, MultipleChoice};
 use bert_tasks::next_sentence::{NextSentence, TextPair};
 use bert_tasks::text_classification::{Text, TextClassification, TextClassificationOptions};

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, ThreadId};
 
-use bert_core::backend::BackendInfo;
+use bert_core::contract::{BackendInfo, Pooling};
 use bert_core::graph::{Encoder, Output};
-use bert_core::ops::Pooling;
 use bert_core::tensor::HostTensor;
 use bert_core::{ModelConfig, PackedBatch};
 use bert_tasks::tokenizer::Tokenizer;
@@ -125,7 +124,7 @@ fn answers_and_refusals_come_in_order() {
                     Ok(answer) => assert_eq!(*answer, input as f32),
                     Err(Error::NoMaskToken) => assert_eq!(input % 20, 10),
                     Err(Error::NotFinite { output }) => {
-                        assert_eq!((input as u32, *output), (DAMAGED, "pooled hidden states"));
+                        assert_eq!((input as u32, *output), (DAMAGED, "pooled hidden state"));
                     }
                     Err(error) => panic!("{input}: {error}"),
                 }

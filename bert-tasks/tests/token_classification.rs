@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::LazyLock;
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_tasks::token_classification::{
     Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions, conll,
 };

@@ -57,10 +57,6 @@ pub enum Error {
     #[error(transparent)]
     Core(#[from] bert_core::Error),
 
-    /// The weights of a model for benches could not be written.
-    #[error("cannot write {}", path.display())]
-    Weights { path: PathBuf, source: safetensors::SafeTensorError },
-
     /// The process that measures a start ended without an answer.
     #[error("the process that measures a start ended with {status} and says:\n{stderr}")]
     Child { status: std::process::ExitStatus, stderr: String },

@@ -33,6 +33,8 @@ pub(crate) struct Attention<'a> {
     pub qkv: &'a [f32],
     pub heads: usize,
     pub head_size: usize,
+    /// What the product of a query and a key is multiplied by.
+    pub scale: f32,
     /// Sequence `i` is rows `bounds[i]..bounds[i + 1]`.
     pub bounds: &'a [u32],
     /// Whether the products may be of numbers rounded to bf16.
@@ -82,7 +84,7 @@ impl Attention<'_> {
         let numbers = &self.qkv[start * stride..(start + length) * stride];
         let [query, key, value] = [0, 1, 2].map(|part| numbers[part * hidden + column..].as_ptr());
         let rows = (SCORES / padded).clamp(width, QUERIES);
-        let scale = 1.0 / (size as f32).sqrt();
+        let scale = self.scale;
         let head =
             Head { isa: self.isa, query, key, value, stride, length, size, width, padded, rows, scale };
         let to = |row: usize| out.at((start + row) * hidden + column);

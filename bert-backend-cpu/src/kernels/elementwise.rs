@@ -1,6 +1,6 @@
 //! Functions of each element, and of pairs of elements.
 
-use bert_core::ops::{BinaryOp, UnaryOp};
+use bert_core::contract::{BinaryOp, UnaryOp};
 
 use super::{dispatch, math};
 use crate::simd::Simd;

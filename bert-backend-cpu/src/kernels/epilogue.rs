@@ -1,6 +1,6 @@
 //! What follows a matrix product: sums become numbers of C, with bias and activation.
 
-use bert_core::ops::Activation;
+use bert_core::contract::Activation;
 
 use super::math;
 use crate::simd::Simd;

@@ -11,7 +11,7 @@
 //! blocks begin depends on the depth alone. So the result for a row depends neither on the other rows nor on how
 //! the work was divided, and short chains of floats keep more digits than one long one.
 
-use bert_core::ops::Activation;
+use bert_core::contract::Activation;
 
 use super::dispatch;
 use super::dot::{Dot, Floats};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bert_core::ops::Activation;
+use bert_core::contract::Activation;
 use bytemuck::Pod;
 use half::bf16;
 

@@ -2,7 +2,7 @@
 
 mod parts;
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_core::tensor::{DType, HostTensor};
 use bert_core::{Error, Result};
 use bytemuck::Pod;
@@ -72,14 +72,56 @@ impl PackedMatrix {
     /// # Errors
     /// [`Error::DType`] for integers; [`CpuError::TooDeep`] for more input features than bytes can be multiplied over.
     pub fn new(pool: &Pool, isa: Isa, weight: &HostTensor, precision: Precision) -> Result<Self> {
-        let source = Source::new(weight)?;
+        Self::packed(pool, isa, &Source::new(weight)?, precision)
+    }
+
+    /// Packs a weight of `f32`, row-major.
+    ///
+    /// # Errors
+    /// [`CpuError::TooDeep`] as [`new`](Self::new).
+    pub fn from_rows(
+        pool: &Pool,
+        isa: Isa,
+        weight: &[f32],
+        [out_features, in_features]: [usize; 2],
+        precision: Precision,
+    ) -> Result<Self> {
+        Self::packed(pool, isa, &Source::rows(weight, out_features, in_features), precision)
+    }
+
+    fn packed(pool: &Pool, isa: Isa, source: &Source<'_>, precision: Precision) -> Result<Self> {
         let layout = Self::layout(isa, source.in_features, precision)?;
         Ok(match precision {
-            Precision::F32 => Self::floats(pool, &source, layout, Numbers::F32, |x| x),
-            Precision::Bf16 => Self::floats(pool, &source, layout, Numbers::Bf16, bf16::from_f32),
-            Precision::Int8 => Self::bytes(pool, isa, &source, layout),
-            Precision::F16 => unreachable!("it has no layout"),
+            Precision::F32 => Self::floats(pool, source, layout, Numbers::F32, |x| x),
+            Precision::Bf16 => Self::floats(pool, source, layout, Numbers::Bf16, bf16::from_f32),
+            Precision::Int8 => Self::bytes(pool, isa, source, layout),
+            _ => unreachable!("it has no layout"),
         })
+    }
+
+    /// Packs a weight `[out_features, in_features]` of `f32` with any strides, such as the transpose of one, that
+    /// begins with the first number of `data`.
+    pub fn from_strided(
+        pool: &Pool,
+        isa: Isa,
+        data: &[f32],
+        [out_features, in_features]: [usize; 2],
+        [column_stride, depth_stride]: [usize; 2],
+    ) -> Self {
+        let last = (out_features - 1) * column_stride + (in_features - 1) * depth_stride;
+        assert!(last < data.len(), "a weight lies inside its buffer");
+        let width = 2 * isa.lanes();
+        let stride = in_features * width;
+        let mut panels = Filling::permanent(out_features.div_ceil(width) * stride);
+        pool.run_pieces(panels.as_mut_slice(), stride, |index, panel: &mut [f32]| {
+            let first = index * width;
+            let from = data[first * column_stride..].as_ptr();
+            let columns = width.min(out_features - first);
+            let part = Strided { from, depth: in_features, depth_stride, columns, column_stride };
+            // SAFETY: the last number was seen to lie inside the slice.
+            unsafe { part.pack(isa, panel, width) };
+        });
+        Self { panels: panels.share(), numbers: Numbers::F32, in_features, out_features, width, stride }
     }
 
     fn layout(isa: Isa, in_features: usize, precision: Precision) -> Result<Layout> {
@@ -90,7 +132,7 @@ impl PackedMatrix {
                 return Err(CpuError::TooDeep { found: in_features, most: MOST_BYTES }.into());
             }
             Precision::Int8 => low::byte_layout(isa),
-            Precision::F16 => unreachable!("`prepare_weight` refuses what `info` does not list"),
+            _ => unreachable!("`prepare_weight` refuses what `info` does not list"),
         })
     }
 
@@ -196,6 +238,18 @@ impl<'a> Source<'a> {
         };
         let (out_features, in_features) = (weight.shape()[0], weight.shape()[1]);
         Ok(Self { bytes: weight.bytes(), size: weight.dtype().size(), decode, in_features, out_features })
+    }
+
+    fn rows(weight: &'a [f32], out_features: usize, in_features: usize) -> Self {
+        assert_eq!(weight.len(), out_features * in_features);
+        let decode: fn(&[u8], &mut [f32]) = |from, to| decode(from, to, f32::from_ne_bytes);
+        Self {
+            bytes: bytemuck::cast_slice(weight),
+            size: size_of::<f32>(),
+            decode,
+            in_features,
+            out_features,
+        }
     }
 
     /// Some numbers of a row, from `start` on.

@@ -1,6 +1,6 @@
 //! Rows of strided tensors: how kernels that want slices get them from views.
 
-use bert_core::ops::ReduceOp;
+use bert_core::contract::ReduceOp;
 use bert_core::tensor::View;
 
 use super::{dispatch, norm};

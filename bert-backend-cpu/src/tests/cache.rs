@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bert_core::Backend;
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_core::tensor::HostTensor;
 use half::{bf16, f16};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ fn backend() -> CpuBackend {
 
 /// All that a product reads of a weight.
 fn packed(backend: &CpuBackend, weight: &HostTensor) -> [Vec<u8>; 3] {
-    let buffer = backend.prepare_weight(weight, Precision::Int8).unwrap();
+    let buffer = backend.prepare_weight(weight.into(), Precision::Int8).unwrap();
     let matrix = buffer.packed("a test").unwrap();
     assert_eq!([matrix.out_features, matrix.in_features], *weight.shape());
     matrix.parts().map(<[u8]>::to_vec)
@@ -93,7 +93,7 @@ fn other_precisions_are_not_kept() {
     let cache = PackedCache::new(folder.path());
     let backend = backend().with_packed_cache(cache.clone());
     for precision in [Precision::F32, Precision::Bf16] {
-        backend.prepare_weight(&Random(3).tensor([9, 9]), precision).unwrap();
+        backend.prepare_weight((&Random(3).tensor([9, 9])).into(), precision).unwrap();
     }
     assert!(files(folder.path()).is_empty());
     assert_eq!((cache.read(), cache.written()), (0, 0));
@@ -298,7 +298,8 @@ fn what_cannot_be_packed_is_refused_as_without_a_cache() {
     let integers = HostTensor::from_vec(vec![1i64; 4], [2, 2]);
     let too_deep = HostTensor::from_vec(vec![0.5f32; 70_000], [1, 70_000]);
     for weight in [integers, too_deep] {
-        let refusal = |backend: &CpuBackend| backend.prepare_weight(&weight, Precision::Int8).unwrap_err();
+        let refusal =
+            |backend: &CpuBackend| backend.prepare_weight((&weight).into(), Precision::Int8).unwrap_err();
         assert_eq!(format!("{:?}", refusal(&cached)), format!("{:?}", refusal(&plain)));
     }
     assert!(files(folder.path()).is_empty());

@@ -1,10 +1,10 @@
 //! The coarse operations, against the default bodies on the reference.
 
 use bert_core::Backend;
-use bert_core::ops::{Activation, Pooling, Precision};
-use bert_core::packed::DeviceBatch;
+use bert_core::contract::{
+    Activation, AttentionSpec, DeviceBatch, EmbeddingTables, LayerNorm, Linear, Pooling, Precision,
+};
 use bert_core::tensor::{DType, HostTensor, View};
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 
 use super::{OfRow, OfRowOrOne, Random, SIZES, backends, compare, download, operation};
 
@@ -26,6 +26,7 @@ fn batch<B: Backend>(backend: &B, lengths: &[usize]) -> DeviceBatch<B::Buffer> {
         positions: upload(lengths.iter().flat_map(|&length| 0..length as u32).collect()),
         device_bounds: upload(bounds.clone()),
         bounds: bounds.into(),
+        marked: None,
     }
 }
 
@@ -62,8 +63,8 @@ impl super::Operation for Layer<'_> {
     fn run<B: Backend>(
         &self,
         backend: &B,
-        inputs: &[bert_core::backend::Tensor<B>],
-    ) -> bert_core::backend::Tensor<B> {
+        inputs: &[bert_core::contract::Tensor<B>],
+    ) -> bert_core::contract::Tensor<B> {
         let layer = Linear::new(backend, self.weight, self.bias, Precision::F32).unwrap();
         backend.linear(&inputs[0], &layer, self.activation).unwrap()
     }
@@ -103,12 +104,14 @@ fn linear_layers_of_a_strided_input() {
         fn run<B: Backend>(
             &self,
             backend: &B,
-            inputs: &[bert_core::backend::Tensor<B>],
-        ) -> bert_core::backend::Tensor<B> {
+            inputs: &[bert_core::contract::Tensor<B>],
+        ) -> bert_core::contract::Tensor<B> {
             let sliced = inputs[0].slice(1, 2..27).unwrap();
             let columns = inputs[0].permute(&[1, 0]).unwrap().slice(1, 4..29).unwrap();
             let all = [&sliced, &columns].map(|x| self.0.run(backend, std::slice::from_ref(x)));
-            backend.zip(bert_core::ops::BinaryOp::Add, &all[0].slice(0, 0..30).unwrap(), &all[1]).unwrap()
+            backend
+                .zip(bert_core::contract::BinaryOp::Add, &all[0].slice(0, 0..30).unwrap(), &all[1])
+                .unwrap()
         }
     }
     let op = Strided(Layer { weight: &weight, bias: Some(&bias), activation: Activation::Identity });
@@ -135,11 +138,11 @@ fn weights_of_every_float_type() {
     }
     let whole = HostTensor::from_vec(vec![1i8; 6], [2, 3]);
     for backend in backends() {
-        let error = backend.prepare_weight(&whole, Precision::F32).unwrap_err();
+        let error = backend.prepare_weight((&whole).into(), Precision::F32).unwrap_err();
         assert!(error.to_string().contains("i8"), "{error}");
-        assert!(backend.prepare_weight(&numbers, Precision::F16).is_err());
+        assert!(backend.prepare_weight((&numbers).into(), Precision::F16).is_err());
         // A packed weight is no tensor, and a tensor no packed weight: an error, not a wrong number.
-        let packed = backend.prepare_weight(&numbers, Precision::F32).unwrap();
+        let packed = backend.prepare_weight((&numbers).into(), Precision::F32).unwrap();
         let view = View::contiguous(packed, DType::F32, [37, 70]);
         assert!(backend.softmax(&view).is_err());
         let plain = backend.upload(&numbers).unwrap();
@@ -201,9 +204,11 @@ fn attention_of_ragged_batches() {
         fn run<B: Backend>(
             &self,
             backend: &B,
-            inputs: &[bert_core::backend::Tensor<B>],
-        ) -> bert_core::backend::Tensor<B> {
-            backend.attention(&inputs[0], self.1, &batch(backend, self.0), self.2).unwrap()
+            inputs: &[bert_core::contract::Tensor<B>],
+        ) -> bert_core::contract::Tensor<B> {
+            let size = inputs[0].shape()[1] / 3 / self.1;
+            let spec = AttentionSpec::new(self.1, size, self.2);
+            backend.attention(&inputs[0], &spec, &batch(backend, self.0)).unwrap()
         }
     }
     let mut random = Random(17);
@@ -245,7 +250,7 @@ fn attention_is_rounded_where_bf16_has_instructions_and_nowhere_else() {
     for backend in backends() {
         let (qkv, batch) = (backend.upload(&qkv).unwrap(), batch(&backend, &[33, 7]));
         let [exact, bf16, int8] = [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| {
-            let context = backend.attention(&qkv, 2, &batch, precision).unwrap();
+            let context = backend.attention(&qkv, &AttentionSpec::new(2, 32, precision), &batch).unwrap();
             download(&backend, &context).bytes().to_vec()
         });
         assert_eq!(exact != bf16, backend.isa.has_bf16(), "{backend:?}");
@@ -265,7 +270,8 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
         let bits = |rows: std::ops::Range<usize>, lengths: &[usize]| {
             let part = qkv.slice(0, rows).unwrap();
             let batch = batch(backend, lengths);
-            let context = backend.attention(&part, heads, &batch, precision).unwrap();
+            let context =
+                backend.attention(&part, &AttentionSpec::new(heads, size, precision), &batch).unwrap();
             let pooled = backend.pool(&part, &batch, Pooling::Mean).unwrap();
             [context, pooled].map(|x| download(backend, &x).as_slice::<f32>().unwrap().to_vec())
         };
@@ -288,8 +294,8 @@ fn pooling() {
         fn run<B: Backend>(
             &self,
             backend: &B,
-            inputs: &[bert_core::backend::Tensor<B>],
-        ) -> bert_core::backend::Tensor<B> {
+            inputs: &[bert_core::contract::Tensor<B>],
+        ) -> bert_core::contract::Tensor<B> {
             backend.pool(&inputs[0], &batch(backend, &LENGTHS), self.0).unwrap()
         }
     }

@@ -2,9 +2,8 @@
 //! arithmetic.
 
 use bert_core::Backend;
-use bert_core::ops::{Activation, Precision};
+use bert_core::contract::{Activation, Linear, Precision};
 use bert_core::tensor::{HostTensor, Shape};
-use bert_core::weights::Linear;
 use half::bf16;
 
 use super::{Random, backends, download};
@@ -41,7 +40,7 @@ fn hard(random: &mut Random, kind: usize, shape: [usize; 2]) -> HostTensor {
 
 /// The bytes `[out_features, in_features]` of a packed weight, and the scale of each row.
 fn bytes_of(backend: &CpuBackend, weight: &HostTensor) -> (Vec<Vec<i8>>, Vec<f32>) {
-    let buffer = backend.prepare_weight(weight, Precision::Int8).unwrap();
+    let buffer = backend.prepare_weight(weight.into(), Precision::Int8).unwrap();
     let packed = buffer.packed("a test").unwrap();
     let Numbers::Int8(columns) = &packed.numbers else { panic!("no bytes") };
     let (layout, panels) = (byte_layout(backend.isa), packed.panels::<i8>());
@@ -311,9 +310,11 @@ fn weights_are_cut_into_bytes_from_every_float_type() {
         let whole = HostTensor::from_vec(vec![1i8; 6], [2, 3]);
         let deep = HostTensor::from_vec(vec![0.0f32; 70_000], [1, 70_000]);
         for precision in [Precision::Bf16, Precision::Int8] {
-            assert!(backend.prepare_weight(&whole, precision).unwrap_err().to_string().contains("i8"));
+            assert!(
+                backend.prepare_weight((&whole).into(), precision).unwrap_err().to_string().contains("i8")
+            );
         }
-        let error = backend.prepare_weight(&deep, Precision::Int8).unwrap_err();
+        let error = backend.prepare_weight((&deep).into(), Precision::Int8).unwrap_err();
         let source = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(source.contains("70000"), "{source}");
     }

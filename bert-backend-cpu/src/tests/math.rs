@@ -1,7 +1,7 @@
 //! The elementary functions, on a dense range and at its ends, against `f64`.
 
 use bert_core::Backend;
-use bert_core::ops::UnaryOp;
+use bert_core::contract::UnaryOp;
 use bert_core::tensor::HostTensor;
 
 use super::{backends, download};

@@ -8,8 +8,7 @@ mod math;
 mod ops;
 
 use bert_core::Backend;
-use bert_core::backend::Tensor;
-use bert_core::ops::Precision;
+use bert_core::contract::{Precision, Tensor};
 use bert_core::reference::Reference;
 use bert_core::tensor::{DType, HostTensor, Shape};
 
@@ -128,8 +127,8 @@ macro_rules! operation {
             fn run<B: bert_core::Backend>(
                 &self,
                 $backend: &B,
-                $inputs: &[bert_core::backend::Tensor<B>],
-            ) -> bert_core::backend::Tensor<B> {
+                $inputs: &[bert_core::contract::Tensor<B>],
+            ) -> bert_core::contract::Tensor<B> {
                 $($(let $name = self.$name;)*)?
                 $body.expect("the operation")
             }

@@ -1,6 +1,6 @@
 //! The eight required operations.
 
-use bert_core::ops::{BinaryOp, ReduceOp, UnaryOp};
+use bert_core::contract::{BinaryOp, ReduceOp, UnaryOp};
 use bert_core::tensor::{DType, HostTensor};
 
 use super::{OfRow, OfRowOrOne, Random, SIZES, backends, compare, operation};

@@ -1,8 +1,7 @@
 //! The kernels for devices that can do more, against the plain ones that all can run.
 
 use bert_core::Backend;
-use bert_core::ops::{Activation, Precision, ReduceOp};
-use bert_core::weights::{LayerNorm, Linear};
+use bert_core::contract::{Activation, AttentionSpec, LayerNorm, Linear, Precision, ReduceOp};
 
 use super::{Random, assert_close, backend, backend_with, batch, download, numbers};
 use crate::{Limits, WgpuBackend, WgpuOptions};
@@ -53,8 +52,8 @@ fn attention_gives_the_same_bits_on_any_device() {
         let qkv = random.tensor([105, 3 * heads * size]);
         let [able, plain] = both.each_ref().map(|backend| {
             let qkv = backend.upload(&qkv).unwrap();
-            let context =
-                backend.attention(&qkv, heads, &batch(backend, &[33, 1, 64, 7]), Precision::F32).unwrap();
+            let spec = AttentionSpec::new(heads, size, Precision::F32);
+            let context = backend.attention(&qkv, &spec, &batch(backend, &[33, 1, 64, 7])).unwrap();
             download(backend, &context).bytes().to_vec()
         });
         assert!(able == plain, "{heads} heads of {size}");

@@ -1,9 +1,8 @@
 //! Products in 8 bits against their definition.
 
 use bert_core::Backend;
-use bert_core::ops::{Activation, Precision};
+use bert_core::contract::{Activation, Linear, Precision};
 use bert_core::tensor::HostTensor;
-use bert_core::weights::Linear;
 
 use super::{Random, assert_close, backend, backend_within, download, numbers};
 use crate::{Limits, WgpuBackend};
@@ -107,7 +106,7 @@ fn a_row_does_not_depend_on_its_neighbours() {
     let weight = random.tensor([70, depth]);
     let layer = Linear::new(&backend, &weight, None, Precision::Int8).unwrap();
     let x = backend.upload(&HostTensor::from_vec(values, [rows, depth])).unwrap();
-    let run = |x: &bert_core::backend::Tensor<WgpuBackend>| {
+    let run = |x: &bert_core::contract::Tensor<WgpuBackend>| {
         download(&backend, &backend.linear(x, &layer, Activation::Identity).unwrap())
     };
     let together = run(&x);

@@ -1,10 +1,9 @@
 //! Devices that can do less than this one.
 
 use bert_core::Backend;
-use bert_core::ops::{Activation, Precision, UnaryOp};
+use bert_core::contract::{Activation, EmbeddingTables, LayerNorm, Linear, Precision, UnaryOp};
 use bert_core::reference::Reference;
 use bert_core::tensor::{DType, HostTensor, View};
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 
 use super::{Random, assert_close, backend, backend_within, batch, download, numbers};
 use crate::{Limits, WgpuBackend, WgpuError, WgpuOptions};
@@ -144,8 +143,11 @@ fn a_packed_weight_is_no_tensor() {
     let Some(backend) = backend() else { return };
     let plain = backend.upload(&HostTensor::from_vec(vec![1f32; 64], [8, 8])).unwrap();
     let weight = HostTensor::from_vec(vec![1f32; 64], [8, 8]);
-    let packed =
-        View::contiguous(backend.prepare_weight(&weight, Precision::F32).unwrap(), DType::F32, [8, 8]);
+    let packed = View::contiguous(
+        backend.prepare_weight((&weight).into(), Precision::F32).unwrap(),
+        DType::F32,
+        [8, 8],
+    );
     assert!(backend.softmax(&packed).is_err());
     assert!(pollster::block_on(backend.download(&[packed])).is_err());
     let layer = Linear {
@@ -156,5 +158,5 @@ fn a_packed_weight_is_no_tensor() {
         precision: Precision::F32,
     };
     assert!(backend.linear(&plain, &layer, Activation::Identity).is_err());
-    assert!(backend.prepare_weight(&weight, Precision::Bf16).is_err());
+    assert!(backend.prepare_weight((&weight).into(), Precision::Bf16).is_err());
 }

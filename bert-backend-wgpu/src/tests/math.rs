@@ -1,7 +1,7 @@
 //! The functions that WGSL lacks or leaves inexact, alone.
 
 use bert_core::Backend;
-use bert_core::ops::UnaryOp;
+use bert_core::contract::UnaryOp;
 use bert_core::tensor::HostTensor;
 
 use super::{backend, numbers};
@@ -62,6 +62,6 @@ fn a_nan_stays_one() {
         let found = numbers(&backend, &backend.map(op, &x).unwrap());
         assert!(found[0].is_nan() && found[1].is_nan() && !found[2].is_nan(), "{op:?}: {found:?}");
     }
-    let largest = backend.reduce(bert_core::ops::ReduceOp::Max, &x).unwrap();
+    let largest = backend.reduce(bert_core::contract::ReduceOp::Max, &x).unwrap();
     assert!(numbers(&backend, &largest)[0].is_nan());
 }

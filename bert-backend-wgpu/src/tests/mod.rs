@@ -9,8 +9,7 @@ mod math;
 mod model;
 
 use bert_core::Backend;
-use bert_core::backend::Tensor;
-use bert_core::packed::DeviceBatch;
+use bert_core::contract::{DeviceBatch, Tensor};
 use bert_core::tensor::{HostTensor, Shape};
 
 use crate::{AdapterChoice, Limits, WgpuBackend, WgpuError, WgpuOptions};
@@ -90,6 +89,7 @@ fn batch<B: Backend>(backend: &B, lengths: &[usize]) -> DeviceBatch<B::Buffer> {
         positions: upload(positions),
         device_bounds: upload(bounds.clone()),
         bounds: bounds.into(),
+        marked: None,
     }
 }
 
@@ -171,7 +171,7 @@ fn what_is_recorded_reads_what_was_there_when_it_was_recorded() {
     for round in 0..20 {
         let a = of(round as f32);
         let b = of(100.0);
-        sums.push(backend.zip(bert_core::ops::BinaryOp::Add, &a, &b).unwrap());
+        sums.push(backend.zip(bert_core::contract::BinaryOp::Add, &a, &b).unwrap());
     }
     for (round, sum) in pollster::block_on(backend.download(&sums)).unwrap().iter().enumerate() {
         assert_eq!(sum.as_slice(), Some(&vec![round as f32 + 100.0; 1000][..]));

@@ -1,17 +1,20 @@
 //! Whole layers: the same bits in any company, few submissions, flat memory, many callers.
 
 use bert_core::Backend;
-use bert_core::backend::Tensor;
-use bert_core::ops::{Activation, Pooling, Precision};
-use bert_core::passes::Counts;
+use bert_core::contract::{
+    Activation, AttentionSpec, Counts, EmbeddingTables, LayerNorm, Linear, Pooling, Precision, Tensor,
+};
 use bert_core::reference::Reference;
 use bert_core::tensor::HostTensor;
-use bert_core::weights::{EmbeddingTables, LayerNorm, Linear};
 
 use super::{Random, assert_close, backend, batch, download, numbers};
 
 const HIDDEN: usize = 48;
 const HEADS: usize = 3;
+
+fn attention() -> AttentionSpec {
+    AttentionSpec::new(HEADS, HIDDEN / HEADS, Precision::F32)
+}
 
 /// The parameters of a small BERT whose layers are all the same one.
 struct Small<B: Backend> {
@@ -59,7 +62,7 @@ impl<B: Backend> Small<B> {
         let mut hidden = backend.embed(&self.tables, &batch)?;
         for _ in 0..layers {
             let qkv = backend.linear(&hidden, &self.qkv, Activation::Identity)?;
-            let context = backend.attention(&qkv, HEADS, &batch, Precision::F32)?;
+            let context = backend.attention(&qkv, &attention(), &batch)?;
             let attended = backend.linear(&context, &self.output, Activation::Identity)?;
             let attended = backend.add_layer_norm(&attended, &hidden, &self.norm)?;
             let inner = backend.linear(&attended, &self.up, Activation::Gelu)?;
@@ -118,7 +121,7 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
     let run = |x: &Tensor<crate::WgpuBackend>, lengths: &[usize]| {
         let batch = batch(&backend, lengths);
         let qkv = backend.linear(x, &model.qkv, Activation::Gelu).unwrap();
-        let context = backend.attention(&qkv, HEADS, &batch, Precision::F32).unwrap();
+        let context = backend.attention(&qkv, &attention(), &batch).unwrap();
         let normal = backend.add_layer_norm(&context, x, &model.norm).unwrap();
         let pooled = backend.pool(&normal, &batch, Pooling::Mean).unwrap();
         [download(&backend, &normal), download(&backend, &pooled)].map(|x| x.bytes().to_vec())
@@ -173,7 +176,13 @@ fn heads_of_any_size() {
             let qkv = backend.upload(qkv).unwrap();
             numbers(
                 backend,
-                &backend.attention(&qkv, heads, &batch(backend, lengths), Precision::F32).unwrap(),
+                &backend
+                    .attention(
+                        &qkv,
+                        &AttentionSpec::new(heads, qkv.shape()[1] / 3 / heads, Precision::F32),
+                        &batch(backend, lengths),
+                    )
+                    .unwrap(),
             )
         }
         let (found, expected) =

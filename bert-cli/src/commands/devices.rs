@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bert_core::backend::BackendInfo;
-use bert_core::ops::Precision;
+use bert_core::contract::{BackendInfo, Precision};
 use bert_tasks::{Device, DeviceOptions};
 use clap::Args;
 use serde::Serialize;

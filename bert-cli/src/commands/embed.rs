@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bert_core::ops::Pooling as CorePooling;
+use bert_core::contract::Pooling as CorePooling;
 use bert_tasks::Embedding;
 use bert_tasks::embedding::{EmbeddingOptions, TextEmbedding};
 use clap::{Args, ValueEnum};

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 
 use bert_core::ModelConfig;
 use bert_core::checkpoint::Checkpoint;
+use bert_core::contract::Activation;
 use bert_core::graph::Head;
-use bert_core::ops::Activation;
 use bert_tasks::Pretrained;
 use clap::Args;
 use serde::Serialize;
@@ -60,38 +60,37 @@ impl InfoCommand {
 
 /// The head that uses most of the checkpoint.
 fn main_head(config: &ModelConfig, checkpoint: &Checkpoint) -> Head {
-    let masked_lm = checkpoint.contains("cls.predictions.transform.dense.weight");
-    let next_sentence = checkpoint.contains("cls.seq_relationship.weight");
-    match config.head() {
+    match Head::of(config) {
         // A checkpoint of another class has the heads that its tensors show.
-        None | Some(Head::PreTraining) => match (masked_lm, next_sentence) {
-            (true, true) => Head::PreTraining,
-            (true, false) => Head::MaskedLm,
-            (false, true) => Head::NextSentence,
-            (false, false) => Head::None,
-        },
+        None | Some(Head::PreTraining) => {
+            let shown = |head: &&Head| {
+                let mut own = head.own_tensors().peekable();
+                own.peek().is_some() && own.all(|tensor| checkpoint.contains(tensor))
+            };
+            let shown = Head::ALL.iter().filter(shown);
+            shown.max_by_key(|head| head.parts().len()).copied().unwrap_or(Head::None)
+        }
         Some(head) => head,
     }
 }
 
-/// The heads that the tensors show, with the commands that they serve.
-fn heads(config: &ModelConfig, checkpoint: &Checkpoint) -> Vec<&'static str> {
-    let classifier = match config.head() {
-        Some(Head::TokenClassification) => "token classification",
-        Some(Head::MultipleChoice) => "multiple choice",
-        _ => "sequence classification",
+/// The heads that the tensors show, with the pooler.
+fn heads(config: &ModelConfig, checkpoint: &Checkpoint) -> Vec<String> {
+    let mut heads = vec![];
+    if checkpoint.contains("pooler.dense.weight") {
+        heads.push("pooler".to_owned());
+    }
+    let shown = |head: &&Head| {
+        head.parts() == [**head] && head.own_tensors().any(|tensor| checkpoint.contains(tensor))
     };
-    [
-        ("pooler.dense.weight", "pooler"),
-        ("cls.predictions.transform.dense.weight", "masked language modelling"),
-        ("cls.seq_relationship.weight", "next sentence prediction"),
-        ("classifier.weight", classifier),
-        ("qa_outputs.weight", "question answering"),
-    ]
-    .into_iter()
-    .filter(|(tensor, _)| checkpoint.contains(tensor))
-    .map(|(_, head)| head)
-    .collect()
+    heads.extend(Head::ALL.iter().filter(shown).map(Head::to_string));
+    // Classifiers of tokens, sequences and choices share the names of their tensors.
+    let classifier =
+        Head::of(config).filter(|head| head.own_tensors().next().is_none() && *head != Head::None);
+    if checkpoint.names().any(|name| name.starts_with("classifier.")) {
+        heads.push(classifier.unwrap_or(Head::SequenceClassification).to_string());
+    }
+    heads
 }
 
 /// An activation as `config.json` spells it.
@@ -118,7 +117,7 @@ struct Info {
     size: u64,
     /// Count of numbers by their kind.
     dtypes: BTreeMap<String, u64>,
-    heads: Vec<&'static str>,
+    heads: Vec<String>,
     labels: Vec<String>,
     tokenizer: TokenizerFacts,
     unused_tensors: Vec<String>,

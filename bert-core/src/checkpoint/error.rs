@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::names::Family;
+use super::layout::Family;
 use super::safetensors::SafetensorsError;
 use super::stored::StoredType;
 use super::torch::TorchError;
@@ -16,6 +16,15 @@ pub enum CheckpointError {
     /// A file or folder cannot be read.
     #[error("cannot read {}", .path.display())]
     Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// A file or folder cannot be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
@@ -298,8 +307,11 @@ pub struct MissingTensor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingCause {
-    /// DistilBERT never has it.
-    NotInDistilBert,
+    /// The family of the file never has it.
+    NotInFamily {
+        /// The family.
+        family: Family,
+    },
     /// The file ends before this layer.
     FewerLayers {
         /// How many layers the file holds.
@@ -320,8 +332,8 @@ pub enum MissingCause {
 impl fmt::Display for MissingCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInDistilBert => {
-                f.write_str("DistilBERT has no such part: is model_type \"distilbert\" in config.json?")
+            Self::NotInFamily { family } => {
+                write!(f, "{family} has no such part: compare model_type in config.json")
             }
             Self::FewerLayers { found } => {
                 write!(f, "the file holds {found} layers: compare num_hidden_layers in config.json")

@@ -1,7 +1,7 @@
 //! Likely causes and near names for a tensor that is missing or has another shape.
 
 use super::error::{MissingCause, Near, ShapeCause};
-use super::names::Family;
+use super::layout::{Family, Layout};
 
 /// How many near names a message lists.
 const SHOWN: usize = 5;
@@ -60,11 +60,11 @@ fn distance(wanted: &str, found: &str) -> usize {
 pub(super) fn missing<'a>(
     wanted: &str,
     family: Family,
+    layout: &Layout,
     canonical: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<MissingCause> {
-    let absent = ["embeddings.token_type_embeddings", "pooler", "cls.seq_relationship"];
-    if family == Family::DistilBert && absent.iter().any(|part| wanted.starts_with(part)) {
-        return Some(MissingCause::NotInDistilBert);
+    if layout.lacks(wanted) {
+        return Some(MissingCause::NotInFamily { family });
     }
     let suffix = format!(".{wanted}");
     if let Some(prefix) = canonical.clone().find_map(|name| name.strip_suffix(&suffix)) {
@@ -72,7 +72,7 @@ pub(super) fn missing<'a>(
     }
     if let Some(layer) = layer(wanted) {
         let found = canonical.filter_map(self::layer).max().map_or(0, |last| last.saturating_add(1));
-        return (family != Family::Unknown && layer >= found).then_some(MissingCause::FewerLayers { found });
+        return (family != Family::UNKNOWN && layer >= found).then_some(MissingCause::FewerLayers { found });
     }
     let heads =
         ["pooler", "cls.predictions", "cls.seq_relationship", "pre_classifier", "classifier", "qa_outputs"];
@@ -112,6 +112,7 @@ pub(super) fn misshapen(name: &str, expected: &[usize], found: &[usize]) -> Shap
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ModelType;
 
     fn known(canonical: &str) -> Known<'_> {
         Known { canonical, stored: canonical, shape: &[3] }
@@ -160,22 +161,26 @@ mod tests {
             "encoder.layer.1.a",
             "pooler.dense.bias",
         ];
-        let cause = |wanted, family, names: &[&'static str]| missing(wanted, family, names.iter().copied());
+        let cause = |wanted, family, names: &[&'static str]| {
+            let model_type =
+                if family == Family::DISTILBERT { ModelType::DistilBert } else { ModelType::Bert };
+            missing(wanted, family, Layout::of(model_type), names.iter().copied())
+        };
         assert_eq!(
-            cause("pooler.dense.weight", Family::DistilBert, &bert),
-            Some(MissingCause::NotInDistilBert)
+            cause("pooler.dense.weight", Family::DISTILBERT, &bert),
+            Some(MissingCause::NotInFamily { family: Family::DISTILBERT })
         );
-        assert_eq!(cause("pooler.dense.weight", Family::Bert, &bert), None);
+        assert_eq!(cause("pooler.dense.weight", Family::BERT, &bert), None);
         assert_eq!(
-            cause("encoder.layer.2.a", Family::Bert, &bert),
+            cause("encoder.layer.2.a", Family::BERT, &bert),
             Some(MissingCause::FewerLayers { found: 2 })
         );
-        assert_eq!(cause("encoder.layer.1.b", Family::Bert, &bert), None);
+        assert_eq!(cause("encoder.layer.1.b", Family::BERT, &bert), None);
         let head = MissingCause::NoHead { head: "classifier".into() };
-        assert_eq!(cause("classifier.weight", Family::Bert, &bert), Some(head));
+        assert_eq!(cause("classifier.weight", Family::BERT, &bert), Some(head));
         let prefix = MissingCause::Prefix { prefix: "roberta.".into() };
-        assert_eq!(cause("pooler.dense.bias", Family::Unknown, &["roberta.pooler.dense.bias"]), Some(prefix));
-        assert_eq!(cause("encoder.layer.0.a", Family::Unknown, &[]), None);
+        assert_eq!(cause("pooler.dense.bias", Family::UNKNOWN, &["roberta.pooler.dense.bias"]), Some(prefix));
+        assert_eq!(cause("encoder.layer.0.a", Family::UNKNOWN, &[]), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@
 //! A canonical name is BERT's own name without the `bert.` in front, such as
 //! `encoder.layer.0.attention.self.query.weight`. Files spell it in many ways: with `bert.` or a trainer's
 //! wrapper in front, with `gamma` and `beta` for the parameters of a layer norm, or as DistilBERT does. The
-//! table in `names.rs` maps them all, and any spelling may be asked for.
+//! folder `layout` has a file a family that maps them, and any spelling may be asked for.
 //!
 //! # Formats
 //! In this order of preference:
@@ -36,6 +36,8 @@
 //!
 //! Numbers may be f32, f16, bf16 or f64. Files and their offsets are checked before they are believed.
 //!
+//! [`save`] writes `model.safetensors` and `config.json`, as transformers reads them.
+//!
 //! # Compact checkpoints
 //! A tensor `X` of type i8 with a companion `X_scale` holds rounded weights: row `r` stands for
 //! `X[r] * X_scale[r]`. The scale is f32, one a row of `X`, of shape `[rows]` or `[rows, 1]`; for
@@ -45,9 +47,11 @@
 mod error;
 mod explain;
 mod folder;
-mod names;
+mod layout;
+
 mod pickle;
 mod safetensors;
+mod save;
 mod source;
 mod stored;
 mod torch;
@@ -59,22 +63,26 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Result;
+use crate::config::ModelConfig;
+use crate::graph::{Head, ParameterSource, ParameterSpec};
 use crate::tensor::{ByteSource, DType, HostTensor};
+use crate::{Error, Result};
 
 pub use error::{
     Advice, CheckpointError, IndexError, MisshapenTensor, MissingCause, MissingTensor, Near, Origin,
     ShapeCause,
 };
-pub use names::Family;
+pub use layout::Family;
 pub use pickle::PickleError;
 pub use safetensors::SafetensorsError;
+pub use save::save;
 pub use stored::StoredType;
 pub use torch::TorchError;
 pub use zip::ZipError;
 
 use explain::Known;
 use folder::Found;
+use layout::Layout;
 use stored::Stored;
 
 /// What the name of the scale of an int8 tensor ends with.
@@ -87,6 +95,7 @@ pub type MemoryFiles = BTreeMap<String, Arc<dyn ByteSource>>;
 pub struct Checkpoint {
     origin: Origin,
     family: Family,
+    layout: &'static Layout,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -166,17 +175,17 @@ impl Checkpoint {
     fn new(mut found: Vec<Found>, origin: Origin) -> Result<Self> {
         // Files list their tensors in no particular order, but messages should be the same every time.
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        let family = Family::detect(found.iter().map(|found| found.name.as_str()));
+        let (family, layout) = Layout::detect(found.iter().map(|found| found.name.as_str()));
         let mut scales = take_scales(&mut found);
         let mut entries = BTreeMap::<String, Entry>::new();
         for Found { name, file, tensor } in found {
-            let entry = entries.entry(names::canonical(&name));
+            let entry = entries.entry(layout.canonical(&name));
             let entry =
                 entry.or_insert_with(|| Entry { spellings: Vec::new(), asked: AtomicBool::new(false) });
             let scale = scales.remove(&name);
             entry.spellings.push(Spelling { name, file, tensor, scale });
         }
-        Ok(Self { origin, family, entries })
+        Ok(Self { origin, family, layout, entries })
     }
 
     /// The architecture that the names in the file belong to.
@@ -215,7 +224,7 @@ impl Checkpoint {
         let unused = self
             .entries
             .iter()
-            .filter(|(name, entry)| !entry.asked.load(Ordering::Relaxed) && !names::is_harmless(name));
+            .filter(|(name, entry)| !entry.asked.load(Ordering::Relaxed) && !layout::is_harmless(name));
         unused.map(|(name, entry)| entry.info(name)).collect()
     }
 
@@ -263,12 +272,12 @@ impl Checkpoint {
     }
 
     fn entry(&self, name: &str) -> Option<(&str, &Entry)> {
-        let (name, entry) = self.entries.get_key_value(&names::canonical(name))?;
+        let (name, entry) = self.entries.get_key_value(&self.layout.canonical(name))?;
         Some((name, entry))
     }
 
     fn missing(&self, name: &str, shape: &[usize]) -> CheckpointError {
-        let name = names::canonical(name);
+        let name = self.layout.canonical(name);
         let known = self.tensors().map(|info| Known {
             canonical: info.name,
             stored: info.stored_name,
@@ -280,7 +289,7 @@ impl Checkpoint {
             family: self.family,
             count: self.entries.len(),
             nearest: explain::nearest(&name, known),
-            cause: explain::missing(&name, self.family, self.entries.keys().map(String::as_str)),
+            cause: explain::missing(&name, self.family, self.layout, self.entries.keys().map(String::as_str)),
             name,
         }))
     }
@@ -299,9 +308,32 @@ impl Checkpoint {
     }
 }
 
+impl ParameterSource for Checkpoint {
+    fn parameter(&self, spec: &ParameterSpec) -> Result<HostTensor> {
+        self.tensor(&spec.name, &spec.shape)
+    }
+
+    fn optional(&self, spec: &ParameterSpec) -> Result<Option<HostTensor>> {
+        Checkpoint::optional(self, &spec.name, &spec.shape)
+    }
+
+    /// [`Error::WrongHead`] if the checkpoint says that it was made for another task, and does not have this one's
+    /// tensors all the same.
+    fn check_head(&self, config: &ModelConfig, asked: Head) -> Result<()> {
+        let mut own = asked.own_tensors().peekable();
+        let has_own = own.peek().is_some() && own.all(|name| self.contains(name));
+        match Head::of(config).filter(|made_for| !has_own && !made_for.serves(asked)) {
+            Some(made_for) => {
+                Err(Error::WrongHead { asked, found: config.architectures.join(", "), made_for })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, family, entries } = self;
+        let Self { origin, family, entries, .. } = self;
         write!(f, "Checkpoint({origin}, {family}, {} tensors)", entries.len())
     }
 }

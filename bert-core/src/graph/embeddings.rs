@@ -1,25 +1,73 @@
 //! Token ids become the first hidden state: word, position and segment embeddings added up and normalised.
 
-use super::Loader;
+use super::parameters::{LinearSpec, NormSpec, ParameterSpec, table};
+use super::{Loader, Pass};
 use crate::Result;
-use crate::backend::Backend;
-use crate::weights::EmbeddingTables;
+use crate::config::ModelConfig;
+use crate::contract::{Activation, Backend, EmbeddingTables, Linear, Tensor};
 
-/// Loads the three tables (two for DistilBERT) and the LayerNorm that follows their sum. The forward pass
-/// is one word of the backend: [`Backend::embed`].
-///
-/// # Errors
-/// A tensor that is missing or misshapen; a device without room.
-pub fn load<B: Backend>(loader: &Loader<'_, B>) -> Result<EmbeddingTables<B::Buffer>> {
-    let config = loader.config;
-    let token_type = match config.type_vocab_size {
-        0 => None,
-        types => Some(loader.table("embeddings.token_type_embeddings", types)?),
-    };
-    Ok(EmbeddingTables {
-        word: loader.table("embeddings.word_embeddings", config.vocab_size)?,
-        position: loader.table("embeddings.position_embeddings", config.max_position_embeddings)?,
-        token_type,
-        norm: loader.layer_norm("embeddings.LayerNorm")?,
-    })
+/// The name of the word embeddings, which the masked-LM decoder shares.
+pub(super) const WORD: &str = "embeddings.word_embeddings";
+
+/// What the embeddings consist of.
+pub(super) struct EmbeddingsSpec {
+    word: ParameterSpec,
+    position: ParameterSpec,
+    token_type: Option<ParameterSpec>,
+    norm: NormSpec,
+    /// From narrow embeddings to hidden states.
+    project: Option<LinearSpec>,
+}
+
+impl EmbeddingsSpec {
+    pub fn new(config: &ModelConfig) -> Self {
+        let (width, hidden, types) = (config.embedding_size, config.hidden_size, config.type_vocab_size);
+        let table = |part: &str, rows| table(&format!("embeddings.{part}"), rows, width);
+        Self {
+            word: table("word_embeddings", config.vocab_size),
+            position: table("position_embeddings", config.max_position_embeddings),
+            token_type: (types > 0).then(|| table("token_type_embeddings", types)),
+            norm: NormSpec::new("embeddings.LayerNorm", width),
+            project: (width != hidden).then(|| LinearSpec::new("embeddings_project", hidden, width)),
+        }
+    }
+
+    pub fn parameters(self) -> Vec<ParameterSpec> {
+        let mut list = vec![self.word, self.position];
+        list.extend(self.token_type);
+        list.extend(self.norm.parameters());
+        list.extend(self.project.iter().flat_map(LinearSpec::parameters));
+        list
+    }
+}
+
+/// The embeddings on a device.
+#[derive(Clone, Debug)]
+pub(super) struct Embeddings<Buf> {
+    tables: EmbeddingTables<Buf>,
+    /// `[hidden, embedding]`
+    project: Option<Linear<Buf>>,
+}
+
+impl<Buf: Clone> Embeddings<Buf> {
+    pub fn load<B: Backend<Buffer = Buf>>(loader: &Loader<'_, B>) -> Result<Self> {
+        let spec = EmbeddingsSpec::new(loader.config);
+        let tables = EmbeddingTables {
+            word: loader.upload(&spec.word)?,
+            position: loader.upload(&spec.position)?,
+            token_type: spec.token_type.map(|table| loader.upload(&table)).transpose()?,
+            norm: loader.layer_norm(&spec.norm)?,
+        };
+        let project = spec.project.map(|project| loader.linear(&[project])).transpose()?;
+        Ok(Self { tables, project })
+    }
+
+    /// -> `[tokens, hidden]`
+    pub fn forward<B: Backend<Buffer = Buf>>(&self, pass: &Pass<'_, B>) -> Result<Tensor<B>> {
+        let embedded = pass.backend.embed(&self.tables, pass.batch)?; // [tokens, embedding]
+        match &self.project {
+            Some(project) => pass.backend.linear(&embedded, project, Activation::Identity),
+            None => Ok(embedded),
+        }
+    }
 }

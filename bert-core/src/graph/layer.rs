@@ -1,16 +1,53 @@
 //! One encoder layer: self-attention, then a feed-forward network, each with a residual and a LayerNorm.
+//! Source: "Attention Is All You Need", §3.1 (LayerNorm after the sum).
 
-use super::Loader;
+use super::parameters::{LinearSpec, NormSpec, ParameterSpec};
+use super::{Loader, Pass};
 use crate::Result;
-use crate::backend::{Backend, Tensor};
-use crate::ops::Activation;
-use crate::packed::DeviceBatch;
-use crate::weights::{LayerNorm, Linear};
+use crate::config::ModelConfig;
+use crate::contract::{Activation, AttentionSpec, Backend, LayerNorm, Linear, Tensor};
 
-/// The parameters of one layer. Source: "Attention Is All You Need", §3.1 (post-LayerNorm).
+/// What a layer consists of.
+pub(super) struct LayerSpec {
+    qkv: [LinearSpec; 3],
+    attention_output: LinearSpec,
+    attention_norm: NormSpec,
+    intermediate: LinearSpec,
+    output: LinearSpec,
+    output_norm: NormSpec,
+}
+
+impl LayerSpec {
+    /// Layer `index`, counted from 0.
+    pub fn new(config: &ModelConfig, index: usize) -> Self {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let name = |part: &str| format!("encoder.layer.{index}.{part}");
+        let square = |part: &str| LinearSpec::new(name(part), hidden, hidden);
+        Self {
+            qkv: ["query", "key", "value"].map(|part| square(&format!("attention.self.{part}"))),
+            attention_output: square("attention.output.dense"),
+            attention_norm: NormSpec::new(name("attention.output.LayerNorm"), hidden),
+            intermediate: LinearSpec::new(name("intermediate.dense"), inner, hidden),
+            output: LinearSpec::new(name("output.dense"), hidden, inner),
+            output_norm: NormSpec::new(name("output.LayerNorm"), hidden),
+        }
+    }
+
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let mut list: Vec<_> = self.qkv.iter().flat_map(LinearSpec::parameters).collect();
+        list.extend(self.attention_output.parameters());
+        list.extend(self.attention_norm.parameters());
+        list.extend(self.intermediate.parameters());
+        list.extend(self.output.parameters());
+        list.extend(self.output_norm.parameters());
+        list
+    }
+}
+
+/// A layer on a device.
 #[derive(Clone, Debug)]
-pub struct Layer<Buf> {
-    heads: usize,
+pub(super) struct Layer<Buf> {
+    attention: AttentionSpec,
     activation: Activation,
     /// query, key and value as one: `[3 * hidden, hidden]`
     qkv: Linear<Buf>,
@@ -25,40 +62,29 @@ pub struct Layer<Buf> {
 }
 
 impl<Buf: Clone> Layer<Buf> {
-    /// Loads layer `index`, counted from 0.
-    ///
-    /// # Errors
-    /// A tensor that is missing or misshapen; a device without room.
     pub fn load<B: Backend<Buffer = Buf>>(loader: &Loader<'_, B>, index: usize) -> Result<Self> {
-        let config = loader.config;
-        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
-        let name = |part: &str| format!("encoder.layer.{index}.{part}");
-        let [query, key, value] =
-            ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+        let (config, spec) = (loader.config, LayerSpec::new(loader.config, index));
         Ok(Self {
-            heads: config.num_attention_heads,
+            attention: AttentionSpec::new(config.num_attention_heads, config.head_size(), loader.precision),
             activation: config.hidden_act,
-            qkv: loader.stacked_linear(&[&query, &key, &value], hidden, hidden)?,
-            attention_output: loader.linear(&name("attention.output.dense"), hidden, hidden)?,
-            attention_norm: loader.layer_norm(&name("attention.output.LayerNorm"))?,
-            intermediate: loader.linear(&name("intermediate.dense"), intermediate, hidden)?,
-            output: loader.linear(&name("output.dense"), hidden, intermediate)?,
-            output_norm: loader.layer_norm(&name("output.LayerNorm"))?,
+            qkv: loader.linear(&spec.qkv)?,
+            attention_output: loader.linear(&[spec.attention_output])?,
+            attention_norm: loader.layer_norm(&spec.attention_norm)?,
+            intermediate: loader.linear(&[spec.intermediate])?,
+            output: loader.linear(&[spec.output])?,
+            output_norm: loader.layer_norm(&spec.output_norm)?,
         })
     }
 
     /// `[tokens, hidden]` -> `[tokens, hidden]`
-    ///
-    /// # Errors
-    /// A device that failed.
     pub fn forward<B: Backend<Buffer = Buf>>(
         &self,
-        backend: &B,
+        pass: &Pass<'_, B>,
         hidden: &Tensor<B>,
-        batch: &DeviceBatch<Buf>,
     ) -> Result<Tensor<B>> {
+        let backend = pass.backend;
         let qkv = backend.linear(hidden, &self.qkv, Activation::Identity)?; //                [tokens, 3 * hidden]
-        let context = backend.attention(&qkv, self.heads, batch, self.qkv.precision)?; //     [tokens, hidden]
+        let context = backend.attention(&qkv, &self.attention, pass.batch)?; //               [tokens, hidden]
         let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
         let attended = backend.add_layer_norm(&attended, hidden, &self.attention_norm)?; //   [tokens, hidden]
 

@@ -1,61 +1,85 @@
-//! Parameters by name, from a checkpoint to a device.
+//! Parameters by name, from any source to a device.
 
+use super::Head;
+use super::parameters::{LinearSpec, NormSpec, ParameterSpec};
 use crate::Result;
-use crate::backend::Backend;
-use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
-use crate::ops::Precision;
-use crate::tensor::{HostTensor, View};
-use crate::weights::{LayerNorm, Linear, upload_f32};
+use crate::contract::{Backend, LayerNorm, Linear, Precision, Tensor, upload_f32};
+use crate::tensor::HostTensor;
+
+/// Where parameters come from: a [`Checkpoint`](crate::checkpoint::Checkpoint), or numbers that an
+/// [`Initial`](super::Initial) makes.
+pub trait ParameterSource {
+    /// The numbers of a parameter, in its shape and any float type.
+    ///
+    /// # Errors
+    /// A parameter that is missing or has another shape.
+    fn parameter(&self, spec: &ParameterSpec) -> Result<HostTensor>;
+
+    /// The same; `None` if there is no such parameter.
+    ///
+    /// # Errors
+    /// A parameter that has another shape.
+    fn optional(&self, spec: &ParameterSpec) -> Result<Option<HostTensor>>;
+
+    /// Whether a head may be loaded from here.
+    ///
+    /// # Errors
+    /// [`Error::WrongHead`](crate::Error::WrongHead) if the parameters were trained for another one.
+    fn check_head(&self, config: &ModelConfig, head: Head) -> Result<()> {
+        let _ = (config, head);
+        Ok(())
+    }
+}
 
 /// What a part of the graph needs to load itself.
-pub struct Loader<'a, B> {
+pub(super) struct Loader<'a, B> {
     /// Where the parameters go.
     pub backend: &'a B,
     /// How large they are.
     pub config: &'a ModelConfig,
     /// Where they come from.
-    pub checkpoint: &'a Checkpoint,
+    pub source: &'a dyn ParameterSource,
     /// What linear layers compute with.
     pub precision: Precision,
 }
 
 impl<B: Backend> Loader<'_, B> {
-    /// The linear layer `{name}.weight [outputs, inputs]` and `{name}.bias [outputs]`.
-    pub(super) fn linear(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear<B::Buffer>> {
-        self.stacked_linear(&[name], outputs, inputs)
-    }
-
-    /// Several linear layers of one input as one, their outputs side by side.
-    pub(super) fn stacked_linear(
-        &self,
-        names: &[&str],
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Linear<B::Buffer>> {
-        let part = |suffix: &str, shape: &[usize]| -> Result<Vec<HostTensor>> {
-            names.iter().map(|name| self.checkpoint.tensor(&format!("{name}.{suffix}"), shape)).collect()
+    /// Linear layers of one input as one, their outputs side by side.
+    pub fn linear(&self, specs: &[LinearSpec]) -> Result<Linear<B::Buffer>> {
+        let read = |of: fn(&LinearSpec) -> ParameterSpec| -> Result<Vec<HostTensor>> {
+            specs.iter().map(|spec| self.source.parameter(&of(spec))).collect()
         };
-        let weights = part("weight", &[outputs, inputs])?;
-        let biases = part("bias", &[outputs])?;
+        let (weights, biases) = (read(LinearSpec::weight)?, read(LinearSpec::bias)?);
         let linear = Linear::new(self.backend, &stack(&weights)?, Some(&stack(&biases)?), self.precision)?;
         // Packed by now: what was read from a mapped file need not stay in memory a second time.
         weights.iter().for_each(HostTensor::release);
         Ok(linear)
     }
 
-    /// The LayerNorm `{name}.weight` and `{name}.bias`, both `[hidden]`.
-    pub(super) fn layer_norm(&self, name: &str) -> Result<LayerNorm<B::Buffer>> {
-        let shape = [self.config.hidden_size];
-        let weight = self.checkpoint.tensor(&format!("{name}.weight"), &shape)?;
-        let bias = self.checkpoint.tensor(&format!("{name}.bias"), &shape)?;
+    /// A linear layer whose weight is that of `table`, unless the source has one of its own.
+    pub fn tied(
+        &self,
+        spec: &LinearSpec,
+        bias: &ParameterSpec,
+        table: &ParameterSpec,
+    ) -> Result<Linear<B::Buffer>> {
+        let weight = match self.source.optional(&spec.weight())? {
+            Some(own) => own,
+            None if self.config.tie_word_embeddings => self.source.parameter(table)?,
+            None => self.source.parameter(&spec.weight())?, // says that it is missing
+        };
+        Linear::new(self.backend, &weight, Some(&self.source.parameter(bias)?), self.precision)
+    }
+
+    pub fn layer_norm(&self, spec: &NormSpec) -> Result<LayerNorm<B::Buffer>> {
+        let [weight, bias] = spec.parameters();
+        let (weight, bias) = (self.source.parameter(&weight)?, self.source.parameter(&bias)?);
         LayerNorm::new(self.backend, &weight, &bias, self.config.layer_norm_eps)
     }
 
-    /// The table `{name}.weight [rows, hidden]`.
-    pub(super) fn table(&self, name: &str, rows: usize) -> Result<View<B::Buffer>> {
-        let table = self.checkpoint.tensor(&format!("{name}.weight"), &[rows, self.config.hidden_size])?;
-        upload_f32(self.backend, &table)
+    pub fn upload(&self, spec: &ParameterSpec) -> Result<Tensor<B>> {
+        upload_f32(self.backend, &self.source.parameter(spec)?)
     }
 }
 

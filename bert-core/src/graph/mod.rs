@@ -1,23 +1,35 @@
 //! The model graph, one definition for every backend. Read it from top to bottom:
 //!
-//! 1. [`embeddings`]: token ids become the first hidden state;
-//! 2. [`layer`]: self-attention and a feed-forward network, each followed by a residual and a LayerNorm;
-//! 3. [`encoder`]: the layers, one after another;
-//! 4. [`heads`]: what fine-tuning put on top: masked LM, next sentence, classifiers, answer spans;
-//! 5. [`model`]: all of it on one backend, behind one call.
+//! 1. `embeddings`: token ids become the first hidden state;
+//! 2. `layer`: self-attention and a feed-forward network, each followed by a residual and a LayerNorm;
+//! 3. `encoder`: the layers, one after another;
+//! 4. `heads`: what fine-tuning put on top: masked LM, next sentence, classifiers, answer spans;
+//! 5. `model`: all of it on one backend, behind one call.
+//!
+//! Each part says what it consists of (its `…Spec`), and [`parameters`] is the list of all that; whoever loads,
+//! initialises or saves a model reads that list.
 //!
 //! Sources: "BERT: Pre-training of Deep Bidirectional Transformers" (Devlin et al., 2018), "DistilBERT"
 //! (Sanh et al., 2019). Shapes stand beside the lines that make them; `tokens` counts the rows of a
 //! packed batch, which has no padding.
 
-pub mod embeddings;
-pub mod encoder;
-mod head;
-pub mod heads;
-pub mod layer;
+mod embeddings;
+mod encoder;
+mod heads;
+mod initial;
+mod layer;
 mod loader;
-pub mod model;
+mod model;
+mod output;
+mod parameters;
+mod pass;
 
-pub use head::Head;
-pub use loader::Loader;
-pub use model::{Encoder, Model, Output};
+use loader::Loader;
+use pass::Pass;
+
+pub use heads::Head;
+pub use initial::Initial;
+pub use loader::ParameterSource;
+pub use model::{Encoder, Model};
+pub use output::{Axis, Output};
+pub use parameters::{ParameterKind, ParameterSpec, parameters};

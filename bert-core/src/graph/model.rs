@@ -1,63 +1,23 @@
 //! A whole model on one backend, behind one call.
 
-use super::encoder::{EncoderWeights, encode};
-use super::heads::{MaskedLm, Pooler};
-use super::{Head, Loader};
-use crate::backend::{Backend, BackendInfo, Tensor};
-use crate::checkpoint::Checkpoint;
-use crate::config::{ModelConfig, ModelType};
-use crate::ops::{Activation, Pooling, Precision};
-use crate::packed::{DeviceBatch, PackedBatch};
-use crate::passes::Counts;
+use super::encoder::EncoderWeights;
+use super::heads::{Chain, POOLER};
+use super::output::{Axis, Output};
+use super::{Head, Loader, ParameterSource, Pass};
+use crate::config::ModelConfig;
+use crate::contract::{
+    Activation, Backend, BackendInfo, Counts, DeviceBatch, Linear, MaybeSend, MaybeSync, Precision, Tensor,
+};
+use crate::packed::PackedBatch;
 use crate::tensor::HostTensor;
-use crate::weights::Linear;
 use crate::{Error, Result};
-
-/// Something that a forward pass can give. Shapes count the rows of the packed batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// `[tokens, hidden]`, the output of a layer: 0 the embeddings, `i` the `i`-th layer.
-    HiddenState(usize),
-    /// `[sequences, hidden]`, the last hidden state pooled.
-    Pooled(Pooling),
-    /// `[sequences, hidden]`, the output of the pooler.
-    PoolerOutput,
-    /// `[rows.len(), vocab]`, scores of the vocabulary at these rows of the batch.
-    MaskedLm(Vec<u32>),
-    /// `[sequences, 2]`, scores of "is the next sentence" and "is not".
-    NextSentence,
-    /// `[tokens, labels]`
-    TokenLabels,
-    /// `[sequences, labels]`
-    SequenceLabels,
-    /// `[tokens, 2]`, scores as the start and as the end of an answer.
-    AnswerSpans,
-    /// `[sequences, 1]`, the score of each alternative.
-    ChoiceScores,
-}
-
-impl Output {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::HiddenState(_) => "hidden state of that layer",
-            Self::Pooled(_) => "pooled hidden state",
-            Self::PoolerOutput => "pooler output",
-            Self::MaskedLm(_) => "vocabulary scores",
-            Self::NextSentence => "next sentence scores",
-            Self::TokenLabels => "token labels",
-            Self::SequenceLabels => "sequence labels",
-            Self::AnswerSpans => "answer spans",
-            Self::ChoiceScores => "choice scores",
-        }
-    }
-}
 
 /// A loaded model whose backend was chosen at run time: the face of [`Model`] that fits in a `Box`.
 ///
 /// It is shared freely between threads; every call takes `&self`.
 #[cfg_attr(not(target_family = "wasm"), async_trait::async_trait)]
 #[cfg_attr(target_family = "wasm", async_trait::async_trait(?Send))]
-pub trait Encoder: crate::backend::MaybeSend + crate::backend::MaybeSync {
+pub trait Encoder: MaybeSend + MaybeSync {
     /// The shape of the model and the meaning of its outputs.
     fn config(&self) -> &ModelConfig;
 
@@ -84,25 +44,30 @@ pub struct Model<B: Backend> {
     config: ModelConfig,
     encoder: EncoderWeights<B::Buffer>,
     head: Head,
-    pooler: Option<Pooler<B::Buffer>>,
-    masked_lm: Option<MaskedLm<B::Buffer>>,
-    /// `[2, hidden]`
-    next_sentence: Option<Linear<B::Buffer>>,
-    /// `[labels, hidden]`; for answer spans `[2, hidden]`, for multiple choice `[1, hidden]`
-    classifier: Option<Linear<B::Buffer>>,
+    summary: Option<Summary<B::Buffer>>,
+    heads: Vec<(Head, Chain<B::Buffer>)>,
+}
+
+/// A linear layer on the hidden state of the first token: BERT's pooler, trained by next sentence prediction, or
+/// what a family has in its place.
+#[derive(Clone, Debug)]
+struct Summary<Buf> {
+    /// `[hidden, hidden]`
+    dense: Linear<Buf>,
+    activation: Activation,
+    is_pooler: bool,
 }
 
 impl<B: Backend> Model<B> {
-    /// Loads a checkpoint for the outputs of `head`.
+    /// Loads the parameters that the outputs of `head` need.
     ///
     /// # Errors
-    /// [`Error::WrongHead`] if the checkpoint says that it was made for another task, and does not have this
-    /// one's tensors all the same; a tensor that is
-    /// missing or misshapen; [`Error::Precision`] for one that the backend lacks; a size that it does not take.
+    /// [`Error::WrongHead`] if the source was made for another task; a parameter that is missing or misshapen; [`Error::Precision`] for a precision that the backend lacks; a size
+    /// that it does not take.
     pub fn load(
         backend: B,
         config: ModelConfig,
-        checkpoint: &Checkpoint,
+        source: &dyn ParameterSource,
         head: Head,
         precision: Precision,
     ) -> Result<Self> {
@@ -110,45 +75,20 @@ impl<B: Backend> Model<B> {
         if !info.precisions.contains(&precision) {
             return Err(info.lacks(precision));
         }
-        let own = head.own_tensors();
-        let has_own = !own.is_empty() && own.iter().all(|name| checkpoint.contains(name));
-        if let Some(made_for) = config.head().filter(|made_for| !has_own && !made_for.serves(head)) {
-            return Err(Error::WrongHead { asked: head, found: config.architectures.join(", "), made_for });
-        }
-        let loader = Loader { backend: &backend, config: &config, checkpoint, precision };
-        let hidden = config.hidden_size;
+        source.check_head(&config, head)?;
+        let loader = Loader { backend: &backend, config: &config, source, precision };
         let encoder = EncoderWeights::load(&loader)?;
-
-        let has_pooler = config.model_type == ModelType::Bert && checkpoint.contains("pooler.dense.weight");
-        let needs_pooler = match head {
-            Head::NextSentence | Head::PreTraining | Head::SequenceClassification | Head::MultipleChoice => {
-                true
+        let mut summary = None;
+        if let Some((dense, activation)) = head.summary(&config) {
+            // The pooler is no part of hidden states: a checkpoint may lack it.
+            if head != Head::None || source.optional(&dense.weight())?.is_some() {
+                let is_pooler = dense.name == POOLER;
+                summary = Some(Summary { dense: loader.linear(&[dense])?, activation, is_pooler });
             }
-            Head::None => has_pooler,
-            Head::MaskedLm | Head::TokenClassification | Head::QuestionAnswering => false,
-        };
-        let pooler = needs_pooler.then(|| Pooler::load(&loader)).transpose()?;
-        let masked_lm = matches!(head, Head::MaskedLm | Head::PreTraining);
-        let masked_lm = masked_lm.then(|| MaskedLm::load(&loader)).transpose()?;
-        let next_sentence = matches!(head, Head::NextSentence | Head::PreTraining);
-        let next_sentence =
-            next_sentence.then(|| loader.linear("cls.seq_relationship", 2, hidden)).transpose()?;
-        let classifier = match head {
-            Head::TokenClassification | Head::SequenceClassification => {
-                if config.labels.is_empty() {
-                    return Err(Error::Config {
-                        field: "num_labels",
-                        found: "0".into(),
-                        expected: "a classifier has at least one label".into(),
-                    });
-                }
-                Some(loader.linear("classifier", config.labels.len(), hidden)?)
-            }
-            Head::QuestionAnswering => Some(loader.linear("qa_outputs", 2, hidden)?),
-            Head::MultipleChoice => Some(loader.linear("classifier", 1, hidden)?),
-            Head::None | Head::MaskedLm | Head::NextSentence | Head::PreTraining => None,
-        };
-        Ok(Self { encoder, head, pooler, masked_lm, next_sentence, classifier, backend, config })
+        }
+        let load = |&part: &Head| Ok((part, Chain::load(&loader, part.stages(&config)?)?));
+        let heads = head.parts().iter().map(load).collect::<Result<_>>()?;
+        Ok(Self { encoder, head, summary, heads, backend, config })
     }
 
     /// The backend that holds the parameters.
@@ -164,77 +104,59 @@ impl<B: Backend> Model<B> {
         if batch.is_empty() {
             return Err(Error::Empty { what: "batch" });
         }
-        let last = self.config.num_hidden_layers;
         for output in outputs {
-            self.check(output, batch)?;
+            if !self.gives(*output) {
+                return Err(Error::MissingOutput { asked: output.name(), loaded: self.head });
+            }
+            if output.axis() == Axis::Marked && batch.marked().is_empty() {
+                return Err(Error::Empty { what: "list of marked tokens" });
+            }
         }
+        let last = self.config.num_hidden_layers;
+        let layer = |output: &Output| if let Output::HiddenState(index) = output { *index } else { last };
         let batch = DeviceBatch::new(&self.backend, batch, &self.config)?;
-        let keep = |layer| {
-            outputs.iter().any(|output| match output {
-                Output::HiddenState(index) => *index == layer,
-                _ => layer == last,
-            })
+        let pass = Pass { backend: &self.backend, batch: &batch };
+        let keep = |index| outputs.iter().any(|output| layer(output) == index);
+        let states = self.encoder.encode(&pass, keep)?;
+        let output = |output: &Output| {
+            let hidden = states.iter().find(|(index, _)| *index == layer(output)).map(|(_, hidden)| hidden);
+            self.output(*output, hidden.expect("the encoder kept it"), &pass)
         };
-        let states = encode(&self.backend, &self.encoder, &batch, keep)?;
-        outputs
-            .iter()
-            .map(|output| {
-                let wanted = if let Output::HiddenState(index) = output { *index } else { last };
-                let hidden = states.iter().find(|(index, _)| *index == wanted).map(|(_, hidden)| hidden);
-                self.output(output, hidden.expect("the encoder kept it"), &batch)
-            })
-            .collect()
+        outputs.iter().map(output).collect()
     }
 
-    fn output(
-        &self,
-        output: &Output,
-        hidden: &Tensor<B>,
-        batch: &DeviceBatch<B::Buffer>,
-    ) -> Result<Tensor<B>> {
-        let backend = &self.backend;
-        let missing = || Error::MissingOutput { asked: output.name(), loaded: self.head };
-        let pooled = || self.pooler.as_ref().ok_or_else(missing)?.forward(backend, hidden, batch);
-        let classifier = || self.classifier.as_ref().ok_or_else(missing);
+    fn output(&self, output: Output, hidden: &Tensor<B>, pass: &Pass<'_, B>) -> Result<Tensor<B>> {
         match output {
             Output::HiddenState(_) => Ok(hidden.clone()),
-            Output::Pooled(pooling) => backend.pool(hidden, batch, *pooling),
-            Output::PoolerOutput => pooled(),
-            Output::MaskedLm(rows) => {
-                self.masked_lm.as_ref().ok_or_else(missing)?.forward(backend, hidden, rows)
-            }
-            Output::NextSentence => {
-                let next_sentence = self.next_sentence.as_ref().ok_or_else(missing)?;
-                backend.linear(&pooled()?, next_sentence, Activation::Identity)
-            }
-            Output::TokenLabels | Output::AnswerSpans => {
-                backend.linear(hidden, classifier()?, Activation::Identity)
-            }
-            Output::SequenceLabels | Output::ChoiceScores => {
-                backend.linear(&pooled()?, classifier()?, Activation::Identity)
+            Output::Pooled(pooling) => pass.backend.pool(hidden, pass.batch, pooling),
+            Output::PoolerOutput => self.summary(hidden, pass),
+            Output::Scores(head) => {
+                let (_, chain) = self.heads.iter().find(|(part, _)| *part == head).expect("checked before");
+                let rows = match (head.reads(), &pass.batch.marked) {
+                    (Axis::Sequences, _) => self.summary(hidden, pass)?, //          [sequences, hidden]
+                    (Axis::Marked, Some(rows)) => pass.backend.gather_rows(hidden, rows)?, // [marked, hidden]
+                    _ => hidden.clone(), //                                          [tokens, hidden]
+                };
+                chain.forward(pass, rows)
             }
         }
+    }
+
+    /// `[tokens, hidden]` -> `[sequences, hidden]`
+    fn summary(&self, hidden: &Tensor<B>, pass: &Pass<'_, B>) -> Result<Tensor<B>> {
+        let Summary { dense, activation, .. } = self.summary.as_ref().expect("checked before");
+        let first = pass.batch.device_bounds.slice(0, 0..pass.batch.sequences())?;
+        pass.backend.linear(&pass.backend.gather_rows(hidden, &first)?, dense, *activation)
     }
 
     /// Whether the model was loaded with what an output needs.
-    fn check(&self, output: &Output, batch: &PackedBatch) -> Result<()> {
-        if matches!(output, Output::MaskedLm(rows) if rows.is_empty()) {
-            return Err(Error::Empty { what: "list of rows" });
-        }
-        let there = match output {
-            Output::HiddenState(index) => *index <= self.config.num_hidden_layers,
+    fn gives(&self, output: Output) -> bool {
+        match output {
+            Output::HiddenState(index) => index <= self.config.num_hidden_layers,
             Output::Pooled(_) => true,
-            Output::PoolerOutput => self.pooler.is_some(),
-            Output::MaskedLm(rows) => {
-                self.masked_lm.is_some() && rows.iter().all(|&row| (row as usize) < batch.tokens())
-            }
-            Output::NextSentence => self.next_sentence.is_some(),
-            Output::TokenLabels => self.head == Head::TokenClassification,
-            Output::SequenceLabels => self.head == Head::SequenceClassification,
-            Output::AnswerSpans => self.head == Head::QuestionAnswering,
-            Output::ChoiceScores => self.head == Head::MultipleChoice,
-        };
-        if there { Ok(()) } else { Err(Error::MissingOutput { asked: output.name(), loaded: self.head }) }
+            Output::PoolerOutput => self.summary.as_ref().is_some_and(|summary| summary.is_pooler),
+            Output::Scores(head) => head != Head::None && self.heads.iter().any(|(part, _)| *part == head),
+        }
     }
 }
 

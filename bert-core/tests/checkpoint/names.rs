@@ -17,7 +17,7 @@ fn any_spelling_finds_any_other() {
         ("module.distilbert.transformer.layer.3.attention.q_lin.weight", "F32", &[2, 2], counting(4)),
         ("vocab_layer_norm.weight", "F32", &[2], counting(2)),
     ]);
-    assert_eq!(checkpoint.family(), Family::DistilBert);
+    assert_eq!(checkpoint.family(), Family::DISTILBERT);
     for name in [
         "encoder.layer.3.attention.self.query.weight",
         "bert.encoder.layer.3.attention.self.query.weight",
@@ -110,7 +110,7 @@ fn a_missing_tensor_is_explained() {
         CheckpointError::Missing(error) => {
             assert_eq!(error.file, Origin::Memory);
             assert_eq!(error.name, "encoder.layer.1.attention.self.query.bias");
-            assert_eq!((error.shape.as_slice(), error.family, error.count), (&[1][..], Family::Bert, 4));
+            assert_eq!((error.shape.as_slice(), error.family, error.count), (&[1][..], Family::BERT, 4));
             assert_eq!(error.nearest[0].name, "encoder.layer.0.attention.self.query.bias");
             assert_eq!(error.nearest[0].shape, [1]);
             assert_eq!(error.cause, Some(MissingCause::FewerLayers { found: 1 }));

@@ -23,7 +23,7 @@ fn a_pytorch_file_as_pytorch_wrote_it() {
     let folder = workspace().join("target/models/antiberty-pretraining");
     let Some(folder) = find(folder, "run `cargo xtask models`") else { return };
     let checkpoint = Checkpoint::open(&folder).unwrap();
-    assert_eq!(checkpoint.family(), Family::Bert);
+    assert_eq!(checkpoint.family(), Family::BERT);
     let words = checkpoint.tensor("embeddings.word_embeddings.weight", &[25, 512]).unwrap();
     assert_eq!(words.dtype(), DType::F32);
     checkpoint.tensor("cls.predictions.bias", &[25]).unwrap();
@@ -40,7 +40,7 @@ fn a_safetensors_file_in_half_precision() {
     let folder = shared.join("models/english-mlm");
     let Some(folder) = find(folder, "it comes with the reference data, see BERT_SHARED") else { return };
     let checkpoint = Checkpoint::open(&folder).unwrap();
-    assert_eq!(checkpoint.family(), Family::Bert);
+    assert_eq!(checkpoint.family(), Family::BERT);
     let words = checkpoint.tensor("embeddings.word_embeddings.weight", &[30522, 384]).unwrap();
     assert_eq!(words.dtype(), DType::F16);
     let decoder = checkpoint.optional("cls.predictions.decoder.weight", &[30522, 384]).unwrap();

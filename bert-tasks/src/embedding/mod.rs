@@ -15,8 +15,8 @@ mod sentence_transformers;
 
 use std::ops::Range;
 
+use bert_core::contract::{Pooling, Precision};
 use bert_core::graph::{Head, Output};
-use bert_core::ops::{Pooling, Precision};
 use serde::Serialize;
 
 pub use index::{Hit, Index, cosine};

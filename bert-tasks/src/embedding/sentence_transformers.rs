@@ -1,7 +1,7 @@
 //! The files that sentence-transformers puts beside a checkpoint: which modules follow the encoder, how
 //! hidden states are pooled, how long a text may be. Source: sentence-transformers, `SentenceTransformer`.
 
-use bert_core::ops::Pooling;
+use bert_core::contract::Pooling;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

@@ -39,8 +39,8 @@ pub mod squad;
 
 use std::ops::Range;
 
+use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use bert_core::ops::Precision;
 use ndarray::s;
 use serde::{Deserialize, Serialize};
 
@@ -229,7 +229,7 @@ impl Task for QuestionAnswering {
     }
 
     fn outputs(&self) -> Vec<Output> {
-        vec![Output::AnswerSpans]
+        vec![Output::Scores(Head::QuestionAnswering)]
     }
 
     fn prepare(&self, input: &Question) -> Result<Prepared<Context>> {

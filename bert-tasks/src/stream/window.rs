@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bert_core::PackedBatch;
-use bert_core::graph::Output;
 use bert_core::tensor::HostTensor;
 use ndarray::{Array2, Ix2, s};
 
@@ -108,47 +107,28 @@ impl<T: Task> Window<T> {
     /// What the model has to compute for a batch.
     pub fn job(&self, task: &T, places: &[Place]) -> Job {
         let mut batch = PackedBatch::default();
-        let mut masked_rows: Vec<u32> = vec![];
         for &(index, number) in places {
-            let sequence = &self.pending[index].sequences()[number];
-            let start = batch.tokens() as u32;
-            masked_rows.extend(sequence.masked.iter().map(|position| start + position));
-            batch.push(&sequence.ids, &sequence.segments);
+            let Sequence { ids, segments, masked } = &self.pending[index].sequences()[number];
+            batch.push_marked(ids, segments, masked);
         }
-        let mut outputs = task.outputs();
-        for output in &mut outputs {
-            if let Output::MaskedLm(rows) = output {
-                rows.clone_from(&masked_rows);
-            }
-        }
-        Job { batch, outputs }
+        Job { batch, outputs: task.outputs() }
     }
 
     /// Hands each sequence of the next batch its rows.
     pub fn take(&mut self, task: &T, job: &Job, results: &[HostTensor]) {
         let places = self.batches.pop_front().expect("a result has a batch");
-        let mut masked = 0;
         for (slot, (index, number)) in places.into_iter().enumerate() {
             let Pending { prepared, pieces, .. } = &mut self.pending[index];
-            let Ok(Prepared { sequences, context }) = prepared else { continue };
-            let first_masked = masked;
-            masked += sequences[number].masked.len();
+            let Ok(Prepared { context, .. }) = prepared else { continue };
             let rows: Result<Rows> = job
                 .outputs
                 .iter()
                 .zip(results)
                 .map(|(output, result)| {
-                    let range = match output {
-                        Output::HiddenState(_) | Output::TokenLabels | Output::AnswerSpans => {
-                            job.batch.sequence(slot)
-                        }
-                        Output::MaskedLm(_) => first_masked..masked,
-                        _ => slot..slot + 1,
-                    };
-                    let rows = rows_of(result, range)?;
+                    let rows = rows_of(result, output.axis().rows(&job.batch, slot))?;
                     match rows.iter().all(|x| x.is_finite()) {
                         true => Ok(rows),
-                        false => Err(Error::NotFinite { output: name(output) }),
+                        false => Err(Error::NotFinite { output: output.name() }),
                     }
                 })
                 .collect();
@@ -162,21 +142,6 @@ impl<T: Task> Window<T> {
             let pieces = pieces.into_iter().map(|piece| piece.expect("every sequence is in a batch"));
             task.finish(&input, prepared?.context, pieces.collect::<Result<_>>()?)
         })
-    }
-}
-
-/// What the numbers of an output are called in messages.
-fn name(output: &Output) -> &'static str {
-    match output {
-        Output::HiddenState(_) => "hidden states",
-        Output::Pooled(_) => "pooled hidden states",
-        Output::PoolerOutput => "pooler outputs",
-        Output::MaskedLm(_) => "vocabulary scores",
-        Output::NextSentence => "next sentence scores",
-        Output::TokenLabels => "token label scores",
-        Output::SequenceLabels => "label scores",
-        Output::AnswerSpans => "start and end scores",
-        Output::ChoiceScores => "choice scores",
     }
 }
 

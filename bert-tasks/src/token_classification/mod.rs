@@ -20,8 +20,8 @@ mod labels;
 
 use std::ops::Range;
 
+use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use bert_core::ops::Precision;
 use ndarray::{Array2, ArrayView1};
 use serde::Serialize;
 
@@ -182,7 +182,7 @@ impl Task for TokenClassification {
     }
 
     fn outputs(&self) -> Vec<Output> {
-        vec![Output::TokenLabels]
+        vec![Output::Scores(Head::TokenClassification)]
     }
 
     fn prepare(&self, text: &String) -> Result<Prepared<Context>> {

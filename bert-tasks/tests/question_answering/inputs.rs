@@ -1,6 +1,6 @@
 //! The whole way from texts to answers.
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_tasks::question_answering::{Question, QuestionAnsweringOptions};
 use bert_tasks::{Error, QuestionAnswering, Task};
 

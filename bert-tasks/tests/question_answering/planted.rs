@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bert_core::backend::BackendInfo;
-use bert_core::graph::{Encoder, Output};
+use bert_core::contract::BackendInfo;
+use bert_core::graph::{Encoder, Head, Output};
 use bert_core::tensor::HostTensor;
 use bert_core::{ModelConfig, PackedBatch};
 use bert_tasks::question_answering::{Answers, Question, QuestionAnsweringOptions};
@@ -38,7 +38,7 @@ impl<F: Fn(u32) -> [f32; 2] + Send + Sync> Encoder for Planted<F> {
     }
 
     async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> bert_core::Result<Vec<HostTensor>> {
-        assert_eq!(outputs, [Output::AnswerSpans]);
+        assert_eq!(outputs, [Output::Scores(Head::QuestionAnswering)]);
         batch.check(&self.config)?;
         let logits: Vec<f32> = batch.ids().iter().flat_map(|&id| (self.logits)(id)).collect();
         Ok(vec![HostTensor::from_vec(logits, [batch.tokens(), 2])])

@@ -5,9 +5,8 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use bert_backend_cpu::{CpuBackend, CpuOptions, SimdLevel};
-use bert_core::backend::Backend;
+use bert_core::contract::{Backend, Pooling, Precision};
 use bert_core::graph::{Encoder, Head, Model, Output};
-use bert_core::ops::{Pooling, Precision};
 use bert_core::{ModelConfig, PackedBatch, checkpoint::Checkpoint};
 use bert_tasks::token_classification::conll;
 use bert_tasks::tokenizer::Tokenizer;
@@ -217,7 +216,7 @@ impl Ner {
         let lines = BufReader::new(File::open(&file).map_err(Error::file("read", &file))?);
         let texts = conll::read(lines).take(SENTENCES).map(|sentence| Ok(sentence?.text()));
         let texts = texts.collect::<Result<Vec<_>, bert_tasks::Error>>()?;
-        let longest = ModelConfig::from_folder(&model)?.max_position_embeddings;
+        let longest = ModelConfig::from_folder(&model)?.max_tokens();
         let texts = tokenise(&model, longest, &texts)?;
         Ok(Some(Self { model, texts }))
     }
@@ -229,7 +228,7 @@ impl Ner {
         let texts = &self.texts[..sentences.min(self.texts.len())];
         let mut tagged = vec![Tagged { width, ..Tagged::default() }; texts.len()];
         for (places, batch) in batches(texts) {
-            let wanted = [Output::TokenLabels, Output::HiddenState(layers)];
+            let wanted = [Output::Scores(Head::TokenClassification), Output::HiddenState(layers)];
             let outputs = pollster::block_on(model.run(&batch, &wanted))?;
             let (logits, hidden) = (outputs[0].to_f32()?, outputs[1].to_f32()?);
             let mut rows = logits.outer_iter().zip(hidden.outer_iter());

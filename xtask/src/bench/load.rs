@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use bert_backend_cpu::{CpuBackend, CpuOptions};
-use bert_core::backend::Backend;
 use bert_core::checkpoint::Checkpoint;
+use bert_core::contract::{Backend, Precision};
 use bert_core::graph::{Encoder, Head, Model, Output};
-use bert_core::ops::Precision;
 use bert_core::{ModelConfig, PackedBatch};
 
 use crate::error::Result;

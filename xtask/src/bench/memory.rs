@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use bert_core::contract::Precision;
 use bert_core::graph::Encoder;
-use bert_core::ops::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::load;

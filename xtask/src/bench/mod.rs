@@ -24,10 +24,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bert_backend_cpu::{CpuBackend, SimdLevel};
-use bert_core::backend::Backend;
+use bert_core::contract::{Backend, Precision};
 use bert_core::graph::Encoder;
-use bert_core::ops::Precision;
-use bert_core::profile::Profile;
+use bert_core::observe::profile::Profile;
 use clap::ValueEnum;
 
 use crate::error::{Error, Result};
@@ -266,8 +265,8 @@ impl Args {
                 let config = model.config();
                 let cases = if self.case.is_empty() { Shape::cases(&name) } else { &self.case };
                 for &case in cases {
-                    if case.lengths().iter().any(|&length| length > config.max_position_embeddings) {
-                        let positions = config.max_position_embeddings;
+                    if case.lengths().iter().any(|&length| length > config.max_tokens()) {
+                        let positions = config.max_tokens();
                         eprintln!("SKIPPED {}: the model takes {positions} tokens", case.name());
                         continue;
                     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Times;

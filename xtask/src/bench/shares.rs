@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bert_backend_cpu::CpuBackend;
 use bert_core::PackedBatch;
 use bert_core::graph::Model;
-use bert_core::profile::{Call, Profile};
+use bert_core::observe::profile::{Call, Profile};
 use serde::{Deserialize, Serialize};
 
 use super::load;

@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bert_core::graph::Head;
-use bert_core::ops::Precision;
+use bert_core::checkpoint;
+use bert_core::contract::Precision;
+use bert_core::graph::{Head, Initial};
 use bert_core::{ModelConfig, PackedBatch};
 use clap::ValueEnum;
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use bert_conformance::synthetic::{self, Spread};
 
 /// A batch, by its count of sequences and their length; the same as those of other engines' benches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -105,9 +105,9 @@ pub fn weights(config: &ModelConfig) -> f64 {
 /// Bytes of one weight.
 pub fn bytes_each(precision: Precision) -> f64 {
     match precision {
-        Precision::F32 => 4.0,
         Precision::Bf16 | Precision::F16 => 2.0,
         Precision::Int8 => 1.0,
+        _ => 4.0,
     }
 }
 
@@ -170,11 +170,8 @@ impl Shape {
 
 fn write(json: &str, folder: &Path) -> Result<()> {
     let config = ModelConfig::from_json(json).expect("the shapes are valid");
-    let weights = folder.join("model.safetensors");
-    synthetic::to_file(synthetic::parameters(&config, Head::None, Spread::Initial, 0), &weights)
-        .map_err(|source| Error::Weights { path: weights, source })?;
-    let path = folder.join("config.json");
-    fs::write(&path, json).map_err(Error::file("write", &path))
+    let numbers = Initial::new(0, config.initializer_range);
+    Ok(checkpoint::save(folder, &config, Head::None, &numbers)?)
 }
 
 #[cfg(test)]

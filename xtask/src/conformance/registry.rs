@@ -4,7 +4,7 @@ use bert_backend_cpu::{CpuBackend, CpuError, CpuOptions, SimdLevel};
 use bert_backend_wgpu::{AdapterKind, Limits, WgpuBackend, WgpuError, WgpuOptions};
 use bert_conformance::perf::{self, Timing};
 use bert_conformance::{Fault, Plan, Verdict, names, run};
-use bert_core::backend::{Backend, BackendInfo};
+use bert_core::contract::{Backend, BackendInfo};
 use bert_core::reference::Reference;
 use bert_tasks::Device;
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use bert_conformance::perf::Timing;
 use bert_conformance::{Outcome, Variant, Verdict};
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use comfy_table::{CellAlignment, Table, presets};
 
 /// Failures one by one, then a line for each operation and backend.

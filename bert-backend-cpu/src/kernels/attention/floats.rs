@@ -1,6 +1,6 @@
 //! Attention in `f32`, on every instruction set.
 
-use bert_core::ops::Activation;
+use bert_core::contract::Activation;
 
 use super::{Factors, Head, Scratch};
 use crate::kernels::gemm::Product;

@@ -3,7 +3,7 @@
 //! Queries, keys and values are rounded when they are packed, and the numerators of the softmax when they are made:
 //! their sums are those of the numbers before.
 
-use bert_core::ops::Activation;
+use bert_core::contract::Activation;
 
 use super::{Factors, Head, Scratch};
 use crate::kernels::dot::{Bf16Pairs, Dot};

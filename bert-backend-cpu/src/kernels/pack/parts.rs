@@ -1,7 +1,7 @@
 //! A weight of bytes as a file keeps it.
 
 use bert_core::Result;
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use bert_core::tensor::HostTensor;
 
 use super::{Columns, Numbers, PackedMatrix, Source};

@@ -35,7 +35,7 @@ fn page(results: &Results) -> String {
          Made by `cargo xtask conformance --mode support` from [what was measured](results/conformance.json); \
          not to be edited.\n\n\
          What each backend overrides (*fused*), and what it does by the default bodies of the\n\
-         [`Backend`](../bert-core/src/backend.rs) trait on its own eight methods (*default*):\n\n\
+         [`Backend`](../bert-core/src/contract/backend.rs) trait on its own eight methods (*default*):\n\n\
          {}\n\n\
          Below, *agrees to* is the limit of the [conformance suite](../bert-conformance/src/tolerance.rs) for the\n\
          hardest inputs and *was off by* what was found, absolute or relative, whichever is smaller. *% of limit*\n\

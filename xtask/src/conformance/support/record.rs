@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bert_conformance::perf::Timing;
 use bert_conformance::{Outcome, Variant, Verdict, widest_limit};
-use bert_core::ops::Precision;
+use bert_core::contract::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::conformance::registry::Subject;

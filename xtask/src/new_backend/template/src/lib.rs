@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use bert_core::backend::{Backend, BackendInfo, Tensor};
-use bert_core::ops::{BinaryOp, Precision, ReduceOp, UnaryOp};
+use bert_core::contract::{Backend, BackendInfo, BinaryOp, Precision, ReduceOp, Tensor, UnaryOp};
 use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::{Error, Result};
 

@@ -25,34 +25,14 @@
 use std::future::Future;
 use std::ops::Range;
 
-use crate::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
-use crate::packed::DeviceBatch;
-use crate::passes::Counts;
+use super::batch::DeviceBatch;
+use super::info::{BackendInfo, Counts};
+use super::ops::{Activation, AttentionSpec, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
+use super::threads::{MaybeSend, MaybeSync};
+use super::weights::{EmbeddingTables, LayerNorm, Linear, WeightSource};
+use crate::Result;
+use crate::observe::trace;
 use crate::tensor::{DType, HostTensor, Shape, View};
-use crate::weights::{EmbeddingTables, LayerNorm, Linear, upload_f32};
-use crate::{Error, Result, trace};
-
-/// `Send` on native targets; nothing in a browser, whose device handles stay on one thread.
-#[cfg(not(target_family = "wasm"))]
-pub trait MaybeSend: Send {}
-#[cfg(not(target_family = "wasm"))]
-impl<T: Send> MaybeSend for T {}
-/// `Send` on native targets; nothing in a browser, whose device handles stay on one thread.
-#[cfg(target_family = "wasm")]
-pub trait MaybeSend {}
-#[cfg(target_family = "wasm")]
-impl<T> MaybeSend for T {}
-
-/// `Sync` on native targets; nothing in a browser.
-#[cfg(not(target_family = "wasm"))]
-pub trait MaybeSync: Sync {}
-#[cfg(not(target_family = "wasm"))]
-impl<T: Sync> MaybeSync for T {}
-/// `Sync` on native targets; nothing in a browser.
-#[cfg(target_family = "wasm")]
-pub trait MaybeSync {}
-#[cfg(target_family = "wasm")]
-impl<T> MaybeSync for T {}
 
 /// A view of a backend's buffer: what operations take and give.
 pub type Tensor<B> = View<<B as Backend>::Buffer>;
@@ -60,31 +40,6 @@ pub type Tensor<B> = View<<B as Backend>::Buffer>;
 /// The value that stands for "never look here" in attention scores and maxima, for backends that mask. It is
 /// finite, so that a row of nothing else gives numbers and not NaN.
 pub const MASKED: f32 = -1e30;
-
-/// What a backend runs on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendInfo {
-    /// The backend's own short name, as in `--device`: `cpu`, `wgpu`, `cuda`.
-    pub name: &'static str,
-    /// The device, in its maker's words.
-    pub device: String,
-    /// What the kernels make use of: instruction sets, driver, features.
-    pub features: Vec<String>,
-    /// How many threads compute, where the host does it.
-    pub threads: Option<usize>,
-    /// What [`Backend::prepare_weight`] can prepare for.
-    pub precisions: Vec<Precision>,
-    /// Those of the precisions that the device has no fast instructions for. Their results are right, but they
-    /// are no faster than `f32`.
-    pub emulated: Vec<Precision>,
-}
-
-impl BackendInfo {
-    /// The error for a precision that the backend has no kernels for.
-    pub fn lacks(&self, precision: Precision) -> Error {
-        Error::Precision { backend: self.name.to_owned(), precision, available: self.precisions.clone() }
-    }
-}
 
 /// The tensor operations of one kind of hardware. See the [module](self) for the contract.
 pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
@@ -99,65 +54,84 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// Brings a tensor to the device, in its own dtype (`F32` and `U32` are enough).
     ///
     /// # Errors
-    /// [`Error::Device`] if the device has no room.
+    /// [`Error::Device`](crate::Error::Device) if the device has no room.
     fn upload(&self, tensor: &HostTensor) -> Result<Tensor<Self>>;
 
     /// Brings tensors back, in order. The only place where a caller waits for the device, hence the only
     /// asynchronous method; it takes many tensors so that one wait is enough.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device failed in this or an earlier operation.
+    /// [`Error::Device`](crate::Error::Device) if the device failed in this or an earlier operation.
     fn download(&self, tensors: &[Tensor<Self>])
     -> impl Future<Output = Result<Vec<HostTensor>>> + MaybeSend;
 
     /// Rows of a table: `table [rows, n]` of `F32`, `indices [k]` of `U32` -> `[k, n]`.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn gather_rows(&self, table: &Tensor<Self>, indices: &Tensor<Self>) -> Result<Tensor<Self>>;
 
     /// Product of the last two axes, in `F32`: `a [.., m, k]`, `b [.., k, n]` -> `[.., m, n]`. The leading
     /// axes, two at most, are equal (broadcast a view first). Views may have any strides.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn matmul(&self, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>>;
 
     /// A function of each element. All functions take and give `F32`, but `Copy`, which takes anything, and
     /// `Cast`.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn map(&self, op: UnaryOp, x: &Tensor<Self>) -> Result<Tensor<Self>>;
 
     /// A function of pairs of elements, in `F32`: two views of one shape (broadcast a view first).
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>>;
 
     /// The sum or the maximum over the last axis, in `F32`: `[.., n]` -> `[.., 1]`.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn reduce(&self, op: ReduceOp, x: &Tensor<Self>) -> Result<Tensor<Self>>;
 
     // ---- provided: parameters -------------------------------------------------------------------------
 
-    /// Makes a weight `[out_features, in_features]` ready for [`linear`](Self::linear), once, when a model
-    /// is loaded: packed, rounded or quantised as the kernels like it.
+    /// Brings several tensors to the device, in order.
     ///
-    /// The default uploads it as `F32`. Override it together with `linear` to keep weights in another layout
-    /// or precision.
+    /// The default uploads one after another. Override it where one copy of many small tensors is cheaper than
+    /// many copies.
     ///
     /// # Errors
-    /// [`Error::Precision`] for a precision that the backend has no kernels for.
-    fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<Self::Buffer> {
+    /// As [`upload`](Self::upload).
+    fn upload_all(&self, tensors: &[HostTensor]) -> Result<Vec<Tensor<Self>>> {
+        tensors.iter().map(|tensor| self.upload(tensor)).collect()
+    }
+
+    /// Makes a weight `[out_features, in_features]` ready for [`linear`](Self::linear): packed, rounded or
+    /// quantised as the kernels like it. It is done once when a model is loaded, and after each step of training.
+    ///
+    /// The default keeps it as `F32`, row-major. Override it together with `linear` to keep weights in another
+    /// layout or precision.
+    ///
+    /// # Errors
+    /// [`Error::Precision`](crate::Error::Precision) for a precision that the backend has no kernels for.
+    fn prepare_weight(
+        &self,
+        weight: WeightSource<'_, Self::Buffer>,
+        precision: Precision,
+    ) -> Result<Self::Buffer> {
         trace::default_body("prepare_weight");
         if precision != Precision::F32 {
             return Err(self.info().lacks(precision));
         }
-        Ok(upload_f32(self, weight)?.buffer().clone())
+        let prepared = match weight {
+            WeightSource::Host(tensor) => upload_f32(self, tensor)?,
+            WeightSource::Device(view) => self.map(UnaryOp::Copy, view)?,
+        };
+        Ok(prepared.buffer().clone())
     }
 
     // ---- provided: the words of the model graph -------------------------------------------------------
@@ -168,7 +142,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// the output. Override it first: nine tenths of a model's arithmetic happen here.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn linear(
         &self,
         x: &Tensor<Self>,
@@ -193,7 +167,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// The default makes a pass for each table. Override it to make one for all.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn embed(
         &self,
         tables: &EmbeddingTables<Self::Buffer>,
@@ -214,7 +188,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// The default takes eight passes. Override it to keep the row in registers or shared memory.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn layer_norm(&self, x: &Tensor<Self>, norm: &LayerNorm<Self::Buffer>) -> Result<Tensor<Self>> {
         trace::default_body("layer_norm");
         let shape = x.shape();
@@ -235,7 +209,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// The default adds, then normalises. Override it to do both in one pass.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn add_layer_norm(
         &self,
         x: &Tensor<Self>,
@@ -247,30 +221,28 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     }
 
     /// Scaled dot-product attention in which a token sees the tokens of its own sequence and no other.
-    /// `qkv [tokens, 3 * hidden]` holds query, key and value side by side, each `heads` heads wide;
-    /// -> `[tokens, hidden]`. Source: "Attention Is All You Need", §3.2.
+    /// `qkv [tokens, 3 * heads * head_size]` holds query, key and value side by side, each `heads` heads wide;
+    /// -> `[tokens, heads * head_size]`. Source: "Attention Is All You Need", §3.2.
     ///
-    /// `precision` is that of the layer. In less than `f32`, queries, keys, values and the weights of the softmax may
-    /// be rounded before they are multiplied, to no fewer bits than bf16 has; scores, softmax and sums may not.
+    /// In less than `f32`, as [`AttentionSpec::precision`] allows, queries, keys, values and the weights of the
+    /// softmax may be rounded before they are multiplied, to no fewer bits than bf16 has; scores, softmax and sums
+    /// may not.
     ///
     /// The default rounds nothing and takes one sequence after another: ten operations and a stored matrix of scores,
-    /// `[heads, length, length]`, for each; joining what came of them takes time that grows with
-    /// `sequences * tokens * hidden`. Override it to walk all sequences and heads at once with an online
-    /// softmax, so that no matrix of scores is ever stored and nothing has to be joined.
+    /// `[heads, length, length]`, for each. Override it to walk all sequences and heads at once with an online
+    /// softmax, so that no matrix of scores is ever stored.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn attention(
         &self,
         qkv: &Tensor<Self>,
-        heads: usize,
+        spec: &AttentionSpec,
         batch: &DeviceBatch<Self::Buffer>,
-        precision: Precision,
     ) -> Result<Tensor<Self>> {
-        let _ = precision;
         trace::default_body("attention");
-        let hidden = qkv.shape()[1] / 3;
-        let head_size = hidden / heads;
+        let AttentionSpec { heads, head_size, scale, .. } = *spec;
+        let hidden = heads * head_size;
         let attend = |rows: Range<usize>| -> Result<Tensor<Self>> {
             let length = rows.len();
             // [heads, length, head_size] for each of query, key and value
@@ -282,14 +254,43 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
 
             // [heads, length, length]
             let scores = self.matmul(&query, &key.permute(&[0, 2, 1])?)?;
-            let scores = self.map(UnaryOp::Scale((head_size as f64).sqrt().recip()), &scores)?;
+            let scores = self.map(UnaryOp::Scale(scale), &scores)?;
             let weights = self.softmax(&scores)?;
 
             // back to [length, hidden]
             let context = self.matmul(&weights, &value)?.permute(&[1, 0, 2])?;
             self.map(UnaryOp::Copy, &context)?.reshape([length, hidden])
         };
-        join_rows(self, &sequences(batch).map(attend).collect::<Result<Vec<_>>>()?)
+        self.concat(&sequences(batch).map(attend).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// Matrices of one width below one another: `[a, n]`, `[b, n]`, … -> `[a + b + …, n]`.
+    ///
+    /// None of the eight methods writes into a part of a tensor, so the default spreads each matrix over all rows,
+    /// multiplies it by 1 where it belongs and by 0 elsewhere, and adds them up: exact, and the same bits for a row
+    /// whatever stands beside it, as long as all numbers are finite; but it takes time that grows with
+    /// `parts * rows * n`. Override it with copies.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device).
+    fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
+        trace::default_body("concat");
+        let rows = parts.iter().map(|part| part.shape()[0]).sum();
+        let shape = Shape::from([rows, parts[0].shape()[1]]);
+        // Adding zero to a part that stands alone, too, makes -0 the 0 that it is among others.
+        let mut joined = self.upload(&HostTensor::from_vec(vec![0f32], [1, 1]))?.broadcast_to(shape)?;
+        let mut start = 0;
+        for part in parts {
+            let own = start..start + part.shape()[0];
+            let sources = (0..rows).map(|row| if own.contains(&row) { (row - start) as u32 } else { 0 });
+            let sources = self.upload(&HostTensor::from_vec(sources.collect(), [rows]))?;
+            let keep = (0..rows).map(|row| if own.contains(&row) { 1f32 } else { 0.0 });
+            let keep = self.upload(&HostTensor::from_vec(keep.collect(), [rows, 1]))?.broadcast_to(shape)?;
+            let spread = self.zip(BinaryOp::Mul, &self.gather_rows(part, &sources)?, &keep)?;
+            joined = self.zip(BinaryOp::Add, &joined, &spread)?;
+            start = own.end;
+        }
+        Ok(joined)
     }
 
     /// `exp(x) / sum(exp(x))` over the last axis, the maximum subtracted first.
@@ -297,7 +298,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// The default takes five passes. Override it to take one.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         trace::default_body("softmax");
         let max = self.reduce(ReduceOp::Max, x)?.broadcast_to(x.shape())?;
@@ -308,12 +309,11 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
 
     /// One vector a sequence: `x [tokens, hidden]` -> `[sequences, hidden]`.
     ///
-    /// The default takes one sequence after another and joins what came of them, as
-    /// [`attention`](Self::attention) does; only [`Pooling::Cls`] is one operation. Override it to reduce
+    /// The default takes one sequence after another, as [`attention`](Self::attention) does; only [`Pooling::Cls`] is one operation. Override it to reduce
     /// all sequences at once.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn pool(
         &self,
         x: &Tensor<Self>,
@@ -335,7 +335,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
             let columns = x.slice(0, rows)?.permute(&[1, 0])?;
             self.map(UnaryOp::Scale(scale), &self.reduce(op, &columns)?)?.reshape([1, hidden])
         };
-        join_rows(self, &sequences(batch).map(reduce).collect::<Result<Vec<_>>>()?)
+        self.concat(&sequences(batch).map(reduce).collect::<Result<Vec<_>>>()?)
     }
 
     // ---- provided: time -------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// The default downloads nothing, which is right wherever operations finish before they return.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn sync(&self) -> impl Future<Output = Result<()>> + MaybeSend {
         async { Ok(()) }
     }
@@ -355,7 +355,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// The default does nothing.
     ///
     /// # Errors
-    /// [`Error::Device`].
+    /// [`Error::Device`](crate::Error::Device).
     fn warm_up(&self) -> Result<()> {
         Ok(())
     }
@@ -373,25 +373,14 @@ fn sequences<Buf>(batch: &DeviceBatch<Buf>) -> impl Iterator<Item = Range<usize>
     batch.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
 }
 
-/// Matrices of one width below one another, for default bodies. None of the eight methods writes into a part
-/// of a tensor, so each matrix is spread over all rows, multiplied by 1 where it belongs and by 0 elsewhere,
-/// and they are added up: exact, and the same bits for a row whatever stands beside it, as long as all
-/// numbers are finite.
-fn join_rows<B: Backend>(backend: &B, parts: &[Tensor<B>]) -> Result<Tensor<B>> {
-    let rows = parts.iter().map(|part| part.shape()[0]).sum();
-    let shape = Shape::from([rows, parts[0].shape()[1]]);
-    // Adding zero to a part that stands alone, too, makes -0 the 0 that it is among others.
-    let mut joined = backend.upload(&HostTensor::from_vec(vec![0f32], [1, 1]))?.broadcast_to(shape)?;
-    let mut start = 0;
-    for part in parts {
-        let own = start..start + part.shape()[0];
-        let sources = (0..rows).map(|row| if own.contains(&row) { (row - start) as u32 } else { 0 });
-        let sources = backend.upload(&HostTensor::from_vec(sources.collect(), [rows]))?;
-        let keep = (0..rows).map(|row| if own.contains(&row) { 1f32 } else { 0.0 });
-        let keep = backend.upload(&HostTensor::from_vec(keep.collect(), [rows, 1]))?.broadcast_to(shape)?;
-        let spread = backend.zip(BinaryOp::Mul, &backend.gather_rows(part, &sources)?, &keep)?;
-        joined = backend.zip(BinaryOp::Add, &joined, &spread)?;
-        start = own.end;
+/// Uploads a float tensor as `f32`, whatever it is stored as; an `f32` tensor is passed on as it is, so
+/// that a backend can use mapped memory in place.
+///
+/// # Errors
+/// [`Error::DType`](crate::Error::DType) for integers, and whatever the upload says.
+pub fn upload_f32<B: Backend>(backend: &B, tensor: &HostTensor) -> Result<View<B::Buffer>> {
+    if tensor.dtype() == DType::F32 {
+        return backend.upload(tensor);
     }
-    Ok(joined)
+    backend.upload(&HostTensor::from_array(tensor.to_f32()?.into_owned())?)
 }

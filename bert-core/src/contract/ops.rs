@@ -1,4 +1,4 @@
-//! The small words of the [`Backend`](crate::Backend) trait: which function, which precision, which pooling.
+//! The small words of the [`Backend`](super::Backend) trait: which function, which precision, which pooling.
 
 use std::fmt;
 use std::str::FromStr;
@@ -103,9 +103,31 @@ pub enum Pooling {
     MeanSqrtLen,
 }
 
+/// What attention computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AttentionSpec {
+    /// How many heads stand side by side.
+    pub heads: usize,
+    /// How wide a head is.
+    pub head_size: usize,
+    /// What the product of a query and a key is multiplied by.
+    pub scale: f64,
+    /// That of the layer whose outputs are multiplied.
+    pub precision: Precision,
+}
+
+impl AttentionSpec {
+    /// Heads of this width, scaled by one over its square root.
+    pub fn new(heads: usize, head_size: usize, precision: Precision) -> Self {
+        Self { heads, head_size, scale: (head_size as f64).sqrt().recip(), precision }
+    }
+}
+
 /// The numbers that linear layers compute with. Chosen once, when a model is loaded; everything that is
 /// not exact has to be asked for by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Precision {
     /// 32-bit floats throughout.
     #[default]
@@ -120,14 +142,16 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// Every precision, with the word that people write for it.
+    pub const ALL: [(Self, &'static str); 4] =
+        [(Self::F32, "f32"), (Self::Bf16, "bf16"), (Self::F16, "f16"), (Self::Int8, "int8")];
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::F16 => "f16",
-            Self::Int8 => "int8",
-        })
+        let named = Self::ALL.iter().find(|(precision, _)| precision == self);
+        f.write_str(named.expect("every precision has a word").1)
     }
 }
 
@@ -135,17 +159,15 @@ impl FromStr for Precision {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            // Nothing approximate is chosen silently.
-            "auto" | "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            "f16" => Ok(Self::F16),
-            "int8" => Ok(Self::Int8),
-            _ => Err(Error::UnknownWord {
-                what: "precision",
-                found: text.to_owned(),
-                known: "auto, f32, bf16, f16, int8",
-            }),
+        let text = text.to_ascii_lowercase();
+        if text == "auto" {
+            return Ok(Self::F32); // nothing approximate is chosen silently
         }
+        let named = Self::ALL.iter().find(|(_, word)| *word == text);
+        named.map(|&(precision, _)| precision).ok_or(Error::UnknownWord {
+            what: "precision",
+            found: text,
+            known: "auto, f32, bf16, f16, int8",
+        })
     }
 }

@@ -4,41 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::BackendInfo;
+use crate::contract::{BackendInfo, Counts};
 use crate::graph::{Encoder, Output};
 use crate::tensor::HostTensor;
 use crate::{ModelConfig, PackedBatch, Result};
-
-/// What a device was asked to do since it was opened, for backends that record work and submit it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Batches of commands that were submitted.
-    pub submissions: u64,
-    /// Kernels that were started.
-    pub dispatches: u64,
-    /// Tensors that were uploaded.
-    pub uploads: u64,
-    /// Their bytes.
-    pub uploaded_bytes: u64,
-    /// Downloads, each of one or more tensors.
-    pub downloads: u64,
-    /// Their bytes.
-    pub downloaded_bytes: u64,
-}
-
-impl Counts {
-    /// What was done after `before` was counted.
-    pub fn since(self, before: Self) -> Self {
-        Self {
-            submissions: self.submissions.saturating_sub(before.submissions),
-            dispatches: self.dispatches.saturating_sub(before.dispatches),
-            uploads: self.uploads.saturating_sub(before.uploads),
-            uploaded_bytes: self.uploaded_bytes.saturating_sub(before.uploaded_bytes),
-            downloads: self.downloads.saturating_sub(before.downloads),
-            downloaded_bytes: self.downloaded_bytes.saturating_sub(before.downloaded_bytes),
-        }
-    }
-}
 
 /// The sum of all passes of a model since it was loaded. It prints as a short table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

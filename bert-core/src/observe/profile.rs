@@ -1,7 +1,7 @@
 //! Where the time goes: a backend around a backend that writes down every call.
 //!
 //! ```
-//! use bert_core::{Backend, ops::ReduceOp, profile::Profile, reference::Reference, tensor::HostTensor};
+//! use bert_core::{Backend, contract::ReduceOp, observe::profile::Profile, reference::Reference, tensor::HostTensor};
 //! let backend = Profile::new(Reference);
 //! let a = backend.upload(&HostTensor::from_vec(vec![1.0f32; 6], [2, 3]))?;
 //! let b = backend.upload(&HostTensor::from_vec(vec![1.0f32; 12], [3, 4]))?;
@@ -19,12 +19,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::backend::{Backend, BackendInfo, Tensor};
-use crate::ops::{Activation, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
-use crate::packed::DeviceBatch;
-use crate::passes::Counts;
+use crate::contract::{
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, EmbeddingTables,
+    LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+};
 use crate::tensor::{HostTensor, Shape};
-use crate::weights::{EmbeddingTables, LayerNorm, Linear};
 
 /// One call of an operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,11 +133,25 @@ impl<B: Backend> Backend for Profile<B> {
         self.timed("reduce", x.shape(), 0, |inner| inner.reduce(op, x))
     }
 
-    fn prepare_weight(&self, weight: &HostTensor, precision: Precision) -> Result<Self::Buffer> {
+    fn upload_all(&self, tensors: &[HostTensor]) -> Result<Vec<Tensor<Self>>> {
         let start = Instant::now();
+        let views = self.inner.upload_all(tensors)?;
+        (self.wait)(&self.inner)?;
+        let shape = Shape::from([tensors.iter().map(|tensor| tensor.shape().len()).sum()]);
+        let time = start.elapsed();
+        self.list().push(Call { operation: "upload", input: shape, output: shape, flops: 0, time });
+        Ok(views)
+    }
+
+    fn prepare_weight(
+        &self,
+        weight: WeightSource<'_, Self::Buffer>,
+        precision: Precision,
+    ) -> Result<Self::Buffer> {
+        let (start, shape) = (Instant::now(), weight.shape());
         let buffer = self.inner.prepare_weight(weight, precision)?;
         (self.wait)(&self.inner)?;
-        let (input, output, time) = (weight.shape(), weight.shape(), start.elapsed());
+        let (input, output, time) = (shape, shape, start.elapsed());
         self.list().push(Call { operation: "prepare_weight", input, output, flops: 0, time });
         Ok(buffer)
     }
@@ -184,13 +197,16 @@ impl<B: Backend> Backend for Profile<B> {
     fn attention(
         &self,
         qkv: &Tensor<Self>,
-        heads: usize,
+        spec: &AttentionSpec,
         batch: &DeviceBatch<Self::Buffer>,
-        precision: Precision,
     ) -> Result<Tensor<Self>> {
-        let hidden = qkv.shape()[1] / 3;
+        let hidden = spec.heads * spec.head_size;
         let flops = batch.lengths().map(|length| 4 * product(&[length, length, hidden])).sum();
-        self.timed("attention", qkv.shape(), flops, |inner| inner.attention(qkv, heads, batch, precision))
+        self.timed("attention", qkv.shape(), flops, |inner| inner.attention(qkv, spec, batch))
+    }
+
+    fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
+        self.timed("concat", parts[0].shape(), 0, |inner| inner.concat(parts))
     }
 
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {

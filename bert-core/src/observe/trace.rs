@@ -19,7 +19,7 @@ pub(crate) fn default_body(operation: &'static str) {
 /// The operations whose default bodies ran on this thread since the last call.
 ///
 /// ```
-/// use bert_core::{Backend, reference::Reference, tensor::HostTensor, trace};
+/// use bert_core::{Backend, observe::trace, reference::Reference, tensor::HostTensor};
 /// trace::take();
 /// let x = Reference.upload(&HostTensor::from_vec(vec![1.0f32, 2.0], [1, 2]))?;
 /// Reference.softmax(&x)?;

@@ -1,39 +1,24 @@
-//! One table for the many spellings of the same tensor.
+//! The names of tensors, as files spell them.
 //!
 //! The canonical name of a tensor is the one that BERT gives it, without the `bert.` in front:
-//! `encoder.layer.0.attention.self.query.weight`. Everything that a file may call it instead is a line of
-//! the tables below: wrappers of training code, DistilBERT's names, TensorFlow's `gamma` and `beta`.
+//! `encoder.layer.0.attention.self.query.weight`. A [`Layout`] is how one family of models spells them, both to
+//! read and to write. What files of any family may have around a name is read by all of them: wrappers of
+//! training code, TensorFlow's `gamma` and `beta`.
+
+mod bert;
+mod distilbert;
 
 use std::fmt;
 
+use crate::config::ModelType;
+
 /// What a name may start with without meaning anything else. They nest: `module.bert.` is both.
-const PREFIXES: [&str; 6] = [
-    "bert.",
-    "distilbert.",
+const WRAPPERS: [&str; 4] = [
     "model.",        // training code that keeps the network in a field
     "module.",       // torch.nn.DataParallel
     "_orig_mod.",    // torch.compile
     "0.auto_model.", // a whole sentence-transformers pipeline
 ];
-
-/// Parts of BERT as DistilBERT calls them. `*` is the number of the layer.
-const DISTILBERT: [(&str, &str); 12] = [
-    ("transformer.layer.*.attention.q_lin", "encoder.layer.*.attention.self.query"),
-    ("transformer.layer.*.attention.k_lin", "encoder.layer.*.attention.self.key"),
-    ("transformer.layer.*.attention.v_lin", "encoder.layer.*.attention.self.value"),
-    ("transformer.layer.*.attention.out_lin", "encoder.layer.*.attention.output.dense"),
-    ("transformer.layer.*.sa_layer_norm", "encoder.layer.*.attention.output.LayerNorm"),
-    ("transformer.layer.*.ffn.lin1", "encoder.layer.*.intermediate.dense"),
-    ("transformer.layer.*.ffn.lin2", "encoder.layer.*.output.dense"),
-    ("transformer.layer.*.output_layer_norm", "encoder.layer.*.output.LayerNorm"),
-    ("vocab_transform", "cls.predictions.transform.dense"),
-    ("vocab_layer_norm", "cls.predictions.transform.LayerNorm"),
-    ("vocab_projector.weight", "cls.predictions.decoder.weight"),
-    ("vocab_projector.bias", "cls.predictions.bias"),
-];
-
-/// The decoder's bias is one tensor under two names, and many files hold both.
-const BERT: [(&str, &str); 1] = [("cls.predictions.decoder.bias", "cls.predictions.bias")];
 
 /// TensorFlow's names of the two parameters of a layer norm.
 const ENDINGS: [(&str, &str); 2] =
@@ -42,56 +27,94 @@ const ENDINGS: [(&str, &str); 2] =
 /// Buffers that some versions of the exporter wrote: they hold nothing but `0, 1, 2, …` or zeros.
 const HARMLESS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
 
-/// The architecture that the names in a file belong to.
+/// The parts of a model that its family's prefix stands before; heads have none.
+const PREFIXED: [&str; 3] = ["embeddings", "encoder.", "pooler."];
+
+/// The families whose names are known. BERT comes last: others contain its names.
+const LAYOUTS: [&Layout; 2] = [&distilbert::LAYOUT, &bert::LAYOUT];
+
+/// The family that the names in a file belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// BERT in any size, or a model that names its tensors alike.
-    Bert,
-    /// DistilBERT: no token types, no pooler, its own names for the parts of a layer.
-    DistilBert,
-    /// Neither: the names match no line of the table.
-    Unknown,
-}
+pub struct Family(&'static str);
 
 impl Family {
-    /// The family of a file with these stored names.
-    pub(super) fn detect<'a>(stored: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut family = Self::Unknown;
-        for name in stored.into_iter().map(strip_prefixes) {
-            let mut layers = DISTILBERT.iter().filter(|(pattern, _)| pattern.contains('*'));
-            if layers.any(|(pattern, target)| rewrite(name, pattern, target).is_some()) {
-                return Self::DistilBert;
-            }
-            if name == "embeddings.word_embeddings.weight" {
-                family = Self::Bert;
-            }
-        }
-        family
-    }
+    /// No known one: the names match no layout.
+    pub const UNKNOWN: Self = Self("unknown");
 }
 
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bert => "BERT",
-            Self::DistilBert => "DistilBERT",
-            Self::Unknown => "unknown",
-        })
+        f.write_str(self.0)
     }
 }
 
-/// The canonical name of a tensor that a file calls `stored`. A name that is in no table is kept, but for
-/// its prefixes.
-pub(super) fn canonical(stored: &str) -> String {
-    let name = strip_prefixes(stored);
-    let renamed = DISTILBERT.iter().chain(&BERT).find_map(|(pattern, target)| rewrite(name, pattern, target));
-    let name = renamed.unwrap_or_else(|| name.to_owned());
-    for (ending, target) in ENDINGS {
-        if let Some(stem) = name.strip_suffix(ending) {
-            return format!("{stem}{target}");
+/// How a family spells the names of tensors. In a pattern, `*` is the number of a layer, and a pattern matches
+/// whole parts of a name.
+pub(super) struct Layout {
+    family: Family,
+    /// The words in `model_type` that mean it.
+    model_types: &'static [ModelType],
+    /// What stands before the names of the encoder in a model with a head.
+    prefix: &'static str,
+    /// What is spelled in another way than in BERT, read and written: `(canonical, stored)`.
+    names: &'static [(&'static str, &'static str)],
+    /// What is only read: `(stored, canonical)`.
+    aliases: &'static [(&'static str, &'static str)],
+    /// Stored names that tell this family from those before it in the table, behind any prefix.
+    marks: &'static [&'static str],
+    /// Canonical names of parts that the family never has.
+    absent: &'static [&'static str],
+}
+
+impl Layout {
+    /// The layout that a file with these stored names follows; that of BERT for names of no known one.
+    pub(super) fn detect<'a>(stored: impl IntoIterator<Item = &'a str> + Clone) -> (Family, &'static Self) {
+        let has = |layout: &Layout, name: &str| {
+            let name = strip_prefixes(name);
+            layout.marks.iter().any(|mark| rewrite(name, mark, "").is_some())
+        };
+        let marked = |layout: &&&'static Self| stored.clone().into_iter().any(|name| has(layout, name));
+        match LAYOUTS.iter().find(marked) {
+            Some(layout) => (layout.family, layout),
+            None => (Family::UNKNOWN, &bert::LAYOUT),
         }
     }
-    name
+
+    /// The layout of a family.
+    pub(super) fn of(model_type: ModelType) -> &'static Self {
+        let layout = LAYOUTS.iter().find(|layout| layout.model_types.contains(&model_type));
+        layout.copied().expect("every family has a layout")
+    }
+
+    /// The canonical name of a tensor that a file calls `stored`. A name that is in no table is kept, but for
+    /// its prefixes.
+    pub(super) fn canonical(&self, stored: &str) -> String {
+        let name = strip_prefixes(stored);
+        let names = self.names.iter().map(|&(canonical, stored)| (stored, canonical));
+        let mut renamed = names.chain(self.aliases.iter().copied());
+        let renamed = renamed.find_map(|(stored, canonical)| rewrite(name, stored, canonical));
+        let name = renamed.unwrap_or_else(|| name.to_owned());
+        for (ending, target) in ENDINGS {
+            if let Some(stem) = name.strip_suffix(ending) {
+                return format!("{stem}{target}");
+            }
+        }
+        name
+    }
+
+    /// What this family calls a tensor, in a model that has a head or none.
+    pub(super) fn stored(&self, canonical: &str, has_head: bool) -> String {
+        let mut names = self.names.iter();
+        let renamed = names.find_map(|(from, to)| rewrite(canonical, from, to));
+        let name = renamed.unwrap_or_else(|| canonical.to_owned());
+        let prefixed = has_head && PREFIXED.iter().any(|part| canonical.starts_with(part));
+        if prefixed { format!("{}{name}", self.prefix) } else { name }
+    }
+
+    /// Whether the family never has a tensor.
+    pub(super) fn lacks(&self, canonical: &str) -> bool {
+        self.absent.iter().any(|part| canonical.starts_with(part))
+    }
 }
 
 /// Whether a tensor that nobody asked for says nothing about the model.
@@ -99,8 +122,10 @@ pub(super) fn is_harmless(canonical: &str) -> bool {
     HARMLESS.contains(&canonical)
 }
 
+/// The name without wrappers and prefixes of families.
 fn strip_prefixes(mut name: &str) -> &str {
-    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+    let prefixes = || WRAPPERS.into_iter().chain(LAYOUTS.iter().map(|layout| layout.prefix));
+    while let Some(rest) = prefixes().find_map(|prefix| name.strip_prefix(prefix)) {
         name = rest;
     }
     name
@@ -130,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_spelling_finds_its_canonical_name() {
-        let table = [
+        const BERT: &[(&str, &str)] = &[
             // BERT, bare and wrapped.
             ("embeddings.word_embeddings.weight", "embeddings.word_embeddings.weight"),
             ("bert.embeddings.word_embeddings.weight", "embeddings.word_embeddings.weight"),
@@ -173,7 +198,8 @@ mod tests {
             ("classifier.weight", "classifier.weight"),
             ("bert.classifier.bias", "classifier.bias"),
             ("qa_outputs.weight", "qa_outputs.weight"),
-            // DistilBERT.
+        ];
+        const DISTILBERT: &[(&str, &str)] = &[
             ("distilbert.embeddings.word_embeddings.weight", "embeddings.word_embeddings.weight"),
             ("distilbert.embeddings.LayerNorm.weight", "embeddings.LayerNorm.weight"),
             (
@@ -213,37 +239,67 @@ mod tests {
             ("bert.", ""),
             ("", ""),
         ];
-        for (stored, expected) in table {
-            assert_eq!(canonical(stored), expected, "{stored}");
-            assert_eq!(canonical(expected), expected, "a canonical name is its own canonical name");
+        let of = |model_type: ModelType, table: &'static [(&'static str, &'static str)]| {
+            table.iter().map(move |row| (Layout::of(model_type), row))
+        };
+        for (layout, &(stored, expected)) in
+            of(ModelType::Bert, BERT).chain(of(ModelType::DistilBert, DISTILBERT))
+        {
+            assert_eq!(layout.canonical(stored), expected, "{stored}");
+            assert_eq!(layout.canonical(expected), expected, "a canonical name is its own canonical name");
         }
     }
 
+    /// What is written is read again, under every prefix and wrapper.
     #[test]
-    fn every_line_of_the_tables_is_covered_by_its_own_words() {
-        for (stored, expected) in DISTILBERT.iter().chain(&BERT) {
-            let (stored, expected) = (stored.replace('*', "12"), expected.replace('*', "12"));
-            assert_eq!(canonical(&stored), expected);
-            for prefix in PREFIXES {
-                assert_eq!(canonical(&format!("{prefix}{stored}")), expected);
+    fn every_line_of_the_tables_goes_both_ways() {
+        for layout in LAYOUTS {
+            for (canonical, stored) in layout.names {
+                let (canonical, stored) = (canonical.replace('*', "12"), stored.replace('*', "12"));
+                assert_eq!(layout.canonical(&stored), canonical);
+                assert!(layout.stored(&canonical, true).ends_with(&stored), "{canonical}");
+            }
+            let others =
+                ["embeddings.LayerNorm.bias", "encoder.layer.3.output.dense.weight", "classifier.bias"];
+            let canonical = layout.names.iter().map(|(canonical, _)| canonical.replace('*', "7"));
+            for canonical in canonical.chain(others.map(str::to_owned)) {
+                for stored in [layout.stored(&canonical, false), layout.stored(&canonical, true)] {
+                    assert_eq!(layout.canonical(&stored), canonical, "{stored}");
+                    for wrapper in WRAPPERS {
+                        assert_eq!(layout.canonical(&format!("{wrapper}{stored}")), canonical);
+                    }
+                }
+            }
+            for (stored, canonical) in layout.aliases {
+                assert_eq!(layout.canonical(stored), *canonical);
+            }
+            for model_type in layout.model_types {
+                assert_eq!(Layout::of(*model_type).family, layout.family);
             }
         }
+        let bert = Layout::of(ModelType::Bert);
+        assert_eq!(
+            bert.stored("encoder.layer.0.output.dense.bias", true),
+            "bert.encoder.layer.0.output.dense.bias"
+        );
+        assert_eq!(bert.stored("classifier.bias", true), "classifier.bias");
+        assert_eq!(bert.stored("pooler.dense.bias", false), "pooler.dense.bias");
     }
 
     #[test]
     fn families() {
         let cases: [(&[&str], Family); 5] = [
-            (&["bert.pooler.dense.bias", "bert.embeddings.word_embeddings.weight"], Family::Bert),
-            (&["embeddings.word_embeddings.weight", "classifier.weight"], Family::Bert),
+            (&["bert.pooler.dense.bias", "bert.embeddings.word_embeddings.weight"], Family::BERT),
+            (&["embeddings.word_embeddings.weight", "classifier.weight"], Family::BERT),
             (
                 &["embeddings.word_embeddings.weight", "module.transformer.layer.0.ffn.lin1.weight"],
-                Family::DistilBert,
+                Family::DISTILBERT,
             ),
-            (&["roberta.embeddings.word_embeddings.weight"], Family::Unknown),
-            (&[], Family::Unknown),
+            (&["roberta.embeddings.word_embeddings.weight"], Family::UNKNOWN),
+            (&[], Family::UNKNOWN),
         ];
         for (stored, family) in cases {
-            assert_eq!(Family::detect(stored.iter().copied()), family, "{stored:?}");
+            assert_eq!(Layout::detect(stored.iter().copied()).0, family, "{stored:?}");
         }
     }
 }

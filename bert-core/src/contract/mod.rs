@@ -1,0 +1,23 @@
+//! What a backend must do, and the words in which it is asked.
+//!
+//! [`Backend`] is the trait: eight methods, and coarse operations that follow from them; its page has the
+//! contract in full. The other items are what its methods take and give:
+//! * [`UnaryOp`], [`BinaryOp`], [`ReduceOp`], [`Activation`], [`Pooling`]: which function;
+//! * [`AttentionSpec`], [`Precision`]: how attention and linear layers compute;
+//! * [`Linear`], [`LayerNorm`], [`EmbeddingTables`]: parameters on a device; [`DeviceBatch`]: inputs;
+//! * [`BackendInfo`], [`Counts`]: what it runs on, and what that was asked to do.
+
+mod backend;
+mod batch;
+mod info;
+mod ops;
+mod prepare;
+mod threads;
+mod weights;
+
+pub use backend::{Backend, MASKED, Tensor, upload_f32};
+pub use batch::DeviceBatch;
+pub use info::{BackendInfo, Counts};
+pub use ops::{Activation, AttentionSpec, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
+pub use threads::{MaybeSend, MaybeSync};
+pub use weights::{EmbeddingTables, LayerNorm, Linear, WeightSource};

@@ -1,0 +1,10 @@
+//! Masked words and next sentences together, as BERT is pre-trained.
+
+use super::{Head, HeadSpec};
+
+pub(super) const SPEC: HeadSpec = HeadSpec {
+    name: "pre-training",
+    classes: &["ForPreTraining"],
+    parts: &[Head::MaskedLm, Head::NextSentence],
+    ..HeadSpec::DEFAULT
+};

@@ -1,0 +1,14 @@
+//! A score of each label for each token.
+
+use super::{HeadSpec, Stage, labels};
+use crate::contract::Activation;
+
+pub(super) const SPEC: HeadSpec = HeadSpec {
+    name: "token classification",
+    scores: "token labels",
+    classes: &["ForTokenClassification"],
+    stages: |config| {
+        Ok(vec![Stage::linear("classifier", labels(config)?, config.hidden_size, Activation::Identity)])
+    },
+    ..HeadSpec::DEFAULT
+};
