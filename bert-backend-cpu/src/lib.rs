@@ -13,8 +13,9 @@
 //! ```
 //!
 //! From the outside in:
-//! * `backend` maps the words of [`Backend`](bert_core::Backend) to kernels and cuts the work into tasks;
-//! * `pool` runs tasks on threads, `memory` recycles what they write into;
+//! * `backend` maps the words of [`Backend`](bert_core::Backend) to kernels, `products` cuts those that are products
+//!   into tasks;
+//! * `cpu` is what both work with: `pool` runs tasks on threads, `memory` recycles what they write into;
 //! * `cache` keeps packed weights from one start to the next;
 //! * `kernels` are loops over slices, written once over the vector type of `simd`.
 //!
@@ -24,13 +25,14 @@
 mod backend;
 mod buffer;
 mod cache;
+mod cpu;
 mod error;
 mod kernels;
 pub mod limits;
-mod linear;
 mod memory;
 mod options;
 mod pool;
+mod products;
 mod simd;
 #[cfg(test)]
 mod tests;
