@@ -25,19 +25,19 @@ macro_rules! dispatch {
             use $crate::simd::*;
             match isa.level() {
                 #[cfg(target_arch = "x86_64")]
-                SimdLevel::Avx2 => {
+                $crate::level::SimdLevel::Avx2 => {
                     // SAFETY: an `Isa` is only made for instructions that this machine has.
                     let s = unsafe { Avx2::new() };
                     s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
                 }
                 #[cfg(target_arch = "x86_64")]
-                SimdLevel::Avx512 => {
+                $crate::level::SimdLevel::Avx512 => {
                     // SAFETY: as above.
                     let s = unsafe { Avx512::new() };
                     s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
                 }
                 #[cfg(target_arch = "aarch64")]
-                SimdLevel::Neon => {
+                $crate::level::SimdLevel::Neon => {
                     // SAFETY: as above.
                     let s = unsafe { Neon::new() };
                     s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))

@@ -163,19 +163,19 @@ macro_rules! with_bytes {
         let isa: Isa = $isa;
         match isa.level() {
             #[cfg(target_arch = "x86_64")]
-            SimdLevel::Avx512 if isa.has_vnni() => {
+            $crate::level::SimdLevel::Avx512 if isa.has_vnni() => {
                 // SAFETY: an `Isa` is only made for instructions that this machine has.
                 let $dot = VnniBytes(unsafe { Avx512::new() });
                 $body
             }
             #[cfg(target_arch = "x86_64")]
-            SimdLevel::Avx512 | SimdLevel::Avx2 => {
+            $crate::level::SimdLevel::Avx512 | $crate::level::SimdLevel::Avx2 => {
                 // SAFETY: as above; whatever has AVX-512 has AVX2.
                 let $dot = Avx2Bytes(unsafe { Avx2::new() });
                 $body
             }
             #[cfg(target_arch = "aarch64")]
-            SimdLevel::Neon => {
+            $crate::level::SimdLevel::Neon => {
                 // SAFETY: as above.
                 let $dot = NeonBytes(unsafe { Neon::new() });
                 $body
