@@ -1,13 +1,12 @@
 //! Vectors of `f32`, one type for each instruction set.
 //!
 //! Kernels are written once, as `#[inline(always)]` functions over a [`Simd`] token, and instantiated for
-//! each instruction set inside a function that enables it (see [`dispatch!`](crate::kernels::dispatch)).
+//! each instruction set inside a function that enables it (see [`dispatch!`]).
 //! A token can only be made where its instructions may run, so the arithmetic on it is safe.
 
 use half::bf16;
 
 use crate::error::CpuError;
-use crate::kernels::dispatch;
 use crate::level::SimdLevel;
 
 /// Methods that are one intrinsic each, or a short chain of them.
@@ -103,6 +102,43 @@ fn bf16_is_slow() -> bool {
     let vendor = std::arch::x86_64::__cpuid(0);
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
 }
+
+/// Defines a function that runs a generic kernel with the instruction set it is told.
+///
+/// `fn name(args..) = kernel;` becomes `fn name(isa, args..)`, which calls `kernel(token, args..)` by
+/// [`Simd::vectorize`]. The kernel and all that it calls must be
+/// `#[inline(always)]`.
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $kernel:path;) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(isa: $crate::simd::Isa, $($arg: $type),*) $(-> $out)? {
+            use $crate::simd::*;
+            match isa.level() {
+                #[cfg(target_arch = "x86_64")]
+                $crate::level::SimdLevel::Avx2 => {
+                    // SAFETY: an `Isa` is only made for instructions that this machine has.
+                    let s = unsafe { Avx2::new() };
+                    s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
+                }
+                #[cfg(target_arch = "x86_64")]
+                $crate::level::SimdLevel::Avx512 => {
+                    // SAFETY: as above.
+                    let s = unsafe { Avx512::new() };
+                    s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
+                }
+                #[cfg(target_arch = "aarch64")]
+                $crate::level::SimdLevel::Neon => {
+                    // SAFETY: as above.
+                    let s = unsafe { Neon::new() };
+                    s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
+                }
+                _ => $kernel(Portable, $($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use dispatch;
 
 dispatch! {
     /// `(LANES, TILE_ROWS)`

@@ -6,7 +6,7 @@
 //! | [`Floats`] | `f32` | `f32` | a fused multiply-add | `f32` |
 //! | [`Widened`] | `f32`, rounded to bf16 | `bf16`, widened on the way into a register | the same | `f32` |
 //! | `Bf16Pairs` (AVX512-BF16) | pairs of `bf16` | pairs of `bf16` | two products and their sum | `f32` |
-//! | [`Bytes`](portable::Bytes) and its like | four `u8` | four `i8` | four products and their sum | `i32` |
+//! | [`PortableBytes`] and its like | four `u8` | four `i8` | four products and their sum | `i32` |
 //!
 //! Products of bytes are exact on every instruction set. What an instruction set cannot hold, it forbids: see
 //! [`ByteLimits`].
