@@ -1,44 +1,28 @@
 //! The words of [`Backend`], cut into tasks for the kernels.
 
-use std::sync::Arc;
-
 use bert_core::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm,
     Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::{Error, Result};
-use bytemuck::Pod;
 
 use crate::buffer::{CpuBuffer, Storage, dense, indices, rows};
 use crate::cache::PackedCache;
+use crate::cpu::{Cpu, PIECE};
 use crate::kernels::attention::Attention;
-use crate::kernels::gemm::{Product, scratch_length};
-use crate::kernels::pack::{PackedMatrix, Strided};
+use crate::kernels::pack::PackedMatrix;
 use crate::kernels::rows::{CHUNK, Rows};
 use crate::kernels::{elementwise, norm, rows as row_kernels};
-use crate::memory::{Arena, Filling};
-use crate::pool::{Pool, Shareable};
-use crate::simd::Isa;
-use crate::{CpuError, CpuOptions, SimdLevel, limits};
+use crate::{CpuError, CpuOptions, SimdLevel, limits, products};
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
-/// Numbers that a task of an element-wise operation handles: some microseconds of work.
-const PIECE: usize = 8192;
-/// Rows of the left matrix in a task of a product, give or take a half: 768 columns of so many fit in a second cache of
-/// 512 KiB, beside a panel and the sums.
-pub(crate) const TASK_ROWS: usize = 96;
-/// Panels of f32 of the right matrix in a task of a product, at most: fewer would fetch the rows too often, and
-/// more leave a thread longer alone with the last task.
-pub(crate) const TASK_PANELS: usize = 4;
 
 /// The CPU of this machine, with one pool of threads. Clones share it, and so do backends with the same
 /// number of threads.
 #[derive(Clone)]
 pub struct CpuBackend {
-    pub(crate) pool: Arc<Pool>,
-    pub(crate) isa: Isa,
-    pub(crate) arena: Arc<Arena>,
+    pub(crate) cpu: Cpu,
     cache: Option<PackedCache>,
 }
 
@@ -49,10 +33,7 @@ impl CpuBackend {
     /// [`CpuError`] for an instruction set that this machine does not have, a number of threads that is none,
     /// and environment variables that mean nothing.
     pub fn new(options: CpuOptions) -> Result<Self, CpuError> {
-        let threads = options.resolve_threads()?;
-        let isa = Isa::new(options.resolve_simd()?)?;
-        let pool = Pool::shared(threads).map_err(|source| CpuError::Spawn { threads, source })?;
-        Ok(Self { pool, isa, arena: Arc::default(), cache: None })
+        Ok(Self { cpu: Cpu::new(options)?, cache: None })
     }
 
     /// The same backend; weights that it prepares for [`Precision::Int8`] from now on are looked for in `cache`, and
@@ -64,64 +45,18 @@ impl CpuBackend {
 
     /// How many threads compute, the caller's own counted in.
     pub fn threads(&self) -> usize {
-        self.pool.threads()
+        self.cpu.pool.threads()
     }
 
     /// The instruction set that the kernels use.
     pub fn simd(&self) -> SimdLevel {
-        self.isa.level()
+        self.cpu.isa.level()
     }
 
     /// Measures what this machine can do at best with these threads and instructions: some seconds, half of them
     /// of full load.
     pub fn limits(&self) -> limits::Limits {
-        limits::measure(&self.pool, self.isa)
-    }
-
-    pub(crate) fn view<T: Pod>(memory: Filling<T>, dtype: DType, shape: impl Into<Shape>) -> View<CpuBuffer> {
-        View::contiguous(CpuBuffer(Storage::Block(memory.share(), dtype)), dtype, shape)
-    }
-
-    /// Makes a tensor of `f32` by filling pieces of whole rows of `length` numbers.
-    fn by_rows(
-        &self,
-        shape: impl Into<Shape>,
-        length: usize,
-        fill: impl Fn(usize, &mut [f32]) + Sync,
-    ) -> View<CpuBuffer> {
-        let shape = shape.into();
-        let mut out = self.arena.take::<f32>(shape.len());
-        let rows = (PIECE / length.max(1)).max(1);
-        self.pool
-            .run_pieces(out.as_mut_slice(), rows * length.max(1), |task, piece| fill(task * rows, piece));
-        Self::view(out, DType::F32, shape)
-    }
-
-    fn copy<T: Pod + Send + Sync>(&self, x: &View<CpuBuffer>, data: &[T]) -> View<CpuBuffer> {
-        let mut out = self.arena.take::<T>(x.shape().len());
-        let from = Rows::joined(x, data);
-        self.pool.run_pieces(out.as_mut_slice(), PIECE, |task, piece| from.copy(task * PIECE, piece));
-        Self::view(out, x.dtype(), x.shape())
-    }
-
-    /// The view itself, or a row-major copy of it.
-    pub(crate) fn contiguous(&self, op: &'static str, x: &View<CpuBuffer>) -> Result<View<CpuBuffer>> {
-        if x.is_contiguous() { Ok(x.clone()) } else { Ok(self.copy(x, x.buffer().f32(op)?)) }
-    }
-
-    /// Runs `work` on all of the output, in pieces that lie within one row and are handed over as
-    /// `(row, first column, piece)`.
-    fn within_rows(&self, out: &mut [f32], length: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        self.pool.run_pieces(out, PIECE, |task, mut piece| {
-            let mut at = task * PIECE;
-            while !piece.is_empty() {
-                let (row, column) = (at / length, at % length);
-                let count = piece.len().min(length - column);
-                let (now, later) = piece.split_at_mut(count);
-                work(row, column, now);
-                (at, piece) = (at + count, later);
-            }
-        });
+        limits::measure(&self.cpu.pool, self.cpu.isa)
     }
 
     /// `x + residual` (or x alone) into a row-major tensor, each row then normalised.
@@ -133,22 +68,22 @@ impl CpuBackend {
         layer: &LayerNorm<CpuBuffer>,
     ) -> Result<View<CpuBuffer>> {
         let length = x.shape()[x.shape().rank() - 1];
-        let x = self.contiguous(op, x)?;
-        let residual = residual.map(|residual| self.contiguous(op, residual)).transpose()?;
-        let (weight, bias) = (self.contiguous(op, &layer.weight)?, self.contiguous(op, &layer.bias)?);
+        let x = self.cpu.contiguous(op, x)?;
+        let residual = residual.map(|residual| self.cpu.contiguous(op, residual)).transpose()?;
+        let (weight, bias) = (self.cpu.contiguous(op, &layer.weight)?, self.cpu.contiguous(op, &layer.bias)?);
         let (weight, bias) = (dense(op, &weight)?, dense(op, &bias)?);
         let from = dense(op, &x)?;
         let residual = residual.as_ref().map(|residual| dense(op, residual)).transpose()?;
-        Ok(self.by_rows(x.shape(), length, |row, piece| {
+        Ok(self.cpu.by_rows(x.shape(), length, |row, piece| {
             let range = row * length..row * length + piece.len();
             match residual {
                 Some(residual) => {
                     let (x, residual) = (&from[range.clone()], &residual[range]);
-                    elementwise::binary(self.isa, BinaryOp::Add, x, residual, piece);
+                    elementwise::binary(self.cpu.isa, BinaryOp::Add, x, residual, piece);
                 }
                 None => piece.copy_from_slice(&from[range]),
             }
-            norm::layer_norm(self.isa, piece, weight, bias, layer.eps as f32);
+            norm::layer_norm(self.cpu.isa, piece, weight, bias, layer.eps as f32);
         }))
     }
 }
@@ -166,10 +101,10 @@ impl Backend for CpuBackend {
         BackendInfo {
             name: "cpu",
             device: limits::cpu_name(),
-            features: self.isa.features().map(str::to_owned).collect(),
+            features: self.cpu.isa.features().map(str::to_owned).collect(),
             threads: Some(self.threads()),
             precisions: PRECISIONS.to_vec(),
-            emulated: if self.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] },
+            emulated: if self.cpu.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] },
         }
     }
 
@@ -181,10 +116,10 @@ impl Backend for CpuBackend {
             return Ok(View::contiguous(buffer, tensor.dtype(), tensor.shape()));
         }
         if tensor.dtype() == DType::U32 {
-            let mut out = self.arena.take::<u32>(tensor.shape().len());
+            let mut out = self.cpu.arena.take::<u32>(tensor.shape().len());
             let numbers = tensor.bytes().as_chunks::<4>().0;
             out.as_mut_slice().iter_mut().zip(numbers).for_each(|(to, &from)| *to = u32::from_le_bytes(from));
-            return Ok(Self::view(out, DType::U32, tensor.shape()));
+            return Ok(Cpu::view(out, DType::U32, tensor.shape()));
         }
         let values = HostTensor::from_array(tensor.to_f32()?.into_owned())?;
         let shape = values.shape();
@@ -219,7 +154,7 @@ impl Backend for CpuBackend {
         let table = rows(OP, table)?;
         let indices = self::indices(OP, indices)?;
         let shape = [indices.len(), length];
-        Ok(self.by_rows(shape, length, |row, piece| {
+        Ok(self.cpu.by_rows(shape, length, |row, piece| {
             for (i, out) in piece.chunks_exact_mut(length).enumerate() {
                 table.copy(indices[row + i] as usize * length, out);
             }
@@ -227,44 +162,44 @@ impl Backend for CpuBackend {
     }
 
     fn matmul(&self, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
-        strided_matmul(self, a, b)
+        products::matmul(&self.cpu, a, b)
     }
 
     fn map(&self, op: UnaryOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         const OP: &str = "map";
         match (op, x.dtype()) {
-            (UnaryOp::Copy, DType::U32) => return Ok(self.copy(x, x.buffer().u32(OP)?)),
+            (UnaryOp::Copy, DType::U32) => return Ok(self.cpu.copy(x, x.buffer().u32(OP)?)),
             (UnaryOp::Cast(to), from) if to != from => {
                 let mut values = match (from, to) {
                     (DType::U32, DType::F32) => {
-                        let mut out = self.arena.take::<f32>(x.shape().len());
-                        let mut ids = self.arena.take::<u32>(x.shape().len());
+                        let mut out = self.cpu.arena.take::<f32>(x.shape().len());
+                        let mut ids = self.cpu.arena.take::<u32>(x.shape().len());
                         Rows::joined(x, x.buffer().u32(OP)?).copy(0, ids.as_mut_slice());
                         let pairs = out.as_mut_slice().iter_mut().zip(ids.as_mut_slice());
                         pairs.for_each(|(to, from)| *to = *from as f32);
-                        return Ok(Self::view(out, to, x.shape()));
+                        return Ok(Cpu::view(out, to, x.shape()));
                     }
-                    (DType::F32, DType::U32) => self.arena.take::<u32>(x.shape().len()),
+                    (DType::F32, DType::U32) => self.cpu.arena.take::<u32>(x.shape().len()),
                     _ => return Err(Error::DType { op: "cast", expected: "f32 or u32", found: to }),
                 };
-                let mut from = self.arena.take::<f32>(x.shape().len());
+                let mut from = self.cpu.arena.take::<f32>(x.shape().len());
                 Rows::joined(x, x.buffer().f32(OP)?).copy(0, from.as_mut_slice());
                 let pairs = values.as_mut_slice().iter_mut().zip(from.as_mut_slice());
                 pairs.for_each(|(to, from)| *to = *from as u32);
-                return Ok(Self::view(values, to, x.shape()));
+                return Ok(Cpu::view(values, to, x.shape()));
             }
             _ => (),
         }
         let from = Rows::joined(x, x.buffer().f32(OP)?);
-        let mut out = self.arena.take::<f32>(x.shape().len());
-        self.within_rows(out.as_mut_slice(), from.length, |row, column, piece| {
+        let mut out = self.cpu.arena.take::<f32>(x.shape().len());
+        self.cpu.within_rows(out.as_mut_slice(), from.length, |row, column, piece| {
             let mut space = [0.0; CHUNK];
             for (i, piece) in piece.chunks_mut(from.chunk()).enumerate() {
                 let x = from.piece(row, column + i * from.chunk(), piece.len(), &mut space);
-                elementwise::unary(self.isa, op, x, piece);
+                elementwise::unary(self.cpu.isa, op, x, piece);
             }
         });
-        Ok(Self::view(out, DType::F32, x.shape()))
+        Ok(Cpu::view(out, DType::F32, x.shape()))
     }
 
     fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
@@ -274,32 +209,33 @@ impl Backend for CpuBackend {
         let of = if both { Rows::joined } else { Rows::new };
         let (a, b) = (of(a, a.buffer().f32(OP)?), of(b, b.buffer().f32(OP)?));
         let chunk = a.chunk().min(b.chunk());
-        let mut out = self.arena.take::<f32>(shape.len());
-        self.within_rows(out.as_mut_slice(), a.length, |row, column, piece| {
+        let mut out = self.cpu.arena.take::<f32>(shape.len());
+        self.cpu.within_rows(out.as_mut_slice(), a.length, |row, column, piece| {
             let (mut a_space, mut b_space) = ([0.0; CHUNK], [0.0; CHUNK]);
             for (i, piece) in piece.chunks_mut(chunk).enumerate() {
                 let a = a.piece(row, column + i * chunk, piece.len(), &mut a_space);
                 let b = b.piece(row, column + i * chunk, piece.len(), &mut b_space);
-                elementwise::binary(self.isa, op, a, b, piece);
+                elementwise::binary(self.cpu.isa, op, a, b, piece);
             }
         });
-        Ok(Self::view(out, DType::F32, shape))
+        Ok(Cpu::view(out, DType::F32, shape))
     }
 
     fn reduce(&self, op: ReduceOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         const OP: &str = "reduce";
-        let x = if x.strides()[x.shape().rank() - 1] == 1 { x.clone() } else { self.contiguous(OP, x)? };
+        let x =
+            if x.strides()[x.shape().rank() - 1] == 1 { x.clone() } else { self.cpu.contiguous(OP, x)? };
         let from = rows(OP, &x)?;
         let mut shape = x.shape().to_vec();
         *shape.last_mut().expect("a tensor to reduce has an axis") = 1;
-        let mut out = self.arena.take::<f32>(from.count());
+        let mut out = self.cpu.arena.take::<f32>(from.count());
         let each = (PIECE / from.length).max(1);
-        self.pool.run_pieces(out.as_mut_slice(), each, |task, piece| {
+        self.cpu.pool.run_pieces(out.as_mut_slice(), each, |task, piece| {
             for (i, out) in piece.iter_mut().enumerate() {
-                *out = row_kernels::reduce(self.isa, op, from.row(task * each + i));
+                *out = row_kernels::reduce(self.cpu.isa, op, from.row(task * each + i));
             }
         });
-        Ok(Self::view(out, DType::F32, Shape::new(&shape)?))
+        Ok(Cpu::view(out, DType::F32, Shape::new(&shape)?))
     }
 
     fn prepare_weight(&self, weight: WeightSource<'_, CpuBuffer>, precision: Precision) -> Result<CpuBuffer> {
@@ -307,7 +243,7 @@ impl Backend for CpuBackend {
         if !PRECISIONS.contains(&precision) {
             return Err(self.info().lacks(precision));
         }
-        let (pool, isa, shape) = (&self.pool, self.isa, weight.shape());
+        let (pool, isa, shape) = (&self.cpu.pool, self.cpu.isa, weight.shape());
         let matrix = match (weight, &self.cache) {
             (WeightSource::Host(weight), Some(cache)) if precision == Precision::Int8 => {
                 cache.prepare(pool, isa, weight)
@@ -319,7 +255,7 @@ impl Backend for CpuBackend {
                 Ok(PackedMatrix::from_strided(pool, isa, data, [shape[0], shape[1]], strides))
             }
             (WeightSource::Device(view), _) => {
-                let rows = self.contiguous(OP, view)?;
+                let rows = self.cpu.contiguous(OP, view)?;
                 PackedMatrix::from_rows(pool, isa, dense(OP, &rows)?, [shape[0], shape[1]], precision)
             }
         };
@@ -332,7 +268,7 @@ impl Backend for CpuBackend {
         layer: &Linear<CpuBuffer>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
-        crate::linear::run(self, x, layer, activation)
+        products::linear(&self.cpu, x, layer, activation)
     }
 
     fn embed(
@@ -342,27 +278,28 @@ impl Backend for CpuBackend {
     ) -> Result<Tensor<Self>> {
         const OP: &str = "embed";
         let length = tables.word.shape()[1];
-        let word = self.contiguous(OP, &tables.word)?;
-        let position = self.contiguous(OP, &tables.position)?;
-        let token_type = tables.token_type.as_ref().map(|table| self.contiguous(OP, table)).transpose()?;
+        let word = self.cpu.contiguous(OP, &tables.word)?;
+        let position = self.cpu.contiguous(OP, &tables.position)?;
+        let token_type =
+            tables.token_type.as_ref().map(|table| self.cpu.contiguous(OP, table)).transpose()?;
         let (weight, bias) =
-            (self.contiguous(OP, &tables.norm.weight)?, self.contiguous(OP, &tables.norm.bias)?);
+            (self.cpu.contiguous(OP, &tables.norm.weight)?, self.cpu.contiguous(OP, &tables.norm.bias)?);
         let (word, position) = (dense(OP, &word)?, dense(OP, &position)?);
         let token_type = token_type.as_ref().map(|table| dense(OP, table)).transpose()?;
         let (weight, bias) = (dense(OP, &weight)?, dense(OP, &bias)?);
         let (words, positions) = (indices(OP, &batch.ids)?, indices(OP, &batch.positions)?);
         let segments = indices(OP, &batch.segments)?;
         let entry = |index: u32| index as usize * length..(index as usize + 1) * length;
-        Ok(self.by_rows([words.len(), length], length, |row, piece| {
+        Ok(self.cpu.by_rows([words.len(), length], length, |row, piece| {
             for (i, out) in piece.chunks_exact_mut(length).enumerate() {
                 let token = row + i;
                 out.copy_from_slice(&word[entry(words[token])]);
                 if let Some(table) = token_type {
-                    elementwise::add_to(self.isa, out, &table[entry(segments[token])]);
+                    elementwise::add_to(self.cpu.isa, out, &table[entry(segments[token])]);
                 }
-                elementwise::add_to(self.isa, out, &position[entry(positions[token])]);
+                elementwise::add_to(self.cpu.isa, out, &position[entry(positions[token])]);
             }
-            norm::layer_norm(self.isa, piece, weight, bias, tables.norm.eps as f32);
+            norm::layer_norm(self.cpu.isa, piece, weight, bias, tables.norm.eps as f32);
         }))
     }
 
@@ -386,12 +323,12 @@ impl Backend for CpuBackend {
         batch: &DeviceBatch<CpuBuffer>,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
-        let qkv = self.contiguous(OP, qkv)?;
+        let qkv = self.cpu.contiguous(OP, qkv)?;
         let hidden = spec.heads * spec.head_size;
-        let mut out = self.arena.take::<f32>(batch.tokens() * hidden);
+        let mut out = self.cpu.arena.take::<f32>(batch.tokens() * hidden);
         let attention = Attention {
-            pool: &self.pool,
-            isa: self.isa,
+            pool: &self.cpu.pool,
+            isa: self.cpu.isa,
             qkv: dense(OP, &qkv)?,
             heads: spec.heads,
             head_size: spec.head_size,
@@ -400,31 +337,31 @@ impl Backend for CpuBackend {
             rounded: spec.precision != Precision::F32,
         };
         attention.run(out.as_mut_slice());
-        Ok(Self::view(out, DType::F32, [batch.tokens(), hidden]))
+        Ok(Cpu::view(out, DType::F32, [batch.tokens(), hidden]))
     }
 
     fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
         const OP: &str = "concat";
         let width = parts[0].shape()[1];
         let rows = parts.iter().map(|part| part.shape()[0]).sum::<usize>();
-        let mut out = self.arena.take::<f32>(rows * width);
+        let mut out = self.cpu.arena.take::<f32>(rows * width);
         let mut rest = out.as_mut_slice();
         for part in parts {
             let (piece, later) = rest.split_at_mut(part.shape().len());
             let from = Rows::joined(part, part.buffer().f32(OP)?);
-            self.pool.run_pieces(piece, PIECE, |task, piece| from.copy(task * PIECE, piece));
+            self.cpu.pool.run_pieces(piece, PIECE, |task, piece| from.copy(task * PIECE, piece));
             rest = later;
         }
-        Ok(Self::view(out, DType::F32, [rows, width]))
+        Ok(Cpu::view(out, DType::F32, [rows, width]))
     }
 
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         let length = x.shape()[x.shape().rank() - 1];
-        let x = self.contiguous("softmax", x)?;
+        let x = self.cpu.contiguous("softmax", x)?;
         let from = dense("softmax", &x)?;
-        Ok(self.by_rows(x.shape(), length, |row, piece| {
+        Ok(self.cpu.by_rows(x.shape(), length, |row, piece| {
             piece.copy_from_slice(&from[row * length..][..piece.len()]);
-            norm::softmax(self.isa, piece, length);
+            norm::softmax(self.cpu.isa, piece, length);
         }))
     }
 
@@ -435,10 +372,10 @@ impl Backend for CpuBackend {
         pooling: Pooling,
     ) -> Result<Tensor<Self>> {
         let hidden = x.shape()[1];
-        let x = self.contiguous("pool", x)?;
+        let x = self.cpu.contiguous("pool", x)?;
         let from = dense("pool", &x)?;
-        let mut out = self.arena.take::<f32>(batch.sequences() * hidden);
-        self.pool.run_pieces(out.as_mut_slice(), hidden, |sequence, out| {
+        let mut out = self.cpu.arena.take::<f32>(batch.sequences() * hidden);
+        self.cpu.pool.run_pieces(out.as_mut_slice(), hidden, |sequence, out| {
             let (start, end) = (batch.bounds[sequence] as usize, batch.bounds[sequence + 1] as usize);
             let mut tokens = from[start * hidden..end * hidden].chunks_exact(hidden);
             match tokens.next() {
@@ -447,85 +384,15 @@ impl Backend for CpuBackend {
             }
             match pooling {
                 Pooling::Cls => (),
-                Pooling::Max => tokens.for_each(|token| elementwise::max_to(self.isa, out, token)),
+                Pooling::Max => tokens.for_each(|token| elementwise::max_to(self.cpu.isa, out, token)),
                 Pooling::Mean | Pooling::MeanSqrtLen => {
-                    tokens.for_each(|token| elementwise::add_to(self.isa, out, token));
+                    tokens.for_each(|token| elementwise::add_to(self.cpu.isa, out, token));
                     let length = (end - start) as f32;
                     let divisor = if pooling == Pooling::Mean { length } else { length.sqrt() };
-                    elementwise::scale(self.isa, out, 1.0 / divisor);
+                    elementwise::scale(self.cpu.isa, out, 1.0 / divisor);
                 }
             }
         });
-        Ok(Self::view(out, DType::F32, [batch.sequences(), hidden]))
+        Ok(Cpu::view(out, DType::F32, [batch.sequences(), hidden]))
     }
-}
-
-/// The product of any two views: B is packed on the way, once, and A copied where its rows are not dense.
-fn strided_matmul(backend: &CpuBackend, a: &View<CpuBuffer>, b: &View<CpuBuffer>) -> Result<View<CpuBuffer>> {
-    const OP: &str = "matmul";
-    let rank = a.shape().rank();
-    let a = if a.strides()[rank - 1] == 1 { a.clone() } else { backend.contiguous(OP, a)? };
-    let (m, k, n) = (a.shape()[rank - 2], a.shape()[rank - 1], b.shape()[rank - 1]);
-    assert_eq!(b.shape()[rank - 2], k, "the inner extents of a product are equal");
-    let mut shape = a.shape().to_vec();
-    shape[rank - 1] = n;
-    let batch: usize = shape[..rank - 2].iter().product();
-    let (a_data, b_data) = (a.buffer().f32(OP)?, b.buffer().f32(OP)?);
-    // The last element that a view reaches: what the pointers below rely on.
-    let end = |view: &View<CpuBuffer>| {
-        (0..rank).fold(view.offset(), |end, axis| end + (view.shape()[axis] - 1) * view.strides()[axis])
-    };
-    assert!(end(&a) < a_data.len() && end(b) < b_data.len());
-    // Where matrix `index` of a batch starts.
-    let start = |view: &View<CpuBuffer>, mut index: usize| {
-        let mut offset = view.offset();
-        for axis in (0..rank - 2).rev() {
-            offset += index % view.shape()[axis] * view.strides()[axis];
-            index /= view.shape()[axis];
-        }
-        offset
-    };
-
-    let width = 2 * backend.isa.lanes();
-    let panels = n.div_ceil(width);
-    let group = (panels * batch).div_ceil(4 * backend.threads()).clamp(1, TASK_PANELS);
-    let groups = panels.div_ceil(group);
-    let mut out = backend.arena.take::<f32>(batch * m * n);
-    let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
-    backend.pool.run(batch * groups, |task| {
-        let (matrix, first) = (task / groups, task % groups * group);
-        let columns = first * width..n.min((first + group) * width);
-        let mut packed = backend.arena.take::<f32>(columns.len().next_multiple_of(width) * k);
-        let packed = packed.as_mut_slice();
-        let mut scratch =
-            backend.arena.take::<f32>(scratch_length(backend.isa, m.min(TASK_ROWS), columns.len()));
-        let (depth_stride, column_stride) = (b.strides()[rank - 2], b.strides()[rank - 1]);
-        let from = b_data[start(b, matrix) + columns.start * column_stride..].as_ptr();
-        let b = Strided { from, depth: k, depth_stride, columns: columns.len(), column_stride };
-        // SAFETY: inside the view, whose end was checked.
-        unsafe { b.pack(backend.isa, packed, width) };
-        for row in (0..m).step_by(TASK_ROWS) {
-            let a_stride = a.strides()[rank - 2];
-            // SAFETY: inside the view of A, whose end was checked; this part of the output belongs to this
-            // task alone.
-            unsafe {
-                Product {
-                    a: a_data.as_ptr().add(start(&a, matrix) + row * a_stride),
-                    a_stride,
-                    b: packed.as_ptr(),
-                    b_stride: k * width,
-                    c: base.at((matrix * m + row) * n + columns.start),
-                    c_stride: n,
-                    rows: TASK_ROWS.min(m - row),
-                    columns: columns.len(),
-                    depth: k,
-                    bias: None,
-                    activation: Activation::Identity,
-                    scratch: scratch.as_mut_slice().as_mut_ptr(),
-                }
-                .run(backend.isa);
-            }
-        }
-    });
-    Ok(CpuBackend::view(out, DType::F32, Shape::new(&shape)?))
 }

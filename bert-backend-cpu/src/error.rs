@@ -1,6 +1,7 @@
 //! What can go wrong in this crate.
 
-use crate::SimdLevel;
+use crate::level::SimdLevel;
+use crate::pool::MAX_THREADS;
 
 /// What can go wrong when a [`CpuBackend`](crate::CpuBackend) is made or used.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum CpuError {
     },
 
     /// A number of threads that is none, or beyond reason.
-    #[error("{found:?} is no number of threads; give 1 to {}", crate::MAX_THREADS)]
+    #[error("{found:?} is no number of threads; give 1 to {MAX_THREADS}")]
     Threads {
         /// What was given.
         found: String,

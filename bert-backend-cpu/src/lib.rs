@@ -13,8 +13,9 @@
 //! ```
 //!
 //! From the outside in:
-//! * `backend` maps the words of [`Backend`](bert_core::Backend) to kernels and cuts the work into tasks;
-//! * `pool` runs tasks on threads, `memory` recycles what they write into;
+//! * `backend` maps the words of [`Backend`](bert_core::Backend) to kernels, `products` cuts those that are products
+//!   into tasks;
+//! * `cpu` is what both work with: `pool` runs tasks on threads, `memory` recycles what they write into;
 //! * `cache` keeps packed weights from one start to the next;
 //! * `kernels` are loops over slices, written once over the vector type of `simd`.
 //!
@@ -24,13 +25,15 @@
 mod backend;
 mod buffer;
 mod cache;
+mod cpu;
 mod error;
 mod kernels;
+mod level;
 pub mod limits;
-mod linear;
 mod memory;
 mod options;
 mod pool;
+mod products;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -39,5 +42,6 @@ pub use backend::CpuBackend;
 pub use buffer::CpuBuffer;
 pub use cache::{CacheTrouble, Damage, PackedCache};
 pub use error::CpuError;
-pub use options::{CpuOptions, MAX_THREADS};
-pub use simd::SimdLevel;
+pub use level::SimdLevel;
+pub use options::CpuOptions;
+pub use pool::MAX_THREADS;

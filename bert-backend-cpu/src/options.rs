@@ -2,11 +2,11 @@
 
 use std::env;
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 
-use crate::{CpuError, SimdLevel};
-
-/// More threads than any machine has cores for; a larger number is taken for a mistake.
-pub const MAX_THREADS: usize = 4096;
+use crate::error::CpuError;
+use crate::level::SimdLevel;
+use crate::pool::MAX_THREADS;
 
 /// What a [`CpuBackend`](crate::CpuBackend) makes use of. What is left open comes from the environment
 /// (`BERT_THREADS`, `BERT_SIMD`), or else from the machine.
@@ -49,6 +49,20 @@ impl CpuOptions {
             (Some(level), _) => Ok(level),
             (None, Some(text)) => text.to_string_lossy().trim().parse(),
             (None, None) => Ok(SimdLevel::detect()),
+        }
+    }
+}
+
+impl FromStr for SimdLevel {
+    type Err = CpuError;
+
+    fn from_str(text: &str) -> Result<Self, CpuError> {
+        match text.to_ascii_lowercase().as_str() {
+            "portable" => Ok(Self::Portable),
+            "avx2" => Ok(Self::Avx2),
+            "avx512" => Ok(Self::Avx512),
+            "neon" => Ok(Self::Neon),
+            _ => Err(CpuError::UnknownSimd { found: text.to_owned() }),
         }
     }
 }

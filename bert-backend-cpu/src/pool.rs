@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, JoinHandle, Thread};
 
+/// More threads than any machine has cores for; a larger number is taken for a mistake.
+pub const MAX_THREADS: usize = 4096;
+
 /// How often a worker looks for the next loop before it parks: about 50 µs.
 const SPINS: u32 = 2_000;
 

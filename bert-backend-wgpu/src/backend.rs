@@ -10,7 +10,7 @@ use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::{Error, Result};
 
 use crate::adapter::{AdapterDescription, AdapterKind, WgpuOptions};
-use crate::buffer::{Block, WgpuBuffer};
+use crate::buffer::{Block, Output, WgpuBuffer};
 use crate::gemm::{self, Factor, Product};
 use crate::gpu::Gpu;
 use crate::kernel::{Kernel, Left, Shader};
@@ -176,12 +176,6 @@ impl WgpuBackend {
         }
         Ok(out.view)
     }
-}
-
-/// A tensor that a kernel is about to write.
-pub(crate) struct Output {
-    pub view: View<WgpuBuffer>,
-    pub block: Block,
 }
 
 /// A view of rows as a matrix; what has more axes is joined, by a copy where it has gaps.

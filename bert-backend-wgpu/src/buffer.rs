@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bert_core::contract::Precision;
+use bert_core::tensor::View;
 use parking_lot::Mutex;
 
 use crate::WgpuError;
@@ -44,6 +45,12 @@ pub(crate) struct Block {
     pub buffer: wgpu::Buffer,
     pub id: u64,
     pub bytes: u64,
+}
+
+/// A tensor that a kernel is about to write.
+pub(crate) struct Output {
+    pub view: View<WgpuBuffer>,
+    pub block: Block,
 }
 
 impl WgpuBuffer {

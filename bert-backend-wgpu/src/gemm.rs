@@ -4,8 +4,7 @@ use bert_core::contract::{Activation, Linear, Precision};
 use bert_core::tensor::View;
 
 use crate::adapter::AdapterKind;
-use crate::backend::Output;
-use crate::buffer::Block;
+use crate::buffer::{Block, Output};
 use crate::gpu::Gpu;
 use crate::kernel::{Kernel, Left, Right, Shader};
 use crate::transfer::{TILE_COLUMNS, TILE_DEPTH};

@@ -20,10 +20,8 @@ use crate::adapter::{AdapterDescription, Found, WgpuOptions, choose};
 use crate::buffer::{Block, Pool, size_class};
 use crate::cache::Cache;
 use crate::health::Health;
-use crate::kernel::{Kernel, Layouts};
+use crate::kernel::{Kernel, Layouts, PARAMS};
 
-/// Bytes of a kernel's parameters, which is also what every device aligns them to.
-pub(crate) const PARAMS: usize = 256;
 /// Commands that are recorded before they are submitted even if nobody waits.
 const MOST_COMMANDS: usize = 512;
 /// Bytes that are uploaded before they are submitted: until then the driver keeps a copy of them.

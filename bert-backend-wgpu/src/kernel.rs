@@ -3,7 +3,9 @@
 use wgpu::{BindGroupLayout, ComputePipeline, Device, PipelineLayout};
 
 use crate::ability::Abilities;
-use crate::gpu::PARAMS;
+
+/// Bytes of a kernel's parameters, which is also what every device aligns them to.
+pub(crate) const PARAMS: usize = 256;
 
 /// A shader and the constants that it is compiled for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,8 +7,9 @@ use fastrand::Rng;
 use ndarray::{ArrayD, Axis, Slice};
 
 use crate::case::Case;
-use crate::compare::{Difference, compare, index_of};
+use crate::compare::{compare, index_of};
 use crate::data::Desk;
+use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::prepare::prepare;
 use crate::tolerance::Tolerance;

@@ -1,6 +1,6 @@
 //! What can be wrong with a result.
 
-use crate::compare::Difference;
+use crate::difference::Difference;
 
 /// Why a case did not pass.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,7 @@ mod check;
 mod compare;
 mod data;
 mod defaults;
+mod difference;
 mod direct;
 mod fault;
 mod golden;
@@ -38,7 +39,7 @@ use std::path::{Path, PathBuf};
 use bert_core::Backend;
 
 pub use answer::{Answer, compare_answers};
-pub use compare::Difference;
+pub use difference::Difference;
 pub use fault::Fault;
 pub use suite::{Mode, Outcome, Plan, Variant, Verdict, run, widest_limit};
 pub use tolerance::{Tolerance, names};

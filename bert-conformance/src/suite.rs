@@ -9,9 +9,9 @@ use fastrand::Rng;
 use crate::case::{Case, Op};
 use crate::cases;
 use crate::check::{Checked, check};
-use crate::compare::Difference;
 use crate::data::{Values, seed};
 use crate::defaults::Defaults;
+use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::tolerance::{KNOWN, Tolerance, tolerance};
 

@@ -4,7 +4,7 @@ use bert_core::contract::Precision;
 
 use crate::data::Values;
 
-/// Limits of the two measures of [`Difference`](super::compare::Difference).
+/// Limits of the two measures of [`Difference`](super::difference::Difference).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     /// For the largest single error, absolute or relative.

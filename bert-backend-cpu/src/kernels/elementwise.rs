@@ -2,8 +2,8 @@
 
 use bert_core::contract::{BinaryOp, UnaryOp};
 
-use super::{dispatch, math};
-use crate::simd::Simd;
+use super::math;
+use crate::simd::{Simd, dispatch};
 
 dispatch! {
     /// `out[i] = op(x[i])`, for every function but the casts.

@@ -13,10 +13,9 @@
 
 use bert_core::contract::Activation;
 
-use super::dispatch;
 use super::dot::{Dot, Floats};
 use super::epilogue::{Output, finish};
-use crate::simd::{Isa, Simd};
+use crate::simd::{Isa, Simd, dispatch};
 
 /// The piece of a panel that register tiles walk one after another, in bytes: 12 KiB. The next piece, which
 /// is fetched meanwhile, and the rows of A share a first cache of 32 KiB with it.

@@ -9,7 +9,6 @@ use bert_core::contract::Activation;
 use bytemuck::Pod;
 use half::bf16;
 
-use super::dispatch;
 #[cfg(target_arch = "x86_64")]
 use super::dot::Bf16Pairs;
 use super::dot::{Dot, Layout, Widened, byte_limits, with_bytes};
@@ -19,7 +18,7 @@ use super::quantise::{RowScale, round_to_bf16, to_bf16, to_bytes};
 use super::rows::Rows;
 use crate::memory::{Arena, Shared};
 use crate::pool::{Pool, Shareable};
-use crate::simd::{Isa, Simd};
+use crate::simd::{Isa, Simd, dispatch};
 
 /// The layout of panels of bytes.
 pub(crate) fn byte_layout(isa: Isa) -> Layout {

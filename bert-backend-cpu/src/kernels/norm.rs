@@ -3,8 +3,8 @@
 //! Sums run over four vectors of partial sums and then over what is left of the row, in an order that
 //! depends on the length of the row alone.
 
-use super::{dispatch, math};
-use crate::simd::{Simd, larger, smaller};
+use super::math;
+use crate::simd::{Simd, dispatch, larger, smaller};
 
 dispatch! {
     /// `out = (x - mean) / sqrt(variance + eps) * weight + bias`, row by row, in place: `rows` holds x before

@@ -9,12 +9,12 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 
 use super::dot::{Layout, byte_limits};
+use super::low;
 use super::quantise::weight_to_bytes;
-use super::{dispatch, low};
 use crate::CpuError;
 use crate::memory::{Filling, Shared};
 use crate::pool::{Pool, Shareable};
-use crate::simd::{Isa, Simd};
+use crate::simd::{Isa, Simd, dispatch};
 
 /// A weight `[out_features, in_features]` in panels of output features: the matrix B of a product, whose row `k`
 /// holds input feature `k` of every output.

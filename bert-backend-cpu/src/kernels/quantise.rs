@@ -4,8 +4,8 @@
 use half::bf16;
 
 use super::dot::{ByteLimits, Lane};
-use super::{dispatch, norm};
-use crate::simd::Simd;
+use super::norm;
+use crate::simd::{Simd, dispatch};
 
 /// What the bytes of a row stand for: `(byte - zero) * scale`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

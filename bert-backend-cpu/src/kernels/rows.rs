@@ -3,8 +3,8 @@
 use bert_core::contract::ReduceOp;
 use bert_core::tensor::View;
 
-use super::{dispatch, norm};
-use crate::simd::Simd;
+use super::norm;
+use crate::simd::{Simd, dispatch};
 
 dispatch! {
     /// The sum or the maximum of a row.

@@ -1,16 +1,13 @@
 //! Vectors of `f32`, one type for each instruction set.
 //!
 //! Kernels are written once, as `#[inline(always)]` functions over a [`Simd`] token, and instantiated for
-//! each instruction set inside a function that enables it (see [`dispatch!`](crate::kernels::dispatch)).
+//! each instruction set inside a function that enables it (see [`dispatch!`]).
 //! A token can only be made where its instructions may run, so the arithmetic on it is safe.
-
-use std::fmt;
-use std::str::FromStr;
 
 use half::bf16;
 
-use crate::CpuError;
-use crate::kernels::dispatch;
+use crate::error::CpuError;
+use crate::level::SimdLevel;
 
 /// Methods that are one intrinsic each, or a short chain of them.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -39,77 +36,6 @@ pub(crate) use avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
-
-/// A set of vector instructions that the kernels are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SimdLevel {
-    /// Plain Rust, whatever the compiler makes of it.
-    Portable,
-    /// x86-64 with AVX2 and FMA: 8 lanes.
-    Avx2,
-    /// x86-64 with AVX-512F: 16 lanes.
-    Avx512,
-    /// AArch64 with NEON: 4 lanes.
-    Neon,
-}
-
-impl SimdLevel {
-    /// Every level there is, the best last.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
-
-    /// Whether this machine can run it.
-    pub fn is_available(self) -> bool {
-        match self {
-            Self::Portable => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => Self::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
-            _ => false,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "AVX2+FMA",
-            Self::Avx512 => "AVX-512",
-            Self::Neon => "NEON",
-        }
-    }
-
-    /// The best that this machine can run.
-    pub fn detect() -> Self {
-        *Self::ALL.iter().rev().find(|level| level.is_available()).expect("portable runs everywhere")
-    }
-
-    /// The levels that this machine can run, the best last.
-    pub fn available() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|level| level.is_available())
-    }
-}
-
-impl fmt::Display for SimdLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for SimdLevel {
-    type Err = CpuError;
-
-    fn from_str(text: &str) -> Result<Self, CpuError> {
-        match text.to_ascii_lowercase().as_str() {
-            "portable" => Ok(Self::Portable),
-            "avx2" => Ok(Self::Avx2),
-            "avx512" => Ok(Self::Avx512),
-            "neon" => Ok(Self::Neon),
-            _ => Err(CpuError::UnknownSimd { found: text.to_owned() }),
-        }
-    }
-}
 
 /// A [`SimdLevel`] that has been checked to run on this machine, and what the machine adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +102,43 @@ fn bf16_is_slow() -> bool {
     let vendor = std::arch::x86_64::__cpuid(0);
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
 }
+
+/// Defines a function that runs a generic kernel with the instruction set it is told.
+///
+/// `fn name(args..) = kernel;` becomes `fn name(isa, args..)`, which calls `kernel(token, args..)` by
+/// [`Simd::vectorize`]. The kernel and all that it calls must be
+/// `#[inline(always)]`.
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $kernel:path;) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(isa: $crate::simd::Isa, $($arg: $type),*) $(-> $out)? {
+            use $crate::simd::*;
+            match isa.level() {
+                #[cfg(target_arch = "x86_64")]
+                $crate::level::SimdLevel::Avx2 => {
+                    // SAFETY: an `Isa` is only made for instructions that this machine has.
+                    let s = unsafe { Avx2::new() };
+                    s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
+                }
+                #[cfg(target_arch = "x86_64")]
+                $crate::level::SimdLevel::Avx512 => {
+                    // SAFETY: as above.
+                    let s = unsafe { Avx512::new() };
+                    s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
+                }
+                #[cfg(target_arch = "aarch64")]
+                $crate::level::SimdLevel::Neon => {
+                    // SAFETY: as above.
+                    let s = unsafe { Neon::new() };
+                    s.vectorize(#[inline(always)] || $kernel(s, $($arg),*))
+                }
+                _ => $kernel(Portable, $($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use dispatch;
 
 dispatch! {
     /// `(LANES, TILE_ROWS)`

@@ -253,7 +253,7 @@ fn attention_is_rounded_where_bf16_has_instructions_and_nowhere_else() {
             let context = backend.attention(&qkv, &AttentionSpec::new(2, 32, precision), &batch).unwrap();
             download(&backend, &context).bytes().to_vec()
         });
-        assert_eq!(exact != bf16, backend.isa.has_bf16(), "{backend:?}");
+        assert_eq!(exact != bf16, backend.cpu.isa.has_bf16(), "{backend:?}");
         assert_eq!(bf16, int8, "{backend:?}");
     }
 }

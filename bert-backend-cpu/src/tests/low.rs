@@ -43,7 +43,7 @@ fn bytes_of(backend: &CpuBackend, weight: &HostTensor) -> (Vec<Vec<i8>>, Vec<f32
     let buffer = backend.prepare_weight(weight.into(), Precision::Int8).unwrap();
     let packed = buffer.packed("a test").unwrap();
     let Numbers::Int8(columns) = &packed.numbers else { panic!("no bytes") };
-    let (layout, panels) = (byte_layout(backend.isa), packed.panels::<i8>());
+    let (layout, panels) = (byte_layout(backend.cpu.isa), packed.panels::<i8>());
     let of = |output: usize| {
         let panel = &panels[output / layout.width * packed.stride..][..packed.stride];
         (0..packed.in_features).map(|k| panel[layout.place(k, output % layout.width)]).collect()
@@ -58,7 +58,7 @@ fn bytes_of(backend: &CpuBackend, weight: &HostTensor) -> (Vec<Vec<i8>>, Vec<f32
 /// The bytes of a row, and what they stand for.
 fn rounded(backend: &CpuBackend, row: &[f32]) -> (Vec<u8>, RowScale) {
     let mut bytes = vec![0xFF; row.len() + 5];
-    let scale = to_bytes(backend.isa, row, byte_limits(backend.isa).most, &mut bytes);
+    let scale = to_bytes(backend.cpu.isa, row, byte_limits(backend.cpu.isa).most, &mut bytes);
     assert_eq!(bytes.split_off(row.len()), [0; 5]);
     (bytes, scale)
 }
@@ -106,7 +106,7 @@ fn products_of_bytes_are_what_the_integers_say() {
 fn bytes_are_near_their_numbers_and_no_lane_overflows() {
     let mut random = Random(32);
     for backend in backends() {
-        let ByteLimits { most, lane } = byte_limits(backend.isa);
+        let ByteLimits { most, lane } = byte_limits(backend.cpu.isa);
         for kind in 0..3 {
             let weight = hard(&mut random, kind, [37, 250]);
             let (bytes, scales) = bytes_of(&backend, &weight);
@@ -180,7 +180,7 @@ fn products_of_bf16_are_those_of_rounded_numbers() {
 fn bf16_that_is_widened_says_so() {
     for backend in backends() {
         let emulated = backend.info().emulated;
-        assert_eq!(emulated, if backend.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] });
+        assert_eq!(emulated, if backend.cpu.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] });
     }
 }
 
@@ -217,8 +217,8 @@ fn bf16_rounds_halves_to_even_and_keeps_what_is_no_number() {
     numbers.extend([0x7f80_0001, 0xffff_ffff, 0x7fff_ffff].map(f32::from_bits));
     for backend in backends() {
         let (mut short, mut wide) = (vec![bf16::ONE; numbers.len() + 1], vec![1.0; numbers.len() + 1]);
-        to_bf16(backend.isa, &numbers, &mut short);
-        round_to_bf16(backend.isa, &numbers, &mut wide);
+        to_bf16(backend.cpu.isa, &numbers, &mut short);
+        round_to_bf16(backend.cpu.isa, &numbers, &mut wide);
         assert_eq!((short.pop(), wide.pop()), (Some(bf16::ZERO), Some(0.0)));
         for ((&x, short), wide) in numbers.iter().zip(short).zip(wide) {
             let expected = bf16::from_f32(x);
@@ -327,7 +327,7 @@ fn rounded_rows_of_strided_tensors() {
     for backend in backends() {
         let view = backend.upload(&x).unwrap().slice(1, 3..40).unwrap();
         let rows = Rows::new(&view, x.as_slice::<f32>().unwrap());
-        let all = Rounded::to_bytes(&backend.pool, backend.isa, &backend.arena, &rows);
+        let all = Rounded::to_bytes(&backend.cpu.pool, backend.cpu.isa, &backend.cpu.arena, &rows);
         assert_eq!(view.shape(), Shape::from([9, 37]));
         for (row, &scale) in all.scales().iter().enumerate() {
             let (bytes, expected) = rounded(&backend, rows.row(row));

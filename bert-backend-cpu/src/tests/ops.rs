@@ -163,7 +163,7 @@ fn ids_become_numbers_and_back() {
 #[test]
 fn columns_of_any_stride_are_packed() {
     for backend in backends() {
-        let width = 2 * backend.isa.lanes();
+        let width = 2 * backend.cpu.isa.lanes();
         for columns in SIZES {
             for depth in SIZES {
                 // Rows of a matrix, its columns, and neither, with numbers between them that are not asked for.
@@ -176,7 +176,7 @@ fn columns_of_any_stride_are_packed() {
                         Strided { from: numbers.as_ptr(), depth, depth_stride, columns, column_stride };
                     let mut panels = vec![f32::NAN; columns.next_multiple_of(width) * depth];
                     // SAFETY: all numbers are there.
-                    unsafe { matrix.pack(backend.isa, &mut panels, width) };
+                    unsafe { matrix.pack(backend.cpu.isa, &mut panels, width) };
                     for (at, &x) in panels.iter().enumerate() {
                         let (panel, k, column) = (at / (width * depth), at / width % depth, at % width);
                         let column = panel * width + column;

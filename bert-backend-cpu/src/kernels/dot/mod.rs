@@ -6,7 +6,7 @@
 //! | [`Floats`] | `f32` | `f32` | a fused multiply-add | `f32` |
 //! | [`Widened`] | `f32`, rounded to bf16 | `bf16`, widened on the way into a register | the same | `f32` |
 //! | `Bf16Pairs` (AVX512-BF16) | pairs of `bf16` | pairs of `bf16` | two products and their sum | `f32` |
-//! | [`Bytes`](portable::Bytes) and its like | four `u8` | four `i8` | four products and their sum | `i32` |
+//! | [`PortableBytes`] and its like | four `u8` | four `i8` | four products and their sum | `i32` |
 //!
 //! Products of bytes are exact on every instruction set. What an instruction set cannot hold, it forbids: see
 //! [`ByteLimits`].
@@ -163,19 +163,19 @@ macro_rules! with_bytes {
         let isa: Isa = $isa;
         match isa.level() {
             #[cfg(target_arch = "x86_64")]
-            SimdLevel::Avx512 if isa.has_vnni() => {
+            $crate::level::SimdLevel::Avx512 if isa.has_vnni() => {
                 // SAFETY: an `Isa` is only made for instructions that this machine has.
                 let $dot = VnniBytes(unsafe { Avx512::new() });
                 $body
             }
             #[cfg(target_arch = "x86_64")]
-            SimdLevel::Avx512 | SimdLevel::Avx2 => {
+            $crate::level::SimdLevel::Avx512 | $crate::level::SimdLevel::Avx2 => {
                 // SAFETY: as above; whatever has AVX-512 has AVX2.
                 let $dot = Avx2Bytes(unsafe { Avx2::new() });
                 $body
             }
             #[cfg(target_arch = "aarch64")]
-            SimdLevel::Neon => {
+            $crate::level::SimdLevel::Neon => {
                 // SAFETY: as above.
                 let $dot = NeonBytes(unsafe { Neon::new() });
                 $body
