@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_failure_of_a_model_can_be_run_again_by_its_name() {
-        let case = "bert next sentence prediction lengths 3,17,1,33,2 NextSentence";
+        let case = "bert next sentence prediction lengths 3,17,1,33,2 Scores(NextSentence)";
         let one = Plan { modes: vec![Mode::Models], filter: case.to_owned(), ..Plan::all(1) };
         let verdicts = run("reference", &Reference, &[], &one);
         assert_eq!(verdicts.iter().map(|verdict| verdict.case.as_str()).collect::<Vec<_>>(), [case]);

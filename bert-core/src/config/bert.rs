@@ -3,8 +3,14 @@
 use super::{Family, ModelConfig, ModelType, Positions, SequenceHead};
 use crate::contract::Activation;
 
-pub(super) const FAMILY: Family =
-    Family { model_type: ModelType::Bert, class: "Bert", own_keys: &[], defaults, finish: |_, _| Ok(()) };
+pub(super) const FAMILY: Family = Family {
+    model_type: ModelType::Bert,
+    class: "Bert",
+    own_keys: &[],
+    defaults,
+    finish: |_, _| Ok(()),
+    write: |_| vec![],
+};
 
 /// BERT-base, which other families change to their own.
 pub(super) fn defaults() -> ModelConfig {

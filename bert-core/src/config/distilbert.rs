@@ -22,13 +22,13 @@ pub(super) const FAMILY: Family = Family {
         config.layer_norm_eps = 1e-12; // fixed in its code
         Ok(())
     },
+    write: |_| vec![],
 };
 
 fn defaults() -> ModelConfig {
     let classifier =
         SequenceHead { dense: "pre_classifier", activation: Activation::Relu, output: "classifier" };
     ModelConfig {
-        model_type: ModelType::DistilBert,
         num_hidden_layers: 6,
         pooler: false,
         sequence_classifier: classifier,

@@ -22,6 +22,7 @@ use std::fmt;
 use std::path::Path;
 
 use keys::{Keys, invalid};
+use serde_json::Value;
 
 use crate::contract::Activation;
 use crate::{Error, Result};
@@ -50,6 +51,8 @@ struct Family {
     defaults: fn() -> ModelConfig,
     /// What follows from the keys that only this family has.
     finish: fn(&Keys, &mut ModelConfig) -> Result<()>,
+    /// Those keys, to be written.
+    write: fn(&ModelConfig) -> Vec<(&'static str, Value)>,
 }
 
 impl ModelType {
@@ -216,7 +219,7 @@ impl ModelConfig {
         };
         let keys = keys.with_own(family.own_keys);
         refuse_other_models(&keys)?;
-        let mut config = read((family.defaults)(), &keys)?;
+        let mut config = ModelConfig { model_type: family.model_type, ..read((family.defaults)(), &keys)? };
         (family.finish)(&keys, &mut config)?;
         config.check()?;
         Ok(config)

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::ACTIVATIONS;
-use super::{ModelConfig, PROBLEM_TYPES, Positions};
+use super::{ModelConfig, PROBLEM_TYPES};
 
 impl ModelConfig {
     /// The text of a `config.json` that [`from_json`](Self::from_json) reads as this configuration.
@@ -41,15 +41,8 @@ impl ModelConfig {
         if self.type_vocab_size > 0 {
             map.insert("type_vocab_size".into(), self.type_vocab_size.into());
         }
-        let defaults = (family.defaults)();
-        if self.embedding_size != self.hidden_size || defaults.embedding_size != defaults.hidden_size {
-            map.insert("embedding_size".into(), self.embedding_size.into());
-        }
         if self.labels.is_empty() {
             map.insert("num_labels".into(), 0.into());
-        }
-        if let Positions::AfterPadding(padding) = self.positions {
-            map.insert("pad_token_id".into(), padding.into());
         }
         if let Some(dropout) = self.classifier_dropout {
             map.insert("classifier_dropout".into(), dropout.into());
@@ -57,6 +50,7 @@ impl ModelConfig {
         if let Some((word, _)) = PROBLEM_TYPES.iter().find(|(_, known)| Some(*known) == self.problem_type) {
             map.insert("problem_type".into(), (*word).into());
         }
+        map.extend((family.write)(self).into_iter().map(|(key, value)| (key.to_owned(), value)));
         let own = |key: String| {
             family
                 .own_keys

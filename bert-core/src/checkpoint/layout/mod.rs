@@ -70,8 +70,9 @@ impl Layout {
     /// The layout that a file with these stored names follows; that of BERT for names of no known one.
     pub(super) fn detect<'a>(stored: impl IntoIterator<Item = &'a str> + Clone) -> (Family, &'static Self) {
         let has = |layout: &Layout, name: &str| {
-            let name = strip_prefixes(name);
-            layout.marks.iter().any(|mark| rewrite(name, mark, "").is_some())
+            let (name, bare) = (strip_wrappers(name), strip_prefixes(name));
+            name.starts_with(layout.prefix)
+                || layout.marks.iter().any(|mark| rewrite(bare, mark, "").is_some())
         };
         let marked = |layout: &&&'static Self| stored.clone().into_iter().any(|name| has(layout, name));
         match LAYOUTS.iter().find(marked) {
@@ -122,13 +123,23 @@ pub(super) fn is_harmless(canonical: &str) -> bool {
     HARMLESS.contains(&canonical)
 }
 
-/// The name without wrappers and prefixes of families.
-fn strip_prefixes(mut name: &str) -> &str {
-    let prefixes = || WRAPPERS.into_iter().chain(LAYOUTS.iter().map(|layout| layout.prefix));
-    while let Some(rest) = prefixes().find_map(|prefix| name.strip_prefix(prefix)) {
+/// The name without the wrappers of training code.
+fn strip_wrappers(mut name: &str) -> &str {
+    while let Some(rest) = WRAPPERS.iter().find_map(|prefix| name.strip_prefix(prefix)) {
         name = rest;
     }
     name
+}
+
+/// The name without wrappers and prefixes of families.
+fn strip_prefixes(mut name: &str) -> &str {
+    loop {
+        name = strip_wrappers(name);
+        match LAYOUTS.iter().find_map(|layout| name.strip_prefix(layout.prefix)) {
+            Some(rest) => name = rest,
+            None => return name,
+        }
+    }
 }
 
 /// `name` with a leading `pattern` replaced by `target`, if the pattern ends where a part of the name ends.
