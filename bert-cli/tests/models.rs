@@ -69,8 +69,8 @@ fn a_broken_configuration_says_where() {
     let mut model = Tiny::new("BertForMaskedLM");
     model.write("config.json", b"{\"hidden_size\": 16,");
     fill(&model).fails(&["config.json", "line 1"]);
-    model.configure("model_type", json!("roberta"));
-    fill(&model).fails(&["model_type is roberta", "bert and distilbert"]);
+    model.configure("model_type", json!("gpt2"));
+    fill(&model).fails(&["model_type is gpt2", "bert, distilbert"]);
     model.configure("model_type", json!("bert"));
     model.configure("hidden_size", json!(24));
     fill(&model).fails(&["embeddings", "24]", "16]", "hidden_size"]);

@@ -15,6 +15,8 @@ const FAMILIES: &[&str] = &[
     r#""model_type": "bert""#,
     r#""model_type": "bert", "tie_word_embeddings": false"#,
     r#""model_type": "distilbert""#,
+    r#""model_type": "roberta", "type_vocab_size": 1"#,
+    r#""model_type": "xlm-roberta", "pad_token_id": 3, "tie_word_embeddings": false"#,
 ];
 
 fn config(family: &str) -> ModelConfig {

@@ -178,8 +178,8 @@ mod tests {
         assert_eq!(cause("encoder.layer.1.b", Family::BERT, &bert), None);
         let head = MissingCause::NoHead { head: "classifier".into() };
         assert_eq!(cause("classifier.weight", Family::BERT, &bert), Some(head));
-        let prefix = MissingCause::Prefix { prefix: "roberta.".into() };
-        assert_eq!(cause("pooler.dense.bias", Family::UNKNOWN, &["roberta.pooler.dense.bias"]), Some(prefix));
+        let prefix = MissingCause::Prefix { prefix: "deberta.".into() };
+        assert_eq!(cause("pooler.dense.bias", Family::UNKNOWN, &["deberta.pooler.dense.bias"]), Some(prefix));
         assert_eq!(cause("encoder.layer.0.a", Family::UNKNOWN, &[]), None);
     }
 

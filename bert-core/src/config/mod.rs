@@ -16,6 +16,7 @@
 mod bert;
 mod distilbert;
 mod keys;
+mod roberta;
 mod write;
 
 use std::fmt;
@@ -35,10 +36,22 @@ pub enum ModelType {
     Bert,
     /// BERT without segment embeddings and pooler.
     DistilBert,
+    /// RoBERTa and DistilRoBERTa.
+    Roberta,
+    /// RoBERTa on French.
+    Camembert,
+    /// RoBERTa on a hundred languages.
+    XlmRoberta,
 }
 
 /// Every family, with the words that `model_type` has for it. The first one is for messages.
-const FAMILIES: &[(&str, &Family)] = &[("bert", &bert::FAMILY), ("distilbert", &distilbert::FAMILY)];
+const FAMILIES: &[(&str, &Family)] = &[
+    ("bert", &bert::FAMILY),
+    ("distilbert", &distilbert::FAMILY),
+    ("roberta", &roberta::ROBERTA),
+    ("camembert", &roberta::CAMEMBERT),
+    ("xlm-roberta", &roberta::XLM_ROBERTA),
+];
 
 /// How a family differs from BERT.
 struct Family {

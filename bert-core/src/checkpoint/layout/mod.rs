@@ -7,6 +7,7 @@
 
 mod bert;
 mod distilbert;
+mod roberta;
 
 use std::fmt;
 
@@ -31,7 +32,7 @@ const HARMLESS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_i
 const PREFIXED: [&str; 3] = ["embeddings", "encoder.", "pooler."];
 
 /// The families whose names are known. BERT comes last: others contain its names.
-const LAYOUTS: [&Layout; 2] = [&distilbert::LAYOUT, &bert::LAYOUT];
+const LAYOUTS: &[&Layout] = &[&distilbert::LAYOUT, &roberta::LAYOUT, &bert::LAYOUT];
 
 /// The family that the names in a file belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,7 +246,7 @@ mod tests {
             ("transformer.layer.x.attention.q_lin.weight", "transformer.layer.x.attention.q_lin.weight"),
             ("transformer.layer.0.attention.q_line.weight", "transformer.layer.0.attention.q_line.weight"),
             ("vocab_projectors.weight", "vocab_projectors.weight"),
-            ("roberta.encoder.layer.0.output.dense.bias", "roberta.encoder.layer.0.output.dense.bias"),
+            ("deberta.encoder.layer.0.output.dense.bias", "deberta.encoder.layer.0.output.dense.bias"),
             ("bertha.pooler.dense.bias", "bertha.pooler.dense.bias"),
             ("bert.", ""),
             ("", ""),
@@ -299,14 +300,15 @@ mod tests {
 
     #[test]
     fn families() {
-        let cases: [(&[&str], Family); 5] = [
+        let cases: [(&[&str], Family); 6] = [
             (&["bert.pooler.dense.bias", "bert.embeddings.word_embeddings.weight"], Family::BERT),
             (&["embeddings.word_embeddings.weight", "classifier.weight"], Family::BERT),
             (
                 &["embeddings.word_embeddings.weight", "module.transformer.layer.0.ffn.lin1.weight"],
                 Family::DISTILBERT,
             ),
-            (&["roberta.embeddings.word_embeddings.weight"], Family::UNKNOWN),
+            (&["roberta.embeddings.word_embeddings.weight"], Family::ROBERTA),
+            (&["deberta.embeddings.word_embeddings.weight"], Family::UNKNOWN),
             (&[], Family::UNKNOWN),
         ];
         for (stored, family) in cases {

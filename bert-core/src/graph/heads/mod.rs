@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn class_names_and_heads() {
-        for model_type in ["bert", "distilbert"] {
+        for model_type in ["bert", "distilbert", "roberta", "camembert", "xlm-roberta"] {
             let config = ModelConfig::from_json(&format!(r#"{{"model_type": "{model_type}"}}"#)).unwrap();
             for &head in Head::ALL {
                 let class = head.class(&config);
