@@ -44,6 +44,13 @@ const SMALL: &[&str] = &[
     "roberta-multiple-choice",
     "camembert-masked-lm",
     "xlm-roberta-token-classification",
+    "electra-embedding",
+    "electra-masked-lm",
+    "electra-replaced-tokens",
+    "electra-question-answering",
+    "electra-token-classification",
+    "electra-sequence-classification",
+    "electra-multiple-choice",
 ];
 
 /// What `cargo xtask models` brings.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use bert_core::checkpoint::{self, Checkpoint, CheckpointError};
+use bert_core::config::ModelType;
 use bert_core::contract::Precision;
 use bert_core::graph::{self, Encoder, Head, Initial, Model, Output, ParameterSource, ParameterSpec};
 use bert_core::reference::Reference;
@@ -16,6 +17,8 @@ const FAMILIES: &[&str] = &[
     r#""model_type": "bert", "tie_word_embeddings": false"#,
     r#""model_type": "distilbert""#,
     r#""model_type": "roberta", "type_vocab_size": 1"#,
+    r#""model_type": "electra", "embedding_size": 6"#,
+    r#""model_type": "electra", "embedding_size": 12, "summary_activation": null"#,
     r#""model_type": "xlm-roberta", "pad_token_id": 3, "tie_word_embeddings": false"#,
 ];
 
@@ -27,7 +30,9 @@ fn config(family: &str) -> ModelConfig {
 
 /// Every family with every head.
 fn models() -> impl Iterator<Item = (ModelConfig, Head)> {
-    FAMILIES.iter().flat_map(|family| Head::ALL.iter().map(|&head| (config(family), head)))
+    let models = FAMILIES.iter().flat_map(|family| Head::ALL.iter().map(|&head| (config(family), head)));
+    // ELECTRA's class `ForPreTraining` has another head.
+    models.filter(|(config, head)| *head != Head::PreTraining || config.model_type != ModelType::Electra)
 }
 
 /// Writes down what is asked for.

@@ -74,8 +74,16 @@ pub(super) fn missing<'a>(
         let found = canonical.filter_map(self::layer).max().map_or(0, |last| last.saturating_add(1));
         return (family != Family::UNKNOWN && layer >= found).then_some(MissingCause::FewerLayers { found });
     }
-    let heads =
-        ["pooler", "cls.predictions", "cls.seq_relationship", "pre_classifier", "classifier", "qa_outputs"];
+    let heads = [
+        "pooler",
+        "cls.predictions",
+        "cls.seq_relationship",
+        "pre_classifier",
+        "classifier",
+        "qa_outputs",
+        "discriminator_predictions",
+        "sequence_summary",
+    ];
     let head = heads.into_iter().find(|head| wanted.starts_with(head))?;
     let has_head = canonical.into_iter().any(|name| name.starts_with(head));
     (!has_head).then(|| MissingCause::NoHead { head: head.to_owned() })

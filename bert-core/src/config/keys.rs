@@ -27,6 +27,11 @@ impl Keys {
         Self { own, ..self }
     }
 
+    /// Whether a key stands there and says that it has no value.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.map.get(key) == Some(&Value::Null)
+    }
+
     /// The value of a key, with the word that the file uses for it. The common word counts where both stand
     /// there, as in transformers.
     fn get(&self, key: &'static str) -> Option<(&'static str, &Value)> {
@@ -160,7 +165,7 @@ impl Keys {
 }
 
 /// Activations as `config.json` spells them. The first word of each is the one to write.
-pub(super) const ACTIVATIONS: [(&str, Activation); 7] = [
+const ACTIVATIONS: [(&str, Activation); 7] = [
     ("gelu", Activation::Gelu),
     ("gelu_python", Activation::Gelu),
     ("gelu_new", Activation::GeluTanh),
@@ -169,6 +174,11 @@ pub(super) const ACTIVATIONS: [(&str, Activation); 7] = [
     ("relu", Activation::Relu),
     ("tanh", Activation::Tanh),
 ];
+
+/// The word to write for an activation; none for the identity.
+pub(super) fn activation_word(activation: Activation) -> Option<&'static str> {
+    ACTIVATIONS.iter().find(|(_, known)| *known == activation).map(|&(word, _)| word)
+}
 
 pub(super) fn invalid(field: &'static str, found: impl fmt::Display, expected: impl Into<String>) -> Error {
     Error::Config { field, found: shortened(&found.to_string()), expected: expected.into() }

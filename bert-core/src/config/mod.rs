@@ -15,6 +15,7 @@
 
 mod bert;
 mod distilbert;
+mod electra;
 mod keys;
 mod roberta;
 mod write;
@@ -42,6 +43,8 @@ pub enum ModelType {
     Camembert,
     /// RoBERTa on a hundred languages.
     XlmRoberta,
+    /// ELECTRA, generator or discriminator.
+    Electra,
 }
 
 /// Every family, with the words that `model_type` has for it. The first one is for messages.
@@ -51,6 +54,7 @@ const FAMILIES: &[(&str, &Family)] = &[
     ("roberta", &roberta::ROBERTA),
     ("camembert", &roberta::CAMEMBERT),
     ("xlm-roberta", &roberta::XLM_ROBERTA),
+    ("electra", &electra::FAMILY),
 ];
 
 /// How a family differs from BERT.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::ACTIVATIONS;
+use super::keys::activation_word;
 use super::{ModelConfig, PROBLEM_TYPES};
 
 impl ModelConfig {
@@ -16,7 +16,6 @@ impl ModelConfig {
     /// ```
     pub fn to_json(&self) -> String {
         let (word, family) = self.model_type.family();
-        let activation = ACTIVATIONS.iter().find(|(_, known)| *known == self.hidden_act);
         let labels = |pair: fn((usize, &String)) -> (String, Value)| -> Map<String, Value> {
             self.labels.iter().enumerate().map(pair).collect()
         };
@@ -27,7 +26,7 @@ impl ModelConfig {
             "num_hidden_layers": self.num_hidden_layers,
             "num_attention_heads": self.num_attention_heads,
             "intermediate_size": self.intermediate_size,
-            "hidden_act": activation.map(|(word, _)| word),
+            "hidden_act": activation_word(self.hidden_act),
             "max_position_embeddings": self.max_position_embeddings,
             "layer_norm_eps": self.layer_norm_eps,
             "initializer_range": self.initializer_range,

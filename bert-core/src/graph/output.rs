@@ -40,7 +40,7 @@ pub enum Output {
     /// What a head gives: `[tokens, labels]` of [`Head::TokenClassification`], `[tokens, 2]` of
     /// [`Head::QuestionAnswering`], `[marked, vocab]` of [`Head::MaskedLm`], `[sequences, 2]` of
     /// [`Head::NextSentence`], `[sequences, labels]` of [`Head::SequenceClassification`], `[sequences, 1]` of
-    /// [`Head::MultipleChoice`].
+    /// [`Head::MultipleChoice`], `[tokens, 1]` of [`Head::ReplacedTokens`].
     Scores(Head),
 }
 

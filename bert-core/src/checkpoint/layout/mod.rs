@@ -7,6 +7,7 @@
 
 mod bert;
 mod distilbert;
+mod electra;
 mod roberta;
 
 use std::fmt;
@@ -32,7 +33,7 @@ const HARMLESS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_i
 const PREFIXED: [&str; 3] = ["embeddings", "encoder.", "pooler."];
 
 /// The families whose names are known. BERT comes last: others contain its names.
-const LAYOUTS: &[&Layout] = &[&distilbert::LAYOUT, &roberta::LAYOUT, &bert::LAYOUT];
+const LAYOUTS: &[&Layout] = &[&distilbert::LAYOUT, &roberta::LAYOUT, &electra::LAYOUT, &bert::LAYOUT];
 
 /// The family that the names in a file belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod multiple_choice;
 mod next_sentence;
 mod pre_training;
 mod question_answering;
+mod replaced_tokens;
 mod sequence_classification;
 mod stage;
 mod token_classification;
@@ -63,6 +64,8 @@ heads! {
     QuestionAnswering = question_answering,
     /// One score for each sequence, to be compared with its alternatives.
     MultipleChoice = multiple_choice,
+    /// Scores of each token as one that was replaced, as ELECTRA is pre-trained.
+    ReplacedTokens = replaced_tokens,
 }
 
 /// What there is to know of a head.
@@ -215,9 +218,12 @@ mod tests {
 
     #[test]
     fn class_names_and_heads() {
-        for model_type in ["bert", "distilbert", "roberta", "camembert", "xlm-roberta"] {
+        for model_type in ["bert", "distilbert", "roberta", "camembert", "xlm-roberta", "electra"] {
             let config = ModelConfig::from_json(&format!(r#"{{"model_type": "{model_type}"}}"#)).unwrap();
-            for &head in Head::ALL {
+            // ELECTRA's class of that name has another head.
+            let heads =
+                Head::ALL.iter().filter(|head| model_type != "electra" || **head != Head::PreTraining);
+            for &head in heads {
                 let class = head.class(&config);
                 let read =
                     ModelConfig { architectures: vec!["Unknown".into(), class.clone()], ..config.clone() };
