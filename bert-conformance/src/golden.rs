@@ -56,6 +56,9 @@ const SMALL: &[&str] = &[
 /// What `cargo xtask models` brings.
 const TRAINED: &[&str] = &["all-MiniLM-L6-v2", "splade-tiny-mlm", "rampart-ner", "antiberty-pretraining"];
 
+/// Those of them with recorded scores of the vocabulary, from which follow the weights of words.
+const SPARSE: [&str; 3] = ["bert-masked-lm", "distilbert-masked-lm", "splade-tiny-mlm"];
+
 /// What a recorded tensor is called, and what it is; `logits` is what the head gives.
 fn output(name: &str, config: &ModelConfig, head: Head) -> Option<Output> {
     Some(match name {
@@ -89,13 +92,16 @@ impl Suite<'_> {
         checkpoints: &[&str],
         find: Find,
     ) {
-        for checkpoint in checkpoints {
+        let plain = checkpoints.iter().map(|checkpoint| (checkpoint, Recorded::read as Read));
+        let sparse = checkpoints.iter().filter(|checkpoint| SPARSE.contains(checkpoint));
+        let sparse = sparse.map(|checkpoint| (checkpoint, Recorded::read_sparse as Read));
+        for (checkpoint, read) in plain.chain(sparse) {
             let operation = format!("{kind} {checkpoint}");
             let Some((folder, bytes)) = find(checkpoint) else { continue };
             for precision in backend.info().precisions {
                 let tolerance = tolerance(kind, None, precision, self.name);
                 let results = catch(|| {
-                    let recorded = Recorded::read(&folder, &bytes)?;
+                    let recorded = read(&folder, &bytes)?;
                     let names: Vec<_> = recorded.wanted.iter().map(|wanted| wanted.name.as_str()).collect();
                     let names: Vec<_> =
                         names.iter().map(|name| named(format!("{operation} {name}"), precision)).collect();
@@ -180,6 +186,9 @@ fn trained(name: &str) -> Option<(PathBuf, Vec<u8>)> {
     }
 }
 
+/// How a file becomes a batch and what should come of it.
+type Read = fn(&Path, &[u8]) -> Result<Recorded, Fault>;
+
 /// A recorded batch, and what should come of it.
 struct Recorded {
     head: Head,
@@ -237,6 +246,31 @@ impl Recorded {
             wanted.push(Wanted { name: name.to_owned(), output, numbers: flat.select(Axis(0), &rows) });
         }
         Ok(Self { head, batch, wanted })
+    }
+}
+
+impl Recorded {
+    /// The sequences all of whose tokens have recorded scores, and the weights of words that follow from these.
+    fn read_sparse(folder: &Path, bytes: &[u8]) -> Result<Self, Fault> {
+        let scores = Self::read(folder, bytes)?;
+        let is_scores = |wanted: &&Wanted| wanted.output == Output::Scores(Head::MaskedLm);
+        let numbers = &scores.wanted.iter().find(is_scores).expect("recorded").numbers;
+        let (mut batch, mut weights, mut sequences) = (PackedBatch::default(), vec![], 0);
+        for (sequence, tokens) in scores.batch.sequence_rows().enumerate() {
+            let rows = scores.batch.marked_rows(sequence);
+            if rows.len() != tokens.len() {
+                continue;
+            }
+            batch.push(&scores.batch.ids()[tokens.clone()], &scores.batch.segments()[tokens]);
+            let rows = numbers.slice_axis(Axis(0), rows.into());
+            let largest = rows.fold_axis(Axis(0), 0f64, |&largest, &score| largest.max(score));
+            weights.extend(largest.iter().map(|largest| largest.ln_1p()));
+            sequences += 1;
+        }
+        let shape = [sequences, numbers.shape()[1]];
+        let numbers = ArrayD::from_shape_vec(&shape[..], weights).expect("a row for each sequence");
+        let wanted = Wanted { name: "sparse".to_owned(), output: Output::Scores(Head::Sparse), numbers };
+        Ok(Self { head: Head::Sparse, batch, wanted: vec![wanted] })
     }
 }
 

@@ -94,7 +94,7 @@ mod tests {
     fn the_reference_gives_what_was_recorded() {
         let plan = Plan { modes: vec![Mode::Models], filter: "checkpoint ".to_owned(), ..Plan::all(1) };
         let verdicts = run("reference", &Reference, &[], &plan);
-        assert_eq!(verdicts.len(), 41, "not all checkpoints were found");
+        assert_eq!(verdicts.len(), 43, "not all checkpoints were found");
         let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }

@@ -32,6 +32,7 @@ const EXAMPLES: &[Example] = &[
         heads: &[
             Head::None,
             Head::MaskedLm,
+            Head::Sparse,
             Head::NextSentence,
             Head::PreTraining,
             Head::TokenClassification,

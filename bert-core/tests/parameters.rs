@@ -85,7 +85,8 @@ fn a_model_that_is_saved_and_loaded_gives_equal_bits() {
         checkpoint::save(folder.path(), &config, head, &numbers).unwrap();
         let saved = Checkpoint::open(folder.path()).unwrap();
         let read = ModelConfig::from_folder(folder.path()).unwrap();
-        assert_eq!(Head::of(&read), Some(head), "{}", head.class(&config));
+        let stored = if head == Head::Sparse { Head::MaskedLm } else { head };
+        assert_eq!(Head::of(&read), Some(stored), "{}", head.class(&config));
         assert_eq!(ModelConfig { architectures: vec![], ..read.clone() }, config);
         assert_eq!(outputs(&saved, &read, head), outputs(&numbers, &config, head), "{head}");
         assert!(saved.unused().is_empty(), "{head}: {:?}", saved.unused());

@@ -10,10 +10,10 @@ use bert_core::graph::{Encoder, Output};
 use bert_core::tensor::HostTensor;
 use bert_core::{ModelConfig, PackedBatch};
 
-use crate::Result;
 use crate::fit::{Fitted, fit};
 use crate::tokenizer::{Encoded, Tokenizer};
 use crate::wait::wait;
+use crate::{Error, Result};
 
 /// A model on a device, with its tokenizer. Cloning shares both; calls from many threads are safe.
 #[derive(Clone)]
@@ -40,6 +40,15 @@ impl Session {
     pub fn with_max_length(mut self, length: usize) -> Self {
         self.max_length = length.min(self.config().max_tokens());
         self
+    }
+
+    /// The same, for a length that a user chose.
+    pub(crate) fn with_chosen_length(self, length: usize) -> Result<Self> {
+        if length <= self.tokenizer.special_count(false) {
+            let expected = "more than the special tokens take";
+            return Err(Error::Setting { setting: "max_length", found: length.to_string(), expected });
+        }
+        Ok(self.with_max_length(length))
     }
 
     /// The same session with batches of at most `tokens` tokens. More costs memory and gains little.

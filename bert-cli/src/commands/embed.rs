@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bert_core::contract::Pooling as CorePooling;
-use bert_tasks::Embedding;
 use bert_tasks::embedding::{EmbeddingOptions, TextEmbedding};
+use bert_tasks::sparse_embedding::SparseVector;
+use bert_tasks::{Embedding, SparseEmbedding};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -33,11 +34,20 @@ plain output hold the numbers of one vector, parted by blanks; a terminal shows 
 
 Examples:
   bert embed --model sentence-transformers/all-MiniLM-L6-v2 \"A man is eating food.\" --json
+  bert embed --sparse --model path/to/a-splade-model \"The capital of France is Paris.\" --top-k 8
   bert embed --model path/to/bert --pooling cls --normalize --input texts.jsonl --jsonl -o vectors.jsonl")]
 pub struct EmbedCommand {
     /// Texts; `-` reads lines from stdin
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
+
+    /// Weights of the words of the vocabulary in place of a vector (SPLADE), by a masked-LM head
+    #[arg(long, conflicts_with_all = ["pooling", "normalize", "prompt"])]
+    sparse: bool,
+
+    /// With --sparse, the heaviest K words only
+    #[arg(long, value_name = "K", value_parser = positive, requires = "sparse", allow_negative_numbers = true)]
+    top_k: Option<usize>,
 
     #[command(flatten)]
     recipe: RecipeArgs,
@@ -48,6 +58,12 @@ pub struct EmbedCommand {
     #[command(flatten)]
     output: OutputArgs,
 }
+
+const SPARSE_NEED: Need = Need {
+    kind: "a model that was trained for sparse embeddings",
+    example: "naver/splade-v3",
+    embedded: false,
+};
 
 /// How vectors are made.
 #[derive(Args, Debug)]
@@ -114,6 +130,21 @@ impl EmbedCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
         let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        if self.sparse {
+            let task = self.model.load(talk, &SPARSE_NEED, |files, device, precision| {
+                let mut task = SparseEmbedding::from_pretrained(files, device, precision)?;
+                if let Some(length) = self.recipe.max_length {
+                    task = task.with_max_length(length)?;
+                }
+                match self.top_k {
+                    Some(top_k) => task.with_top_k(top_k),
+                    None => Ok(task),
+                }
+            })?;
+            let record =
+                |mut texts: Vec<String>, answer| SparseEmbedded { text: texts.swap_remove(0), answer };
+            return answer_all(talk, inputs, sink, &task, |texts| texts[0].clone(), record);
+        }
         let task = self.recipe.load(talk, &self.model)?;
         answer_all(
             talk,
@@ -163,5 +194,41 @@ impl Record for Embedded {
         let start = start.join(" ");
         let start = shorten(&start, look.width.saturating_sub(size.len()));
         writeln!(page, "{}{start}", look.paint(style::VALUE, size))
+    }
+}
+
+#[derive(Serialize)]
+struct SparseEmbedded {
+    text: String,
+    #[serde(flatten)]
+    answer: SparseVector,
+}
+
+impl Record for SparseEmbedded {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        ["text", "token", "token_str", "weight"].map(Cow::from).to_vec()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |word: &bert_tasks::sparse_embedding::WeightedWord| {
+            vec![self.text.clone(), word.token.to_string(), word.token_str.clone(), word.weight.to_string()]
+        };
+        self.answer.words.iter().map(row).collect()
+    }
+
+    fn cut(&self) -> Option<usize> {
+        self.answer.truncated.as_ref().map(|range| range.start)
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let look = page.look;
+        if page.titled {
+            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+        }
+        for word in &self.answer.words {
+            let weight = look.paint(style::VALUE, format!("{:.4}", word.weight));
+            writeln!(page, "  {weight}  {}", visible(&word.token_str))?;
+        }
+        Ok(())
     }
 }

@@ -40,7 +40,8 @@ pub enum Output {
     /// What a head gives: `[tokens, labels]` of [`Head::TokenClassification`], `[tokens, 2]` of
     /// [`Head::QuestionAnswering`], `[marked, vocab]` of [`Head::MaskedLm`], `[sequences, 2]` of
     /// [`Head::NextSentence`], `[sequences, labels]` of [`Head::SequenceClassification`], `[sequences, 1]` of
-    /// [`Head::MultipleChoice`], `[tokens, 1]` of [`Head::ReplacedTokens`].
+    /// [`Head::MultipleChoice`], `[tokens, 1]` of [`Head::ReplacedTokens`], `[sequences, vocab]`
+    /// of [`Head::Sparse`].
     Scores(Head),
 }
 

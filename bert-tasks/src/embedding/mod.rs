@@ -93,11 +93,7 @@ impl Embedding {
             self.pooling = pooling;
         }
         if let Some(length) = options.max_length {
-            if length <= self.session.tokenizer().special_count(false) {
-                let expected = "more than the special tokens take";
-                return Err(Error::Setting { setting: "max_length", found: length.to_string(), expected });
-            }
-            self.session = self.session.with_max_length(length);
+            self.session = self.session.with_chosen_length(length)?;
         }
         self.normalize = options.normalize.unwrap_or(self.normalize);
         self.prompt = options.prompt.unwrap_or(self.prompt);

@@ -11,6 +11,7 @@ mod pre_training;
 mod question_answering;
 mod replaced_tokens;
 mod sequence_classification;
+mod sparse;
 mod stage;
 mod token_classification;
 
@@ -64,6 +65,8 @@ heads! {
     QuestionAnswering = question_answering,
     /// One score for each sequence, to be compared with its alternatives.
     MultipleChoice = multiple_choice,
+    /// Weights of the words of the vocabulary for each sequence, by the masked-LM head.
+    Sparse = sparse,
     /// Scores of each token as one that was replaced, as ELECTRA is pre-trained.
     ReplacedTokens = replaced_tokens,
 }

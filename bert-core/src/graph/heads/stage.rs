@@ -4,7 +4,7 @@ use super::super::parameters::{LinearSpec, NormSpec, ParameterKind, ParameterSpe
 use super::super::{Loader, Pass, embeddings};
 use crate::Result;
 use crate::config::ModelConfig;
-use crate::contract::{Activation, Backend, LayerNorm, Linear, Tensor};
+use crate::contract::{Activation, Backend, LayerNorm, Linear, Pooling, Tensor, UnaryOp};
 
 /// One step of a head.
 #[derive(Clone, Debug)]
@@ -15,6 +15,10 @@ pub(in crate::graph) enum Stage {
     Norm(NormSpec),
     /// A score for each word: a linear layer whose weight may be that of the word embeddings.
     Decoder { own: LinearSpec, bias: ParameterSpec, words: ParameterSpec, tied: bool },
+    /// One row a sequence.
+    Pool(Pooling),
+    /// A function of each number.
+    Map(UnaryOp),
 }
 
 impl Stage {
@@ -42,6 +46,7 @@ impl Stage {
             Self::Norm(norm) => norm.parameters().into(),
             Self::Decoder { bias, tied: true, .. } => vec![bias.clone()],
             Self::Decoder { own, bias, .. } => vec![own.weight(), bias.clone()],
+            Self::Pool(_) | Self::Map(_) => vec![],
         }
     }
 }
@@ -51,6 +56,8 @@ impl Stage {
 enum Step<Buf> {
     Linear(Linear<Buf>, Activation),
     Norm(LayerNorm<Buf>),
+    Pool(Pooling),
+    Map(UnaryOp),
 }
 
 /// The steps of a head on a device.
@@ -63,6 +70,8 @@ impl<Buf: Clone> Chain<Buf> {
             Ok(match stage {
                 Stage::Linear(linear, activation) => Step::Linear(loader.linear(&[linear])?, activation),
                 Stage::Norm(norm) => Step::Norm(loader.layer_norm(&norm)?),
+                Stage::Pool(pooling) => Step::Pool(pooling),
+                Stage::Map(op) => Step::Map(op),
                 Stage::Decoder { own, bias, words, .. } => {
                     Step::Linear(loader.tied(&own, &bias, &words)?, Activation::Identity)
                 }
@@ -76,6 +85,8 @@ impl<Buf: Clone> Chain<Buf> {
         self.0.iter().try_fold(x, |x, step| match step {
             Step::Linear(linear, activation) => backend.linear(&x, linear, *activation),
             Step::Norm(norm) => backend.layer_norm(&x, norm),
+            Step::Pool(pooling) => backend.pool(&x, pass.batch, *pooling),
+            Step::Map(op) => backend.map(*op, &x),
         })
     }
 }

@@ -1,0 +1,145 @@
+//! Sparse embeddings: a text becomes weights of words, for search engines that index words. The words need not
+//! stand in the text: a model trained for it adds those that a search for the text would use. Source: SPLADE
+//! (Formal et al., 2021).
+//!
+//! ```no_run
+//! use bert_tasks::{Device, SparseEmbedding};
+//! let sparse = SparseEmbedding::load("path/to/a-splade-model", &Device::auto()?)?;
+//! for word in sparse.predict("The capital of France is Paris.")?.words.iter().take(5) {
+//!     println!("{:.3} {}", word.weight, word.token_str);
+//! }
+//! # Ok::<(), bert_tasks::Error>(())
+//! ```
+
+use std::ops::Range;
+
+use bert_core::contract::Precision;
+use bert_core::graph::{Head, Output};
+use serde::Serialize;
+
+use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+
+/// The weights of a text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SparseVector {
+    /// The words whose weight is above 0, the heaviest first; of equals the lower id.
+    pub words: Vec<WeightedWord>,
+    /// The bytes of the text that the model did not see, if it was too long.
+    pub truncated: Option<Range<usize>>,
+}
+
+/// A word of the vocabulary and its weight.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WeightedWord {
+    /// Its id, the dimension of the sparse vector.
+    pub token: u32,
+    /// Its text in the vocabulary.
+    pub token_str: String,
+    /// Above 0. The dot product of two texts' weights says how alike they are.
+    pub weight: f32,
+}
+
+impl SparseVector {
+    /// The dot product with another vector.
+    pub fn dot(&self, other: &Self) -> f32 {
+        let weight = |token| other.words.iter().find(|word| word.token == token).map(|word| word.weight);
+        self.words.iter().filter_map(|word| Some(word.weight * weight(word.token)?)).sum()
+    }
+}
+
+/// How many tokens a batch holds: each one takes a row of scores of the whole vocabulary.
+const TOKEN_BUDGET: usize = 256;
+
+/// A masked language model whose scores weigh words.
+#[derive(Clone, Debug)]
+pub struct SparseEmbedding {
+    session: Session,
+    top_k: Option<usize>,
+}
+
+impl SparseEmbedding {
+    /// Loads a model from a folder or by its id on the model hub.
+    ///
+    /// # Errors
+    /// A model that is not there, has no masked-LM head, or is damaged.
+    pub fn load(name: &str, device: &Device) -> Result<Self> {
+        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+    }
+
+    /// Loads a model whose files are open.
+    ///
+    /// # Errors
+    /// A model without a masked-LM head, or damaged.
+    pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
+        let session = files.load(Head::Sparse, device, precision)?;
+        Ok(Self { session: session.with_token_budget(TOKEN_BUDGET), top_k: None })
+    }
+
+    /// The same model, which gives the heaviest `top_k` words at most.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for 0.
+    pub fn with_top_k(mut self, top_k: usize) -> Result<Self> {
+        if top_k == 0 {
+            return Err(Error::Setting { setting: "top_k", found: "0".into(), expected: "at least 1" });
+        }
+        self.top_k = Some(top_k);
+        Ok(self)
+    }
+
+    /// The same model with texts of at most `length` tokens, special tokens included.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a length without room for a token.
+    pub fn with_max_length(mut self, length: usize) -> Result<Self> {
+        self.session = self.session.with_chosen_length(length)?;
+        Ok(self)
+    }
+
+    /// The weights of one text.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] from a damaged model; a device that failed.
+    pub fn predict(&self, text: &str) -> Result<SparseVector> {
+        self.predict_one(text.to_owned())
+    }
+}
+
+impl Task for SparseEmbedding {
+    type Input = String;
+    type Context = Option<Range<usize>>;
+    type Piece = Vec<(u32, f32)>;
+    type Answer = SparseVector;
+
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn outputs(&self) -> Vec<Output> {
+        vec![Output::Scores(Head::Sparse)]
+    }
+
+    fn prepare(&self, text: &String) -> Result<Prepared<Self::Context>> {
+        let fitted = self.session.fit(self.session.tokenizer().encode(text)?);
+        let [truncated, _] = fitted.truncated;
+        Ok(Prepared { sequences: vec![Sequence::from(fitted.encoded)], context: truncated })
+    }
+
+    fn reduce(&self, _: &Self::Context, _: usize, rows: Rows) -> Result<Self::Piece> {
+        let weights = rows.iter().flatten();
+        let mut words: Vec<_> =
+            weights.enumerate().filter(|(_, weight)| **weight > 0.0).map(|(id, &w)| (id as u32, w)).collect();
+        words.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        words.truncate(self.top_k.unwrap_or(usize::MAX));
+        Ok(words)
+    }
+
+    fn finish(&self, _: &String, truncated: Self::Context, pieces: Vec<Self::Piece>) -> Result<SparseVector> {
+        let tokenizer = self.session.tokenizer();
+        let word = |(token, weight)| {
+            let token_str = tokenizer.id_to_token(token).unwrap_or_default();
+            WeightedWord { token, token_str, weight }
+        };
+        Ok(SparseVector { words: pieces.into_iter().flatten().map(word).collect(), truncated })
+    }
+}
