@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bert_core::checkpoint::CheckpointError;
 
+use crate::data::DataError;
 use crate::tokenizer::TokenizerError;
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -26,6 +27,10 @@ pub enum Error {
     /// The tokenizer files, or a text that cannot be tokenised.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+
+    /// A file of labelled or raw text.
+    #[error(transparent)]
+    Data(#[from] DataError),
 
     /// The model hub.
     #[cfg(feature = "hub")]
