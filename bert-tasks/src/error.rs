@@ -173,24 +173,6 @@ pub enum Error {
         output: &'static str,
     },
 
-    /// A line of a file that cannot be read, or is not UTF-8.
-    #[error("cannot read line {line}")]
-    ReadLine {
-        /// Its number, counted from 1.
-        line: usize,
-        /// What the system said.
-        source: std::io::Error,
-    },
-
-    /// A line of a file of labelled words that holds no more than a word.
-    #[error("line {line} has a word but no label: {found:?}")]
-    NoLabel {
-        /// Its number, counted from 1.
-        line: usize,
-        /// How it begins.
-        found: String,
-    },
-
     /// A setting of a task with a value that makes no sense.
     #[error("{setting} is {found}; it must be {expected}")]
     Setting {

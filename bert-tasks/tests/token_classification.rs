@@ -5,8 +5,9 @@ mod common;
 use std::sync::LazyLock;
 
 use bert_core::ops::Precision;
+use bert_tasks::data::entities::conll;
 use bert_tasks::token_classification::{
-    Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions, conll,
+    Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions,
 };
 use bert_tasks::tokenizer::Windows;
 use bert_tasks::{Error, Pretrained, Sequence, Task, TextClassification};
@@ -322,7 +323,6 @@ fn shorter_windows_change_nothing_that_fits_in_one() {
 #[test]
 fn a_published_corpus_is_counted_as_conlleval_does() {
     let Some(path) = shared("data/ner/wikigold.conll") else { return };
-    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
     let mut evaluation = Evaluation::default();
     let mut words = 0;
     // Of all words, each seventh is missed, and each eleventh is taken for a place.
@@ -334,7 +334,7 @@ fn a_published_corpus_is_counted_as_conlleval_does() {
             _ => label.clone(),
         }
     };
-    for sentence in conll::read(file) {
+    for sentence in conll::open(path, conll::Options::default()).unwrap() {
         let sentence = sentence.unwrap();
         let predicted = conll::Sentence {
             labels: sentence.labels.iter().map(&mut mistake).collect(),

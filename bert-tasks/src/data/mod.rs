@@ -3,6 +3,7 @@
 //! | module | examples | formats |
 //! | --- | --- | --- |
 //! | [`classification`] | a text or two, with labels or a score | CSV, TSV, JSON lines |
+//! | [`entities`] | a text with marked entities, or words with tags | CoNLL columns, JSON lines |
 //! | [`multiple_choice`] | a beginning, endings, and which is right | SWAG's CSV, JSON lines |
 //! | [`pairs`] | texts that belong together, for embeddings | CSV, TSV, JSON lines |
 //! | [`text`] | paragraphs of documents, for pre-training | plain text, JSON lines |
@@ -19,6 +20,7 @@
 //! * Places in texts are bytes, on char boundaries; readers convert from the chars that files count in.
 
 pub mod classification;
+pub mod entities;
 mod error;
 mod labels;
 mod lines;
