@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`classification`] | a text or two, with labels or a score | CSV, TSV, JSON lines |
 //! | [`entities`] | a text with marked entities, or words with tags | CoNLL columns, JSON lines |
+//! | [`squad`] | a question about a text, with the places of its answers | SQuAD 1.1 and 2.0, MRQA |
 //! | [`multiple_choice`] | a beginning, endings, and which is right | SWAG's CSV, JSON lines |
 //! | [`pairs`] | texts that belong together, for embeddings | CSV, TSV, JSON lines |
 //! | [`text`] | paragraphs of documents, for pre-training | plain text, JSON lines |
@@ -29,6 +30,7 @@ mod open;
 pub mod pairs;
 mod place;
 mod rows;
+pub mod squad;
 pub mod text;
 mod zstd;
 
