@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bert_core::checkpoint::CheckpointError;
 
 use crate::data::DataError;
+use crate::pretraining::PretrainingError;
 use crate::tokenizer::TokenizerError;
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -31,6 +32,10 @@ pub enum Error {
     /// A file of labelled or raw text.
     #[error(transparent)]
     Data(#[from] DataError),
+
+    /// Raw text on its way to examples for pre-training.
+    #[error(transparent)]
+    Pretraining(#[from] PretrainingError),
 
     /// The model hub.
     #[cfg(feature = "hub")]
