@@ -70,7 +70,8 @@ impl Vocabulary {
         self.size
     }
 
-    /// The same for equal tokenizers, and for no others: it depends on all tokens and on how texts are cut.
+    /// The same for equal tokenizers. It depends on all tokens, and on how texts are cut that show the treatment of
+    /// case, accents, ideographs and blanks.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
     }

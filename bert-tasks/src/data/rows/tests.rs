@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn rows_of(name: &str, bytes: &[u8], reading: &Reading, wanted: Vec<Wanted>) -> Result<Vec<String>> {
@@ -133,4 +135,23 @@ fn compressed_files_are_read_by_their_inner_name() {
     assert!(matches!(read(&bytes[..bytes.len() - 3]), Err(DataError::Read { .. })));
     assert!(matches!(read(b"text,label\n"), Err(DataError::Read { .. })));
     assert!(matches!(read(b""), Err(DataError::Read { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn any_bytes_give_rows_or_an_error(
+        noise in prop::collection::vec(any::<u8>(), 0..60),
+        text in "(text|label|\"|,|\t|\n|\r\n|\\{|\\}|:|a| ){0,30}",
+    ) {
+        for name in ["x.csv", "x.tsv", "x.jsonl", "x.csv.gz", "x.csv.zst"] {
+            for header in ["", "text,label\n", "text\tlabel\n"] {
+                for rest in [&noise[..], text.as_bytes()] {
+                    let file = [header.as_bytes(), rest].concat();
+                    let _ = rows_of(name, &file, &Reading::default(), wanted(None, None));
+                    let _ = rows_of(name, &file, &Reading::default(), wanted(Some("1"), Some("2")));
+                }
+            }
+        }
+    }
 }
