@@ -5,7 +5,6 @@ mod common;
 use std::sync::LazyLock;
 
 use bert_core::ops::Precision;
-use bert_tasks::data::entities::conll;
 use bert_tasks::token_classification::{
     Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions,
 };
@@ -322,6 +321,8 @@ fn shorter_windows_change_nothing_that_fits_in_one() {
 
 #[test]
 fn a_published_corpus_is_counted_as_conlleval_does() {
+    use bert_tasks::data::entities::conll;
+
     let Some(path) = shared("data/ner/wikigold.conll") else { return };
     let mut evaluation = Evaluation::default();
     let mut words = 0;
