@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use bert_core::checkpoint::CheckpointError;
 
+use crate::data::DataError;
+use crate::pretraining::PretrainingError;
 use crate::tokenizer::TokenizerError;
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -26,6 +28,14 @@ pub enum Error {
     /// The tokenizer files, or a text that cannot be tokenised.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+
+    /// A file of labelled or raw text.
+    #[error(transparent)]
+    Data(#[from] DataError),
+
+    /// Raw text on its way to examples for pre-training.
+    #[error(transparent)]
+    Pretraining(#[from] PretrainingError),
 
     /// The model hub.
     #[cfg(feature = "hub")]
@@ -166,24 +176,6 @@ pub enum Error {
     NotFinite {
         /// Which of its numbers, such as `label scores`.
         output: &'static str,
-    },
-
-    /// A line of a file that cannot be read, or is not UTF-8.
-    #[error("cannot read line {line}")]
-    ReadLine {
-        /// Its number, counted from 1.
-        line: usize,
-        /// What the system said.
-        source: std::io::Error,
-    },
-
-    /// A line of a file of labelled words that holds no more than a word.
-    #[error("line {line} has a word but no label: {found:?}")]
-    NoLabel {
-        /// Its number, counted from 1.
-        line: usize,
-        /// How it begins.
-        found: String,
     },
 
     /// A setting of a task with a value that makes no sense.

@@ -12,6 +12,7 @@
 //! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is the two joined;
 //! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
 //!   that are cut by tokens;
+//! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
 //!
 //! Features: `cpu` (default) is the backend for CPUs, `wgpu` the one for GPUs, `hub` downloads models by name.
@@ -21,6 +22,7 @@
 //! (`wasm32-unknown-unknown` with feature `wgpu`), where nobody can wait: there a blocking method that would
 //! have to is an error.
 
+pub mod data;
 mod device;
 pub mod embedding;
 mod error;
@@ -32,6 +34,7 @@ pub mod hub;
 pub mod multiple_choice;
 pub mod next_sentence;
 mod pretrained;
+pub mod pretraining;
 pub mod question_answering;
 mod scores;
 mod session;

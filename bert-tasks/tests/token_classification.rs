@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use bert_core::contract::Precision;
 use bert_tasks::token_classification::{
-    Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions, conll,
+    Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions,
 };
 use bert_tasks::tokenizer::Windows;
 use bert_tasks::{Error, Pretrained, Sequence, Task, TextClassification};
@@ -321,8 +321,9 @@ fn shorter_windows_change_nothing_that_fits_in_one() {
 
 #[test]
 fn a_published_corpus_is_counted_as_conlleval_does() {
+    use bert_tasks::data::entities::conll;
+
     let Some(path) = shared("data/ner/wikigold.conll") else { return };
-    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
     let mut evaluation = Evaluation::default();
     let mut words = 0;
     // Of all words, each seventh is missed, and each eleventh is taken for a place.
@@ -334,7 +335,7 @@ fn a_published_corpus_is_counted_as_conlleval_does() {
             _ => label.clone(),
         }
     };
-    for sentence in conll::read(file) {
+    for sentence in conll::open(path, conll::Options::default()).unwrap() {
         let sentence = sentence.unwrap();
         let predicted = conll::Sentence {
             labels: sentence.labels.iter().map(&mut mistake).collect(),

@@ -14,7 +14,6 @@
 //! entity is lost or found twice where windows meet, and nothing is cut off.
 
 mod aggregation;
-pub mod conll;
 mod evaluation;
 mod labels;
 

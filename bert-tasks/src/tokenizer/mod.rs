@@ -135,6 +135,12 @@ impl Tokenizer {
         self.inner.pipeline.token_to_id(token)
     }
 
+    /// Whether the words of a text, between blanks (space, tab, line ends), give the same tokens one by one as
+    /// together. BERT's do, unless an added token holds a blank.
+    pub(crate) fn splits_at_blanks(&self) -> bool {
+        self.inner.pipeline.splits_at_blanks()
+    }
+
     /// Whether this is the id of a special token, such as `[SEP]`.
     pub fn is_special(&self, id: u32) -> bool {
         self.inner.pipeline.is_special(id)

@@ -123,6 +123,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether the words between blanks give the same tokens one by one as together.
+    pub(super) fn splits_at_blanks(&self) -> bool {
+        self.cuts.is_some()
+    }
+
     pub(super) fn is_special(&self, id: u32) -> bool {
         self.added.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
     }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 
-use bert_tasks::Error;
+use bert_tasks::data::DataError;
 use bert_tasks::question_answering::squad::{
     Dataset, Evaluation, Scores, best_thresholds, evaluate, with_threshold,
 };
@@ -20,7 +19,7 @@ fn close(found: f64, expected: f64) {
 fn figures_are_those_of_the_official_script() {
     let Some(folder) = shared("data/qa/squad2-half-dev.json") else { return };
     let folder = folder.parent().unwrap();
-    let dataset = Dataset::open(&folder.join("squad2-half-dev.json")).unwrap();
+    let dataset = Dataset::open(folder.join("squad2-half-dev.json")).unwrap();
     let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
     let predictions: HashMap<String, String> =
         serde_json::from_str(&read("squad2-half-dev.predictions.json")).unwrap();
@@ -123,9 +122,12 @@ fn files_that_are_no_data_sets_are_named() {
     for text in ["", "{", "[]", r#"{"data": [{"paragraphs": [{"qas": []}]}]}"#] {
         fs::write(&path, text).unwrap();
         let error = Dataset::open(&path).unwrap_err();
-        assert!(matches!(&error, Error::Json { .. }) && error.to_string().contains("broken.json"), "{error}");
+        assert!(
+            matches!(&error, DataError::Json { .. }) && error.to_string().contains("broken.json"),
+            "{error}"
+        );
     }
     fs::write(&path, [0xff, 0xfe]).unwrap();
-    assert!(matches!(Dataset::open(&path), Err(Error::ReadFile { .. })));
-    assert!(matches!(Dataset::open(Path::new("/no/such/file.json")), Err(Error::ReadFile { .. })));
+    assert!(matches!(Dataset::open(&path), Err(DataError::NotText { .. })));
+    assert!(matches!(Dataset::open("/no/such/file.json"), Err(DataError::Open { .. })));
 }

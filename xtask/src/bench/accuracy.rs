@@ -1,14 +1,12 @@
 //! How far each precision and instruction set is from `f32`, on trained models and public texts.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use bert_backend_cpu::{CpuBackend, CpuOptions, SimdLevel};
 use bert_core::contract::{Backend, Pooling, Precision};
 use bert_core::graph::{Encoder, Head, Model, Output};
 use bert_core::{ModelConfig, PackedBatch, checkpoint::Checkpoint};
-use bert_tasks::token_classification::conll;
+use bert_tasks::data::entities::conll;
 use bert_tasks::tokenizer::Tokenizer;
 
 use super::results::Accuracy;
@@ -213,8 +211,8 @@ impl Ner {
         let (Some(model), Some(file)) = (trained("rampart-ner"), shared("data/ner/wikigold.conll")) else {
             return Ok(None);
         };
-        let lines = BufReader::new(File::open(&file).map_err(Error::file("read", &file))?);
-        let texts = conll::read(lines).take(SENTENCES).map(|sentence| Ok(sentence?.text()));
+        let sentences = conll::open(&file, conll::Options::default()).map_err(bert_tasks::Error::from)?;
+        let texts = sentences.take(SENTENCES).map(|sentence| Ok(sentence?.text()));
         let texts = texts.collect::<Result<Vec<_>, bert_tasks::Error>>()?;
         let longest = ModelConfig::from_folder(&model)?.max_tokens();
         let texts = tokenise(&model, longest, &texts)?;

@@ -1,0 +1,132 @@
+//! Opening files, compressed or not.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::error::{DataError, Result};
+use super::zstd::Zstd;
+
+/// Bytes that are read from a file at a time.
+const BUFFER: usize = 128 << 10;
+
+/// A file that is open to be read from its beginning.
+pub type Source = Box<dyn BufRead + Send>;
+
+/// Opens a file. `.gz` and `.zst` are decompressed while they are read; others are read as they are.
+///
+/// ```
+/// use std::io::Read;
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("text.txt");
+/// std::fs::write(&path, "a line\n")?;
+/// let mut text = String::new();
+/// bert_tasks::data::open(&path)?.read_to_string(&mut text)?;
+/// assert_eq!(text, "a line\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`DataError::Open`] if it cannot be opened, [`DataError::Compression`] for other compressions. What is
+/// wrong inside a compressed file comes out as an error of reading it.
+pub fn open(path: impl AsRef<Path>) -> Result<Source> {
+    let path = path.as_ref();
+    let extension = extension(path);
+    if matches!(extension.as_deref(), Some("bz2" | "xz" | "lzma" | "lz4" | "br" | "z" | "zip" | "7z")) {
+        return Err(DataError::Compression { path: path.to_owned(), found: extension.unwrap_or_default() });
+    }
+    let file = File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+    let file = BufReader::with_capacity(BUFFER, file);
+    Ok(match extension.as_deref() {
+        Some("gz") => buffered(MultiGzDecoder::new(file)),
+        Some("zst") => buffered(Zstd::new(file)),
+        _ => Box::new(file),
+    })
+}
+
+/// Reads a whole text file.
+pub(super) fn read_to_string(path: &Path) -> Result<String> {
+    let place = super::Place::of(path);
+    let mut bytes = vec![];
+    open(path)?.read_to_end(&mut bytes).map_err(|source| DataError::Read { place: place.clone(), source })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| DataError::NotText { place, found: "bytes that are no UTF-8" })?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+/// The extension of a file's name without that of its compression, in lower case.
+pub(super) fn format_extension(path: &Path) -> Option<String> {
+    match extension(path)?.as_str() {
+        "gz" | "zst" => extension(Path::new(path.file_stem()?)),
+        other => Some(other.to_owned()),
+    }
+}
+
+fn extension(path: &Path) -> Option<String> {
+    path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase())
+}
+
+fn buffered(source: impl Read + Send + 'static) -> Source {
+    Box::new(BufReader::with_capacity(BUFFER, source))
+}
+
+/// A reader that gives up after so many bytes, until it is allowed more.
+pub(super) struct Limited<R> {
+    source: R,
+    /// Bytes that may still be read.
+    pub allowed: usize,
+}
+
+impl<R> Limited<R> {
+    pub fn new(source: R) -> Self {
+        Self { source, allowed: 0 }
+    }
+}
+
+/// What a [`Limited`] reader says when it gives up.
+#[derive(Debug, thiserror::Error)]
+#[error("the limit is reached")]
+pub(super) struct LimitReached;
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.allowed == 0 && !buffer.is_empty() {
+            return Err(io::Error::other(LimitReached));
+        }
+        let most = self.allowed.min(buffer.len());
+        let read = self.source.read(&mut buffer[..most])?;
+        self.allowed -= read;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    #[test]
+    fn the_name_tells_the_compression() {
+        let folder = tempfile::tempdir().unwrap();
+        let zst = compress_to_vec(&b"a\nb\n"[..], CompressionLevel::Fastest);
+        for (name, bytes) in [("a.txt.zst", &zst[..]), ("a.TXT.ZST", &zst[..]), ("a", b"a\nb\n")] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let mut text = String::new();
+            open(&path).unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, "a\nb\n", "{name}");
+        }
+        let formats =
+            ["a.csv", "a.CSV.gz", "a.csv.zst", "a.gz", "a"].map(|name| format_extension(Path::new(name)));
+        assert_eq!(
+            formats.each_ref().map(Option::as_deref),
+            [Some("csv"), Some("csv"), Some("csv"), None, None]
+        );
+    }
+}
