@@ -45,8 +45,8 @@ impl ParameterSource for Asked<'_> {
     }
 
     fn optional(&self, spec: &ParameterSpec) -> Result<Option<HostTensor>> {
-        // The pooler of a model without a head is one that is there.
-        if spec.name.starts_with("pooler.") { self.parameter(spec).map(Some) } else { Ok(None) }
+        // The decoder is asked for by `parameter` where it is one.
+        if spec.name.ends_with("decoder.weight") { Ok(None) } else { self.parameter(spec).map(Some) }
     }
 }
 
@@ -61,6 +61,9 @@ fn outputs(source: &dyn ParameterSource, config: &ModelConfig, head: Head) -> Ve
     let model = Model::load(Reference, config.clone(), source, head, Precision::F32).unwrap();
     let mut asked = vec![Output::HiddenState(config.num_hidden_layers)];
     asked.extend(head.parts().iter().filter(|&&part| part != Head::None).map(|&part| Output::Scores(part)));
+    if head == Head::None && config.pooler {
+        asked.push(Output::PoolerOutput);
+    }
     let found = pollster::block_on(model.run(&batch(), &asked)).unwrap();
     found.iter().map(|x| x.to_f64().unwrap().iter().map(|x| x.to_bits()).collect()).collect()
 }
