@@ -308,6 +308,12 @@ impl Checkpoint {
     }
 }
 
+/// What the family of a configuration calls a parameter, in a checkpoint with a head or without one:
+/// `bert.pooler.dense.bias` for `pooler.dense.bias`.
+pub fn stored_name(config: &ModelConfig, canonical: &str, has_head: bool) -> String {
+    Layout::of(config.model_type).stored(canonical, has_head)
+}
+
 impl ParameterSource for Checkpoint {
     fn parameter(&self, spec: &ParameterSpec) -> Result<HostTensor> {
         self.tensor(&spec.name, &spec.shape)

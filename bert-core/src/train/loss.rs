@@ -1,7 +1,5 @@
 //! Losses: their value, and the gradient of the scores that went in. All are means, as in transformers.
 
-use std::ops::Range;
-
 use super::backward::TrainBackend;
 use crate::contract::{BinaryOp, ReduceOp, Tensor, UnaryOp};
 use crate::tensor::HostTensor;
@@ -132,14 +130,14 @@ pub fn spans<B: TrainBackend>(
     backend: &B,
     logits: &Tensor<B>,
     bounds: &[u32],
-    answers: &[Range<u32>],
+    answers: &[[u32; 2]],
 ) -> Result<Loss<B>> {
     assert_eq!(answers.len() + 1, bounds.len(), "an answer for each sequence");
     let (mut parts, mut gradients) = (vec![], vec![]);
-    for (pair, answer) in bounds.windows(2).zip(answers) {
+    for (pair, [start, end]) in bounds.windows(2).zip(answers) {
         let scores = logits.slice(0, pair[0] as usize..pair[1] as usize)?.permute(&[1, 0])?; // [2, length]
         let scores = backend.map(UnaryOp::Copy, &scores)?;
-        let ends = [Some(answer.start), Some(answer.end)];
+        let ends = [Some(*start), Some(*end)];
         let Loss { parts: losses, gradient } = classes(backend, &scores, &ends, 0.0)?;
         let share = UnaryOp::Scale((answers.len() as f64).recip());
         for loss in losses {
