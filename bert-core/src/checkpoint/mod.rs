@@ -75,7 +75,7 @@ pub use error::{
 pub use layout::Family;
 pub use pickle::PickleError;
 pub use safetensors::SafetensorsError;
-pub use save::save;
+pub use save::{replace, save};
 pub use stored::StoredType;
 pub use torch::TorchError;
 pub use zip::ZipError;

@@ -16,6 +16,14 @@ impl<B: TrainBackend> Gradients<B> {
         Self(collected)
     }
 
+    /// Adds the gradients of another batch.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn add(&mut self, backend: &B, other: Self) -> Result<()> {
+        self.0.merge(backend, other.0)
+    }
+
     /// That of a parameter; `None` if nothing depends on it.
     pub fn of(&self, parameter: &Arc<Parameter<B>>) -> Option<&Tensor<B>> {
         self.0.of(parameter)

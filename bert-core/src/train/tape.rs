@@ -82,6 +82,16 @@ impl<B: TrainBackend> Collected<B> {
         Ok(())
     }
 
+    /// Adds the gradients of parameters of another batch, in no order that matters: each sum has two terms.
+    pub fn merge(&mut self, backend: &B, other: Self) -> Result<()> {
+        for (address, parameter) in other.parameters {
+            if let Some(gradient) = other.gradients.get(&Key::Parameter(address)) {
+                self.add(backend, &Node::Parameter(parameter), gradient.clone())?;
+            }
+        }
+        Ok(())
+    }
+
     /// What has been collected for a parameter.
     pub fn of(&self, parameter: &Arc<Parameter<B>>) -> Option<&Tensor<B>> {
         self.gradients.get(&Key::Parameter(Arc::as_ptr(parameter) as usize))

@@ -7,7 +7,7 @@ use super::backward::TrainBackend;
 use super::optimiser::{AdamStep, AdamW, Gradients, adamw, squares};
 use super::parameter::{Node, Parameter};
 use crate::config::ModelConfig;
-use crate::contract::{BinaryOp, Precision, Tensor, UnaryOp};
+use crate::contract::{BinaryOp, Precision, Tensor, UnaryOp, upload_f32};
 use crate::graph::{Head, Model, ParameterSource, ParameterSpec};
 use crate::tensor::HostTensor;
 use crate::{Error, Result};
@@ -176,6 +176,51 @@ impl<B: TrainBackend> Trainable<B> {
             named.extend(split(&slot.specs, tensor)?);
         }
         Ok(named)
+    }
+}
+
+impl<B: TrainBackend> Trainable<B> {
+    /// The moments of the optimiser, the mean of gradients and the mean of their squares, each under the name of its
+    /// parameter; nothing before the first step.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn moments(&self) -> Result<[Vec<(ParameterSpec, HostTensor)>; 2]> {
+        let slots: Vec<_> =
+            self.slots.iter().filter_map(|slot| Some((slot, slot.moments.as_ref()?))).collect();
+        let mut all = [vec![], vec![]];
+        for (which, named) in all.iter_mut().enumerate() {
+            let views: Vec<_> = slots.iter().map(|(_, moments)| moments[which].clone()).collect();
+            for ((slot, _), tensor) in slots.iter().zip(&self.backend().download(&views).await?) {
+                named.extend(split(&slot.specs, tensor)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Goes on from moments that were saved. A parameter without some has none yet.
+    ///
+    /// # Errors
+    /// Moments of another shape; a device that failed.
+    pub fn restore_moments(&mut self, [mean, square]: [&dyn ParameterSource; 2]) -> Result<()> {
+        let backend = self.backend().clone();
+        for slot in &mut self.slots {
+            let read = |source: &dyn ParameterSource| -> Result<Option<Tensor<B>>> {
+                let parts: Option<Vec<_>> =
+                    slot.specs.iter().map(|spec| source.optional(spec)).collect::<Result<_>>()?;
+                let Some(parts) = parts else { return Ok(None) };
+                let joined = match &parts[..] {
+                    [one] => one.clone(),
+                    parts => HostTensor::concat_rows(&parts.iter().collect::<Vec<_>>())?,
+                };
+                Ok(Some(upload_f32(&backend, &joined)?))
+            };
+            slot.moments = match (read(mean)?, read(square)?) {
+                (Some(mean), Some(square)) => Some([mean, square]),
+                _ => None,
+            };
+        }
+        Ok(())
     }
 }
 
