@@ -215,3 +215,52 @@ fn what_goes_wrong_is_said() {
         assert!(error.to_string().contains(part), "{error}");
     }
 }
+
+/// From text to a model that has learnt which word follows which.
+#[test]
+fn pre_training_from_scratch_on_a_small_text() {
+    use bert_tasks::data::text;
+    use bert_tasks::pretraining::{BuildOptions, ExampleOptions, Examples, Shards, Vocabulary, build_shards};
+    use bert_tasks::training::Pretraining;
+
+    let setting = Setting::new();
+    let file = setting.out("text.txt");
+    // Documents speak of one thing each, in sentences that differ in one word.
+    let document = |thing: &str, word: &str| {
+        let places = ["paris", "london", "england", "france"];
+        let line = |place: &&str| format!("the {thing} of {place} is {word} .\n");
+        places.iter().map(line).collect::<String>() + "\n"
+    };
+    let things =
+        [("capital", "good"), ("river", "bad"), ("bank", "money"), ("movie", "not"), ("works", "very")];
+    let text: String = (0..8).flat_map(|_| things.map(|(thing, word)| document(thing, word))).collect();
+    fs::write(&file, text).unwrap();
+
+    let base = setting.base.open();
+    let paragraphs = text::paragraphs([&file], &text::Options::default());
+    let shards = setting.out("shards");
+    build_shards(paragraphs, base.tokenizer(), &shards, &BuildOptions::default()).unwrap();
+    let vocabulary = || Vocabulary::new(base.tokenizer()).unwrap();
+    let examples = |seed| {
+        let options = ExampleOptions { max_length: 32, seed, ..ExampleOptions::default() };
+        Examples::new(Shards::open_folder(&shards, vocabulary()).unwrap(), options).unwrap()
+    };
+    let task = Pretraining::new(examples(1), Some(examples(2)), 40);
+    let options = TrainOptions { epochs: 30, learning_rate: 5e-3, batch_size: 16, ..options() };
+    let mut losses = vec![];
+    let out = setting.out("model");
+    let summary = Trainer::new(&base, &setting.device(2), options)
+        .run(&task, &out, |report| {
+            if let Report::Step { loss, .. } = report {
+                losses.push(*loss);
+            }
+        })
+        .unwrap();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let part = losses.len() / 4;
+    assert!(mean(&losses[losses.len() - part..]) < 0.7 * mean(&losses[..part]), "{losses:?}");
+    let best = summary.best.unwrap();
+    assert!(best.value > 0.4 && best.examples > 50, "{best:?}");
+    let model = bert_tasks::NextSentence::load(out.to_str().unwrap(), &setting.device(1)).unwrap();
+    model.predict("the river of paris is bad .", "the river of london is bad .").unwrap();
+}
