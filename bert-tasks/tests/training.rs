@@ -264,3 +264,58 @@ fn pre_training_from_scratch_on_a_small_text() {
     let model = bert_tasks::NextSentence::load(out.to_str().unwrap(), &setting.device(1)).unwrap();
     model.predict("the river of paris is bad .", "the river of london is bad .").unwrap();
 }
+
+#[test]
+fn entities_are_learnt() {
+    use bert_tasks::TokenClassification;
+    use bert_tasks::data::entities;
+    use bert_tasks::token_classification::Scheme;
+    use bert_tasks::training::Entities;
+
+    let setting = Setting::new();
+    let people = ["he", "she", "it"];
+    let places = ["paris", "london", "new york", "los angeles"];
+    let mut lines = String::new();
+    for (index, place) in places.iter().cycle().take(48).enumerate() {
+        let person = people[index % 3];
+        lines += &format!("{person}\tO\nlives\tO\nin\tO\n");
+        for (part, word) in place.split(' ').enumerate() {
+            lines += &format!("{word}\t{}-LOC\n", if part == 0 { "B" } else { "I" });
+        }
+        lines += ".\tO\n\n";
+    }
+    let file = setting.out("places.conll");
+    fs::write(&file, lines).unwrap();
+    let read = || entities::read(&file, &entities::Options::default()).unwrap();
+    let mut examples: Vec<_> = read().collect::<Result<_, _>>().unwrap();
+    let eval = examples.split_off(40);
+    let base = setting.base.open();
+    let task = Entities::new(&base, examples, eval, Scheme::Iob).unwrap();
+    let out = setting.out("model");
+    let options = TrainOptions { epochs: 5, ..options() };
+    let summary = Trainer::new(&base, &setting.device(2), options).run(&task, &out, |_| ()).unwrap();
+    assert!(summary.best.unwrap().value > 0.9);
+    let model = TokenClassification::load(out.to_str().unwrap(), &setting.device(1)).unwrap();
+    let found = model.predict("she lives in new york .").unwrap();
+    assert_eq!(found.iter().map(|entity| entity.text.as_str()).collect::<Vec<_>>(), ["new york"]);
+
+    let none = Entities::new(&base, vec![], vec![], Scheme::Iob).err().unwrap();
+    assert!(none.to_string().contains("no examples"), "{none}");
+}
+
+#[test]
+fn texts_that_are_cut_are_counted() {
+    let setting = Setting::new();
+    let base = setting.base.open();
+    let device = setting.device(1);
+    let options = TrainOptions { epochs: 1, max_length: Some(4), ..options() };
+    let mut truncated = 0;
+    Trainer::new(&base, &device, options)
+        .run(&setting.task(&base), &setting.out("model"), |report| {
+            if let Report::Step { truncated: of_step, .. } = report {
+                truncated += of_step;
+            }
+        })
+        .unwrap();
+    assert_eq!(truncated, 48);
+}

@@ -56,12 +56,15 @@ impl Classification {
         Ok(Self { tokenizer: base.tokenizer().clone(), labels, problem, train, eval })
     }
 
-    fn sequence(&self, example: &Example, max_length: usize) -> Result<Sequence> {
+    /// The tokens that fit, and whether those are all.
+    fn sequence(&self, example: &Example, max_length: usize) -> Result<(Sequence, bool)> {
         let encoded = match &example.second {
             Some(second) => self.tokenizer.encode_pair(&example.text, second)?,
             None => self.tokenizer.encode(&example.text)?,
         };
-        Ok(fit(encoded, max_length).encoded.into())
+        let fitted = fit(encoded, max_length);
+        let truncated = fitted.truncated.iter().any(Option::is_some);
+        Ok((fitted.encoded.into(), truncated))
     }
 }
 
@@ -96,14 +99,16 @@ impl Objective for Classification {
 
     fn example(&self, _: u64, index: usize, max_length: usize) -> Result<TrainingExample> {
         let (example, target) = &self.train[index];
-        Ok(TrainingExample { sequences: vec![self.sequence(example, max_length)?], target: target.clone() })
+        let (sequence, truncated) = self.sequence(example, max_length)?;
+        Ok(TrainingExample { sequences: vec![sequence], target: target.clone(), truncated })
     }
 
     fn evaluate(&self, model: &Scorer<'_>) -> Result<Option<Evaluation>> {
         if self.eval.is_empty() {
             return Ok(None);
         }
-        let sequences = self.eval.iter().map(|(example, _)| self.sequence(example, model.max_length()));
+        let sequences =
+            self.eval.iter().map(|(example, _)| Ok(self.sequence(example, model.max_length())?.0));
         let sequences = sequences.collect::<Result<Vec<_>>>()?;
         let scored = model.score(&sequences, &[Output::Scores(self.head())])?;
         let rows = scored.iter().map(|rows| rows[0].row(0));

@@ -28,6 +28,7 @@
 
 mod classification;
 pub(crate) mod engine;
+mod entities;
 mod error;
 mod folder;
 mod metrics;
@@ -39,6 +40,7 @@ mod target;
 mod trainer;
 
 pub use classification::Classification;
+pub use entities::Entities;
 pub use error::TrainingError;
 pub use objective::{Evaluation, Objective, Scorer};
 pub use options::DecayWord;

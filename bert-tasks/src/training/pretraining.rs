@@ -35,7 +35,7 @@ impl Pretraining {
 fn ready(example: Example) -> TrainingExample {
     let Example { ids, segments, is_next, masked, labels } = example;
     let target = Target::Words { words: labels, is_next };
-    TrainingExample { sequences: vec![Sequence { ids, segments, masked }], target }
+    TrainingExample { sequences: vec![Sequence { ids, segments, masked }], target, truncated: false }
 }
 
 impl Objective for Pretraining {

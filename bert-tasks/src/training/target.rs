@@ -15,6 +15,8 @@ pub struct TrainingExample {
     pub sequences: Vec<Sequence>,
     /// What it should lead to.
     pub target: Target,
+    /// Whether the texts are longer than what the model is to see.
+    pub truncated: bool,
 }
 
 /// What an example should lead to.

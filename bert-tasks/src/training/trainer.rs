@@ -47,6 +47,8 @@ pub enum Report {
         grad_norm: f64,
         /// Tokens that were computed.
         tokens: usize,
+        /// Examples whose texts are longer than what the model is to see: the rest of them is not trained on.
+        truncated: usize,
         /// How long it took, in seconds.
         seconds: f64,
     },
@@ -234,6 +236,7 @@ impl Run<'_> {
         for &part in head.parts() {
             terms.insert(part, examples.iter().map(|example| example.target.terms(part)).sum());
         }
+        let truncated = examples.iter().filter(|example| example.truncated).count();
         let (mut loss, mut tokens) = (0.0, 0);
         for part in cut(examples, options.token_budget) {
             let mut batch = PackedBatch::default();
@@ -253,7 +256,7 @@ impl Run<'_> {
         self.engine.step(&options.adam(), step, learning_rate, options.max_grad_norm, grad_norm)?;
         self.progress.step = step;
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Report::Step { step, steps, loss, learning_rate, grad_norm, tokens, seconds })
+        Ok(Report::Step { step, steps, loss, learning_rate, grad_norm, tokens, truncated, seconds })
     }
 
     /// Evaluates, and keeps the model if it is the best so far.
