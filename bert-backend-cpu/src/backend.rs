@@ -5,6 +5,7 @@ use bert_core::contract::{
     Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
+use bert_core::train::TrainBackend;
 use bert_core::{Error, Result};
 
 use crate::buffer::{CpuBuffer, Storage, dense, indices, rows};
@@ -396,3 +397,6 @@ impl Backend for CpuBackend {
         Ok(Cpu::view(out, DType::F32, [batch.sequences(), hidden]))
     }
 }
+
+/// Trains by the default bodies.
+impl TrainBackend for CpuBackend {}

@@ -7,6 +7,7 @@ use bert_core::contract::{
     LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
+use bert_core::train::TrainBackend;
 use bert_core::{Error, Result};
 
 use crate::adapter::{AdapterDescription, AdapterKind, WgpuOptions};
@@ -506,3 +507,6 @@ impl Backend for WgpuBackend {
         Ok(())
     }
 }
+
+/// Trains by the default bodies, on the kernels of the words.
+impl TrainBackend for WgpuBackend {}

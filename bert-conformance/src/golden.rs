@@ -303,7 +303,7 @@ impl Scored {
     }
 }
 
-fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<ArrayD<f64>, Fault> {
+pub(super) fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<ArrayD<f64>, Fault> {
     let fail = |what: String| Fault::Recorded(format!("{name}: {what}"));
     let tensor = file.tensor(name).map_err(|error| fail(error.to_string()))?;
     let values: Vec<f64> = match tensor.dtype() {

@@ -36,6 +36,7 @@ mod prepare;
 pub mod small;
 mod suite;
 mod tolerance;
+mod training;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,7 @@ pub use difference::Difference;
 pub use fault::Fault;
 pub use suite::{Mode, Outcome, Plan, Variant, Verdict, run, widest_limit};
 pub use tolerance::{Tolerance, names};
+pub use training::run_training;
 
 /// Runs everything on a backend. Rows of the tolerance table and known failures are found by its name.
 ///
@@ -98,6 +100,14 @@ mod tests {
         let plan = Plan { modes: vec![Mode::Models], filter: "checkpoint ".to_owned(), ..Plan::all(1) };
         let verdicts = run("reference", &Reference, &[], &plan);
         assert_eq!(verdicts.len(), 43, "not all checkpoints were found");
+        let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_reference_trains_as_was_recorded() {
+        let verdicts = run_training("reference", &Reference, &[], &Plan::all(1));
+        assert_eq!(verdicts.len(), 9, "not all recorded runs were found");
         let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }

@@ -40,6 +40,10 @@ const fn row(
 const TABLE: &[Row] = &[
     row("golden", None, None, "reference", (1e-7, 1e-14), "the recorded outputs are rounded to f32"),
     row("checkpoint", None, None, "reference", (1e-7, 1e-14), "as golden"),
+    row("training", None, None, "reference", (2e-6, 1e-11), "ten steps in f64, recorded in f32"),
+    row("training", None, None, "*", (2e-4, 1e-7),
+        "ten steps in f32: a root of small squares makes a relative error of a gradient one of a step"),
+
     row("task", None, None, "reference", (1e-7, 1e-14), "tasks give f32"),
     row("*", None, None, "reference", (1e-10, 1e-20),
         "f64 throughout; 1e3 squared a few hundred times leaves ten digits"),

@@ -112,6 +112,24 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// A label that training was given and that the model does not have.
+    #[error("label {found} is not one of {count}")]
+    Label {
+        /// Its index.
+        found: usize,
+        /// How many there are, counted from 0.
+        count: usize,
+    },
+
+    /// A word of the graph cannot be trained through.
+    #[error("{word} cannot be trained through: {reason}")]
+    Gradient {
+        /// The word, as the trait names it.
+        word: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+
     /// A backend cannot compute in the precision that was asked for.
     #[error("backend {backend} cannot compute in {precision}; it has {}", list(available))]
     Precision {

@@ -6,6 +6,7 @@
 //!   that they take and give; [`mod@reference`] is its oracle;
 //! * [`config`] and [`checkpoint`]: model files;
 //! * [`graph`]: the model itself;
+//! * [`train`]: gradients on any backend, losses, optimisers;
 //! * [`observe`]: ways to look at a run: its times, its passes, what is not overridden;
 //! * [`random`]: numbers that depend on nothing but their place.
 
@@ -24,6 +25,7 @@ pub mod packed;
 pub mod random;
 pub mod reference;
 pub mod tensor;
+pub mod train;
 
 pub use config::ModelConfig;
 pub use contract::Backend;

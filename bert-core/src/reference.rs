@@ -134,6 +134,9 @@ impl Backend for Reference {
     }
 }
 
+/// Trains by the default bodies, in `f64`.
+impl crate::train::TrainBackend for Reference {}
+
 /// What a view shows, as ndarray sees it.
 fn array(view: &View<Buffer>) -> ArrayViewD<'_, f64> {
     let shape = IxDyn(&view.shape()).strides(IxDyn(view.strides()));

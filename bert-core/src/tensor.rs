@@ -376,6 +376,13 @@ impl<Buf: Clone> View<Buf> {
         Self { buffer, dtype, strides: shape.contiguous_strides(), shape, offset: 0 }
     }
 
+    /// The same window on another buffer, which holds as many numbers of the same kind: a backend around a backend
+    /// makes one of each.
+    pub(crate) fn with_buffer<Other>(&self, buffer: Other) -> View<Other> {
+        let Self { dtype, shape, strides, offset, .. } = *self;
+        View { buffer, dtype, shape, strides, offset }
+    }
+
     /// The buffer that the view looks at.
     pub fn buffer(&self) -> &Buf {
         &self.buffer

@@ -14,10 +14,16 @@ use std::sync::Arc;
 use bert_core::ModelConfig;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::contract::{Backend, BackendInfo, MaybeSend, MaybeSync, Precision};
+#[cfg(not(target_family = "wasm"))]
+use bert_core::graph::ParameterSource;
 use bert_core::graph::{Encoder, Head, Model};
 use bert_core::observe::passes::{LoggedEncoder, PassLog};
 use bert_core::reference::Reference;
+#[cfg(not(target_family = "wasm"))]
+use bert_core::train::{TrainBackend, Trainable};
 
+#[cfg(not(target_family = "wasm"))]
+use crate::training::engine::{Engine, Typed};
 use crate::wait::wait;
 use crate::{Error, Result};
 
@@ -255,6 +261,43 @@ impl Device {
             Some(log) => Arc::new(LoggedEncoder::new(encoder, log.clone())),
             None => encoder,
         })
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl Device {
+    /// Loads a model for training onto this device.
+    ///
+    /// # Errors
+    /// [`TrainingError::NoGradients`](crate::training::TrainingError::NoGradients) for a backend that a program
+    /// brought along; what the source says.
+    pub(crate) fn train(
+        &self,
+        config: ModelConfig,
+        source: &dyn ParameterSource,
+        head: Head,
+        precision: Precision,
+    ) -> Result<Box<dyn Engine>> {
+        fn typed<B: TrainBackend>(
+            backend: &B,
+            config: ModelConfig,
+            source: &dyn ParameterSource,
+            head: Head,
+            precision: Precision,
+        ) -> Result<Box<dyn Engine>> {
+            let model = Trainable::new(backend.clone(), config, source, head, precision)?;
+            Ok(Box::new(Typed::new(model, head)))
+        }
+        match &self.kind {
+            Kind::Reference => typed(&Reference, config, source, head, precision),
+            #[cfg(feature = "cpu")]
+            Kind::Cpu(backend) => typed(backend, config, source, head, precision),
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu(backend) => typed(backend, config, source, head, precision),
+            Kind::Other(_) => {
+                Err(crate::training::TrainingError::NoGradients { device: self.to_string() }.into())
+            }
+        }
     }
 }
 

@@ -37,6 +37,11 @@ pub enum Error {
     #[error(transparent)]
     Pretraining(#[from] PretrainingError),
 
+    /// A training run.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Training(#[from] crate::training::TrainingError),
+
     /// The model hub.
     #[cfg(feature = "hub")]
     #[error(transparent)]

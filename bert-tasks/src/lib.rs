@@ -44,6 +44,8 @@ mod task;
 pub mod text_classification;
 pub mod token_classification;
 pub mod tokenizer;
+#[cfg(not(target_family = "wasm"))] // it needs a clock, files and blocking
+pub mod training;
 mod wait;
 
 #[cfg(feature = "cpu")]

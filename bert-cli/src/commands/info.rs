@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use bert_core::ModelConfig;
 use bert_core::checkpoint::Checkpoint;
 use bert_core::contract::Activation;
-use bert_core::graph::Head;
+use bert_core::graph::{self, Head};
 use bert_tasks::Pretrained;
 use clap::Args;
 use serde::Serialize;
@@ -153,17 +153,17 @@ struct TokenizerFacts {
 impl Info {
     fn new(files: &Pretrained, device: String, precision: String, error: Option<String>) -> Self {
         let (config, checkpoint) = (files.config(), files.checkpoint());
-        let (mut parameters, mut size) = (0, 0);
+        let mut size = 0;
         let mut dtypes = BTreeMap::new();
         for tensor in checkpoint.tensors() {
             let count = tensor.shape.iter().product::<usize>() as u64;
-            // Integers without a scale are tables of positions and the like.
-            if tensor.dtype.is_float() || tensor.scaled {
-                parameters += count;
-            }
             size += (count * tensor.dtype.bits() as u64).div_ceil(8);
             *dtypes.entry(tensor.dtype.to_string()).or_default() += count;
         }
+        // Those of the model as it is used; what else the files hold is listed as unused.
+        let list = graph::parameters(config, main_head(config, checkpoint)).unwrap_or_default();
+        let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
+        let parameters = there.map(|parameter| parameter.shape.len() as u64).sum();
         let heads = heads(config, checkpoint);
         // Configurations without labels get two by default, which mean nothing without a classifier.
         let labelled = heads.iter().any(|head| head.ends_with("classification"));

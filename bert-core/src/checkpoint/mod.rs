@@ -75,7 +75,7 @@ pub use error::{
 pub use layout::Family;
 pub use pickle::PickleError;
 pub use safetensors::SafetensorsError;
-pub use save::save;
+pub use save::{replace, save};
 pub use stored::StoredType;
 pub use torch::TorchError;
 pub use zip::ZipError;
@@ -306,6 +306,12 @@ impl Checkpoint {
             cause: explain::misshapen(name, expected, found),
         }))
     }
+}
+
+/// What the family of a configuration calls a parameter, in a checkpoint with a head or without one:
+/// `bert.pooler.dense.bias` for `pooler.dense.bias`.
+pub fn stored_name(config: &ModelConfig, canonical: &str, has_head: bool) -> String {
+    Layout::of(config.model_type).stored(canonical, has_head)
 }
 
 impl ParameterSource for Checkpoint {

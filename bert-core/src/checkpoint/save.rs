@@ -58,7 +58,7 @@ pub fn save(folder: &Path, config: &ModelConfig, head: Head, source: &dyn Parame
     }
     fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
     let weights = folder.join("model.safetensors");
-    replace(&weights, |path| {
+    replace_with(&weights, |path| {
         // transformers asks for the format.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let written = safetensors::serialize_to_file(tensors, Some(metadata), path);
@@ -71,10 +71,7 @@ pub fn save(folder: &Path, config: &ModelConfig, head: Head, source: &dyn Parame
         })
     })?;
     let path = folder.join("config.json");
-    replace(&path, |temporary| {
-        let write = || File::create(temporary)?.write_all(config.to_json().as_bytes());
-        write().map_err(|error| unwritable(&path, error))
-    })
+    replace(&path, |temporary| File::create(temporary)?.write_all(config.to_json().as_bytes()))
 }
 
 /// Whether the masked-LM decoder is another matrix than the word embeddings, whatever the configuration says.
@@ -87,8 +84,16 @@ fn has_own_decoder(config: &ModelConfig, head: Head, source: &dyn ParameterSourc
     Ok(source.parameter(words)?.bytes() != own.bytes())
 }
 
-/// Writes a file under a name of its own beside `path`, then puts it into its place.
-fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+/// Writes a file as a whole or not at all: `write` is given a name beside `path`, and what it has written there is put
+/// into its place.
+///
+/// # Errors
+/// [`CheckpointError::Write`] with what the system said.
+pub fn replace(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    replace_with(path, |temporary| write(temporary).map_err(|error| unwritable(path, error)))
+}
+
+fn replace_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let mut name = path.file_name().expect("a file").to_owned();
     name.push(format!(".{}.incomplete", std::process::id()));
     let temporary = path.with_file_name(name);

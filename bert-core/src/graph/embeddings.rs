@@ -58,6 +58,9 @@ impl<Buf: Clone> Embeddings<Buf> {
             token_type: spec.token_type.map(|table| loader.upload(&table)).transpose()?,
             norm: loader.layer_norm(&spec.norm)?,
         };
+        if let Some(training) = loader.training {
+            *training.words.borrow_mut() = Some(tables.word.clone());
+        }
         let project = spec.project.map(|project| loader.linear(&[project])).transpose()?;
         Ok(Self { tables, project })
     }

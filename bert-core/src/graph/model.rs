@@ -1,7 +1,10 @@
 //! A whole model on one backend, behind one call.
 
+use std::cell::RefCell;
+
 use super::encoder::EncoderWeights;
 use super::heads::{Chain, POOLER};
+use super::loader::{Loaded, Training};
 use super::output::{Axis, Output};
 use super::{Head, Loader, ParameterSource, Pass};
 use crate::config::ModelConfig;
@@ -71,12 +74,36 @@ impl<B: Backend> Model<B> {
         head: Head,
         precision: Precision,
     ) -> Result<Self> {
+        Self::load_with(backend, config, source, head, precision, None)
+    }
+
+    /// The same, with a list of the buffers that hold its parameters. What is tied is one of them.
+    pub(crate) fn load_for_training(
+        backend: B,
+        config: ModelConfig,
+        source: &dyn ParameterSource,
+        head: Head,
+        precision: Precision,
+    ) -> Result<(Self, Vec<Loaded<B::Buffer>>)> {
+        let training = Training { words: RefCell::default(), loaded: RefCell::default() };
+        let model = Self::load_with(backend, config, source, head, precision, Some(&training))?;
+        Ok((model, training.loaded.into_inner()))
+    }
+
+    fn load_with(
+        backend: B,
+        config: ModelConfig,
+        source: &dyn ParameterSource,
+        head: Head,
+        precision: Precision,
+        training: Option<&Training<B>>,
+    ) -> Result<Self> {
         let info = backend.info();
         if !info.precisions.contains(&precision) {
             return Err(info.lacks(precision));
         }
         source.check_head(&config, head)?;
-        let loader = Loader { backend: &backend, config: &config, source, precision };
+        let loader = Loader { backend: &backend, config: &config, source, precision, training };
         let encoder = EncoderWeights::load(&loader)?;
         let mut summary = None;
         if let Some((dense, activation)) = head.summary(&config) {

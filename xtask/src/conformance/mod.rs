@@ -51,7 +51,7 @@ enum Mode {
     Ops,
     /// The provided operations, by their default bodies and as the backend overrides them, against loops in f64.
     Fused,
-    /// Gradients: says what there is to compare.
+    /// Training: ten steps on small checkpoints against recorded losses, gradients and weights.
     Grad,
     /// Small models with every head against the reference and recorded outputs, tasks from text to answer, and trained
     /// checkpoints where they are.
@@ -89,11 +89,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         filter: args.filter.clone(),
         ..Plan::all(args.seed)
     };
-    if modes.contains(&Mode::Grad) {
-        eprintln!(
-            "SKIPPED grad: the workspace has no training operations, so 0 operations have gradients to compare"
-        );
-    }
     let (mut verdicts, mut timings) = (vec![], vec![]);
     for subject in registry::chosen(&args.backend)? {
         eprintln!("{} …", subject.name);
@@ -106,6 +101,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             plan.modes.retain(|&mode| mode != suite::Mode::Trained);
         }
         verdicts.extend(subject.run(&plan));
+        if modes.contains(&Mode::Grad) {
+            verdicts.extend(subject.train(&plan));
+        }
         if modes.contains(&Mode::Model) {
             verdicts.extend(tasks::run(&subject.name, &subject.device, &plan, true));
         }
@@ -114,7 +112,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     let nothing = verdicts.is_empty() && timings.iter().all(|(_, timings)| timings.is_empty());
-    if nothing && modes != [Mode::Grad] {
+    if nothing {
         return Err(Error::NoCase { filter: args.filter.clone() });
     }
     Ok(report::print(&verdicts, &timings, args.seed))
@@ -161,6 +159,16 @@ mod tests {
         for subject in registry::chosen(&names).unwrap() {
             let verdicts = tasks::run(&subject.name, &subject.device, &Plan::all(1), false);
             assert_eq!(verdicts.len(), 8);
+            let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
+            assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        }
+    }
+
+    #[test]
+    fn the_cpu_trains_as_was_recorded() {
+        for subject in registry::chosen(&["cpu"]).unwrap() {
+            let verdicts = subject.train(&Plan::all(1));
+            assert_eq!(verdicts.len(), 9);
             let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
             assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         }

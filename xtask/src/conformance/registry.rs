@@ -3,9 +3,10 @@
 use bert_backend_cpu::{CpuBackend, CpuError, CpuOptions, SimdLevel};
 use bert_backend_wgpu::{AdapterKind, Limits, WgpuBackend, WgpuError, WgpuOptions};
 use bert_conformance::perf::{self, Timing};
-use bert_conformance::{Fault, Plan, Verdict, names, run};
-use bert_core::contract::{Backend, BackendInfo};
+use bert_conformance::{Fault, Plan, Verdict, names, run, run_training};
+use bert_core::contract::BackendInfo;
 use bert_core::reference::Reference;
+use bert_core::train::TrainBackend;
 use bert_tasks::Device;
 
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ pub struct Subject {
     /// The same for tasks.
     pub device: Device,
     run: Box<Run>,
+    train: Box<Run>,
     measure: Box<Measure>,
     gflops: Box<dyn Fn() -> Option<f64>>,
 }
@@ -30,14 +32,16 @@ type Measure = dyn Fn(&Plan) -> Result<Vec<Timing>, Fault>;
 
 impl Subject {
     /// A backend, and the same one with other threads, which has to give the same bits.
-    fn new<B: Backend>(name: &str, backend: B, twins: Vec<B>) -> Self {
+    fn new<B: TrainBackend>(name: &str, backend: B, twins: Vec<B>) -> Self {
         let (run_name, timed, info) = (name.to_owned(), backend.clone(), backend.info());
+        let (train_name, trained, trained_twins) = (name.to_owned(), backend.clone(), twins.clone());
         Self {
             name: name.to_owned(),
             info,
             is_software: false,
             device: Device::with_backend(backend.clone()),
             run: Box::new(move |plan| run(&run_name, &backend, &twins, plan)),
+            train: Box::new(move |plan| run_training(&train_name, &trained, &trained_twins, plan)),
             measure: Box::new(move |plan| perf::measure(&timed, plan)),
             gflops: Box::new(|| None),
         }
@@ -46,6 +50,11 @@ impl Subject {
     /// Runs a plan.
     pub fn run(&self, plan: &Plan) -> Vec<Verdict> {
         (self.run)(plan)
+    }
+
+    /// Runs the recorded training.
+    pub fn train(&self, plan: &Plan) -> Vec<Verdict> {
+        (self.train)(plan)
     }
 
     /// Times the provided operations.

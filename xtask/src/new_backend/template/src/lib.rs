@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bert_core::contract::{Backend, BackendInfo, BinaryOp, Precision, ReduceOp, Tensor, UnaryOp};
 use bert_core::tensor::{DType, HostTensor, Shape, View};
+use bert_core::train::TrainBackend;
 use bert_core::{Error, Result};
 
 /// The backend. Where there is a device, its handles belong here: a clone has to share them.
@@ -129,6 +130,9 @@ impl Backend for TemplateBackend {
         Ok(float_tensor(rows.collect(), Shape::new(&shape)?))
     }
 }
+
+/// It trains as it is, by the default bodies.
+impl TrainBackend for TemplateBackend {}
 
 fn unary(op: UnaryOp, x: f64) -> f64 {
     match op {

@@ -1,0 +1,280 @@
+//! A backend that computes on another one and remembers what it computed.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::backward::TrainBackend;
+use super::optimiser::Gradients;
+use super::parameter::{Node, Parameter, inner, layers};
+use super::tape::{Collected, Entry, Ids};
+use crate::contract::{
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, EmbeddingTables,
+    LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+};
+use crate::tensor::{DType, HostTensor, View};
+use crate::{Error, Result};
+
+/// A backend for training on `B`: what floats are uploaded become parameters, and each word of a forward pass is
+/// written on a tape. Clones share the tape.
+///
+/// Its words take what the model graph gives them: whole results, not windows on them.
+pub struct Autodiff<B: TrainBackend> {
+    backend: B,
+    tape: Arc<Mutex<Vec<Entry<B>>>>,
+}
+
+impl<B: TrainBackend> Clone for Autodiff<B> {
+    fn clone(&self) -> Self {
+        Self { backend: self.backend.clone(), tape: self.tape.clone() }
+    }
+}
+
+impl<B: TrainBackend> fmt::Debug for Autodiff<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Autodiff({} entries)", self.tape().len())
+    }
+}
+
+impl<B: TrainBackend> Autodiff<B> {
+    /// Trains on `backend`.
+    pub fn new(backend: B) -> Self {
+        Self { backend, tape: Arc::default() }
+    }
+
+    /// What computes.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The numbers of a result or a parameter, on the backend that computes.
+    pub fn value(&self, x: &Tensor<Self>) -> Tensor<B> {
+        inner(x)
+    }
+
+    /// Forgets what was computed: a forward pass that is not trained on.
+    pub fn forget(&self) {
+        self.tape().clear();
+    }
+
+    /// The gradients of all parameters, given those of some results; forgets what was computed.
+    ///
+    /// # Errors
+    /// [`Error::Gradient`] for a word that has no rule; a device that failed.
+    pub fn backward(&self, seeds: &[(Tensor<Self>, Tensor<B>)]) -> Result<Gradients<B>> {
+        let entries = std::mem::take(&mut *self.tape());
+        let mut collected = Collected::new();
+        for (result, gradient) in seeds {
+            collected.add(&self.backend, result.buffer(), gradient.clone())?;
+        }
+        collected.walk(&self.backend, &entries)?;
+        Ok(Gradients::new(collected))
+    }
+
+    fn tape(&self) -> MutexGuard<'_, Vec<Entry<B>>> {
+        // Entries are pushed as a whole: the list is in order whatever happened to a thread that held it.
+        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down how a result was made.
+    fn record(&self, value: Tensor<B>, entry: Entry<B>) -> Tensor<Self> {
+        let mut tape = self.tape();
+        let node = Node::Result(value.buffer().clone(), tape.len());
+        tape.push(entry);
+        value.with_buffer(node)
+    }
+
+    fn constant(value: Tensor<B>, host: Option<Arc<HostTensor>>) -> Tensor<Self> {
+        let node = Node::Constant(value.buffer().clone(), host);
+        value.with_buffer(node)
+    }
+}
+
+/// A result must be seen as a whole: its gradient has its shape.
+fn whole<B: TrainBackend>(word: &'static str, x: &View<Node<B>>) -> Result<View<Node<B>>> {
+    if x.is_contiguous() && x.offset() == 0 {
+        return Ok(x.clone());
+    }
+    Err(Error::Gradient { word, reason: "it is given a part of a result" })
+}
+
+/// The indices that a constant holds, as the host remembers them.
+fn indices<B: TrainBackend>(word: &'static str, x: &View<Node<B>>) -> Result<Arc<HostTensor>> {
+    let missing = Error::Gradient { word, reason: "its indices are not known on the host" };
+    let Node::Constant(_, Some(host)) = x.buffer() else { return Err(missing) };
+    let all = host.as_slice::<u32>().ok_or(missing)?;
+    let range = x.offset()..x.offset() + x.shape().len();
+    match all.get(range).filter(|_| x.is_contiguous()) {
+        Some(part) if part.len() == all.len() => Ok(host.clone()),
+        Some(part) => Ok(Arc::new(HostTensor::from_vec(part.to_vec(), [part.len()]))),
+        None => Err(Error::Gradient { word, reason: "its indices lie apart" }),
+    }
+}
+
+/// A batch as the backend inside sees it.
+fn batch_inside<B: TrainBackend>(batch: &DeviceBatch<Node<B>>) -> DeviceBatch<B::Buffer> {
+    DeviceBatch {
+        ids: inner(&batch.ids),
+        segments: inner(&batch.segments),
+        positions: inner(&batch.positions),
+        device_bounds: inner(&batch.device_bounds),
+        bounds: batch.bounds.clone(),
+        marked: batch.marked.as_ref().map(inner),
+    }
+}
+
+fn norm_inside<B: TrainBackend>(norm: &LayerNorm<Node<B>>) -> LayerNorm<B::Buffer> {
+    LayerNorm { weight: inner(&norm.weight), bias: inner(&norm.bias), eps: norm.eps }
+}
+
+impl<B: TrainBackend> Backend for Autodiff<B> {
+    type Buffer = Node<B>;
+
+    fn info(&self) -> BackendInfo {
+        self.backend.info()
+    }
+
+    /// Floats are parameters, ids are not.
+    fn upload(&self, tensor: &HostTensor) -> Result<Tensor<Self>> {
+        let value = self.backend.upload(tensor)?;
+        if tensor.dtype() == DType::U32 {
+            return Ok(Self::constant(value, Some(Arc::new(tensor.clone()))));
+        }
+        let node = Node::Parameter(Arc::new(Parameter::new(value.clone())));
+        Ok(value.with_buffer(node))
+    }
+
+    async fn download(&self, tensors: &[Tensor<Self>]) -> Result<Vec<HostTensor>> {
+        let tensors: Vec<_> = tensors.iter().map(inner).collect();
+        self.backend.download(&tensors).await
+    }
+
+    fn prepare_weight(&self, weight: WeightSource<'_, Node<B>>, precision: Precision) -> Result<Node<B>> {
+        let info = self.backend.info();
+        if !info.precisions.contains(&precision) {
+            return Err(info.lacks(precision));
+        }
+        match weight {
+            // A weight that is a parameter already stays that one: a tied decoder.
+            WeightSource::Device(view) => match view.buffer() {
+                Node::Parameter(parameter) => Ok(Node::Parameter(parameter.clone())),
+                _ => Err(Error::Gradient { word: "prepare_weight", reason: "a weight is a parameter" }),
+            },
+            WeightSource::Host(tensor) => Ok(Node::Parameter(Arc::new(Parameter::new(
+                crate::contract::upload_f32(&self.backend, tensor)?,
+            )))),
+        }
+    }
+
+    fn gather_rows(&self, table: &Tensor<Self>, rows: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let value = self.backend.gather_rows(&inner(table), &inner(rows))?;
+        let entry = Entry::Gather { x: whole("gather_rows", table)?, indices: indices("gather_rows", rows)? };
+        Ok(self.record(value, entry))
+    }
+
+    fn matmul(&self, _: &Tensor<Self>, _: &Tensor<Self>) -> Result<Tensor<Self>> {
+        Err(Error::Gradient { word: "matmul", reason: "the tape knows the words of the graph" })
+    }
+
+    fn map(&self, op: UnaryOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let value = self.backend.map(op, &inner(x))?;
+        Ok(self.record(value, Entry::Map { op, x: whole("map", x)? }))
+    }
+
+    fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
+        if op != BinaryOp::Add {
+            return Err(Error::Gradient { word: "zip", reason: "only sums have a rule" });
+        }
+        let value = self.backend.zip(op, &inner(a), &inner(b))?;
+        Ok(self.record(value, Entry::Add { a: whole("zip", a)?, b: whole("zip", b)? }))
+    }
+
+    fn reduce(&self, _: ReduceOp, _: &Tensor<Self>) -> Result<Tensor<Self>> {
+        Err(Error::Gradient { word: "reduce", reason: "the tape knows the words of the graph" })
+    }
+
+    fn linear(
+        &self,
+        x: &Tensor<Self>,
+        layer: &Linear<Node<B>>,
+        activation: Activation,
+    ) -> Result<Tensor<Self>> {
+        let [forwards, _] = layers(&self.backend, layer)?;
+        let z = self.backend.linear(&inner(x), &forwards, Activation::Identity)?;
+        let z = self.record(z, Entry::Linear { x: whole("linear", x)?, layer: layer.clone() });
+        match activation.as_unary() {
+            None => Ok(z),
+            Some(op) => {
+                Ok(self.record(self.backend.map(op, &inner(&z))?, Entry::Activation { activation, z }))
+            }
+        }
+    }
+
+    fn embed(&self, tables: &EmbeddingTables<Node<B>>, batch: &DeviceBatch<Node<B>>) -> Result<Tensor<Self>> {
+        let (backend, rows) = (&self.backend, batch_inside::<B>(batch));
+        let mut sum = backend.gather_rows(&inner(&tables.word), &rows.ids)?;
+        if let Some(token_type) = &tables.token_type {
+            let rows = backend.gather_rows(&inner(token_type), &rows.segments)?;
+            sum = backend.zip(BinaryOp::Add, &sum, &rows)?;
+        }
+        let position = backend.gather_rows(&inner(&tables.position), &rows.positions)?;
+        let sum = backend.zip(BinaryOp::Add, &sum, &position)?;
+        let ids = Ids {
+            ids: indices("embed", &batch.ids)?,
+            positions: indices("embed", &batch.positions)?,
+            segments: indices("embed", &batch.segments)?,
+        };
+        let sum = self.record(sum, Entry::Embed { tables: tables.clone(), ids: Arc::new(ids) });
+        self.layer_norm(&sum, &tables.norm)
+    }
+
+    fn layer_norm(&self, x: &Tensor<Self>, norm: &LayerNorm<Node<B>>) -> Result<Tensor<Self>> {
+        let value = self.backend.layer_norm(&inner(x), &norm_inside(norm))?;
+        Ok(self.record(value, Entry::LayerNorm { x: whole("layer_norm", x)?, norm: norm.clone() }))
+    }
+
+    fn add_layer_norm(
+        &self,
+        x: &Tensor<Self>,
+        residual: &Tensor<Self>,
+        norm: &LayerNorm<Node<B>>,
+    ) -> Result<Tensor<Self>> {
+        self.layer_norm(&self.zip(BinaryOp::Add, x, residual)?, norm)
+    }
+
+    fn attention(
+        &self,
+        qkv: &Tensor<Self>,
+        spec: &AttentionSpec,
+        batch: &DeviceBatch<Node<B>>,
+    ) -> Result<Tensor<Self>> {
+        let batch = batch_inside::<B>(batch);
+        let value = self.backend.attention(&inner(qkv), spec, &batch)?;
+        Ok(self.record(value, Entry::Attention { qkv: whole("attention", qkv)?, spec: *spec, batch }))
+    }
+
+    fn softmax(&self, _: &Tensor<Self>) -> Result<Tensor<Self>> {
+        Err(Error::Gradient { word: "softmax", reason: "it has no rule" })
+    }
+
+    fn concat(&self, _: &[Tensor<Self>]) -> Result<Tensor<Self>> {
+        Err(Error::Gradient { word: "concat", reason: "it has no rule" })
+    }
+
+    fn pool(&self, x: &Tensor<Self>, batch: &DeviceBatch<Node<B>>, pooling: Pooling) -> Result<Tensor<Self>> {
+        let value = self.backend.pool(&inner(x), &batch_inside::<B>(batch), pooling)?;
+        let bounds = batch.bounds.clone();
+        Ok(self.record(value, Entry::Pool { x: whole("pool", x)?, bounds, pooling }))
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.backend.sync().await
+    }
+
+    fn warm_up(&self) -> Result<()> {
+        self.backend.warm_up()
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        self.backend.counts()
+    }
+}

@@ -1,0 +1,259 @@
+//! What a backend can do to train fast. Every method has a default body made of the words of [`Backend`], so that
+//! a backend trains as soon as it computes; the default stays the oracle of an override.
+
+use std::ops::Range;
+
+use crate::contract::{
+    Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, LayerNorm, ReduceOp, Tensor, UnaryOp,
+};
+use crate::observe::trace;
+use crate::tensor::{HostTensor, Shape};
+use crate::{Error, Result};
+
+/// The gradients of a LayerNorm.
+#[derive(Clone, Debug)]
+pub struct NormGradients<T> {
+    /// `[rows, hidden]`, of its input.
+    pub input: T,
+    /// `[hidden]`, of its scale.
+    pub weight: T,
+    /// `[hidden]`, of its shift.
+    pub bias: T,
+}
+
+/// The backward halves of the words of [`Backend`]. Gradients have the shape of what they are the gradient of.
+pub trait TrainBackend: Backend {
+    /// The gradients of a linear layer's weight `[out, in]` and bias `[out]`, from its input `x [rows, in]` and the
+    /// gradient `dy [rows, out]` of its output: `dyᵀ x`, and the sum of the rows of `dy`.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn weight_gradient(&self, x: &Tensor<Self>, dy: &Tensor<Self>) -> Result<[Tensor<Self>; 2]> {
+        trace::default_body("weight_gradient");
+        let columns = dy.permute(&[1, 0])?;
+        let weight = self.matmul(&columns, x)?;
+        let bias = self.reduce(ReduceOp::Sum, &columns)?.reshape([dy.shape()[1]])?;
+        Ok([weight, bias])
+    }
+
+    /// The gradient of what went into an activation: `z` and `dy` of one shape.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn activation_backward(
+        &self,
+        activation: Activation,
+        z: &Tensor<Self>,
+        dy: &Tensor<Self>,
+    ) -> Result<Tensor<Self>> {
+        trace::default_body("activation_backward");
+        match activation.as_unary() {
+            Some(op) => self.zip(BinaryOp::Mul, dy, &derivative(self, op, z)?),
+            None => Ok(dy.clone()),
+        }
+    }
+
+    /// The gradients of [`layer_norm`](Backend::layer_norm) of `x [rows, hidden]`, given that of its output. Source:
+    /// "Layer Normalization" (Ba et al., 2016), differentiated.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn layer_norm_backward(
+        &self,
+        x: &Tensor<Self>,
+        norm: &LayerNorm<Self::Buffer>,
+        dy: &Tensor<Self>,
+    ) -> Result<NormGradients<Tensor<Self>>> {
+        trace::default_body("layer_norm_backward");
+        let shape = x.shape();
+        let hidden = shape[1];
+        let mean = |x: &Tensor<Self>| -> Result<Tensor<Self>> {
+            let sum = self.reduce(ReduceOp::Sum, x)?;
+            self.map(UnaryOp::Scale(1.0 / hidden as f64), &sum)?.broadcast_to(shape)
+        };
+        let centred = self.zip(BinaryOp::Sub, x, &mean(x)?)?;
+        let variance = mean(&self.zip(BinaryOp::Mul, &centred, &centred)?)?;
+        let deviation = self.map(UnaryOp::Sqrt, &self.map(UnaryOp::Offset(norm.eps), &variance)?)?;
+        let normal = self.zip(BinaryOp::Div, &centred, &deviation)?;
+
+        let scaled = self.zip(BinaryOp::Mul, dy, &norm.weight.broadcast_to(shape)?)?;
+        let along = mean(&self.zip(BinaryOp::Mul, &scaled, &normal)?)?;
+        let input = self.zip(BinaryOp::Sub, &scaled, &mean(&scaled)?)?;
+        let input = self.zip(BinaryOp::Sub, &input, &self.zip(BinaryOp::Mul, &normal, &along)?)?;
+        let columns = |x: &Tensor<Self>| -> Result<Tensor<Self>> {
+            self.reduce(ReduceOp::Sum, &x.permute(&[1, 0])?)?.reshape([hidden])
+        };
+        Ok(NormGradients {
+            input: self.zip(BinaryOp::Div, &input, &deviation)?,
+            weight: columns(&self.zip(BinaryOp::Mul, dy, &normal)?)?,
+            bias: columns(dy)?,
+        })
+    }
+
+    /// The gradient of `qkv [tokens, 3 * hidden]`, given that of what [`attention`](Backend::attention) made of it.
+    /// Source: "FlashAttention" (Dao et al., 2022), appendix B.
+    ///
+    /// The default takes one sequence after another and stores its scores. Override it to make them again, a block
+    /// at a time.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn attention_backward(
+        &self,
+        qkv: &Tensor<Self>,
+        spec: &AttentionSpec,
+        batch: &DeviceBatch<Self::Buffer>,
+        dy: &Tensor<Self>,
+    ) -> Result<Tensor<Self>> {
+        trace::default_body("attention_backward");
+        let AttentionSpec { heads, head_size, scale, .. } = *spec;
+        let hidden = heads * head_size;
+        let of = |rows: Range<usize>| -> Result<Tensor<Self>> {
+            let length = rows.len();
+            // [heads, length, head_size]
+            let part = |x: &Tensor<Self>, index: usize| -> Result<Tensor<Self>> {
+                let part = x.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
+                self.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
+            };
+            let (query, key, value, dy) = (part(qkv, 0)?, part(qkv, 1)?, part(qkv, 2)?, part(dy, 0)?);
+            let scores = self.matmul(&query, &key.permute(&[0, 2, 1])?)?; //    [heads, length, length]
+            let weights = self.softmax(&self.map(UnaryOp::Scale(scale), &scores)?)?;
+
+            let dvalue = self.matmul(&weights.permute(&[0, 2, 1])?, &dy)?;
+            let dweights = self.matmul(&dy, &value.permute(&[0, 2, 1])?)?;
+            let along = self.reduce(ReduceOp::Sum, &self.zip(BinaryOp::Mul, &dweights, &weights)?)?;
+            let dscores = self.zip(BinaryOp::Sub, &dweights, &along.broadcast_to(weights.shape())?)?;
+            let dscores = self.zip(BinaryOp::Mul, &dscores, &weights)?;
+            let dscores = self.map(UnaryOp::Scale(scale), &dscores)?;
+            let dquery = self.matmul(&dscores, &key)?;
+            let dkey = self.matmul(&dscores.permute(&[0, 2, 1])?, &query)?;
+
+            // Side by side again: [length, 3 * hidden]
+            let columns = |x: Tensor<Self>| -> Result<Tensor<Self>> {
+                self.map(UnaryOp::Copy, &x.permute(&[0, 2, 1])?)?.reshape([hidden, length])
+            };
+            let columns = self.concat(&[columns(dquery)?, columns(dkey)?, columns(dvalue)?])?;
+            self.map(UnaryOp::Copy, &columns.permute(&[1, 0])?)
+        };
+        let sequences = batch.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize);
+        self.concat(&sequences.map(of).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// The sum of the rows `x [n, width]` that belong to each of `count` rows of a table, by their indices:
+    /// -> `[count, width]`. Rows are added in their order, so that no thread changes a sum.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn scatter_rows(&self, x: &Tensor<Self>, indices: &[u32], count: usize) -> Result<Tensor<Self>> {
+        trace::default_body("scatter_rows");
+        let mut distinct = indices.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let place = |index: u32| distinct.binary_search(&index);
+        // [distinct + 1, n]: which rows are added up; the last row is nothing.
+        let mut wanted = vec![0f32; (distinct.len() + 1) * indices.len()];
+        for (row, &index) in indices.iter().enumerate() {
+            wanted[place(index).expect("listed") * indices.len() + row] = 1.0;
+        }
+        let wanted = HostTensor::from_vec(wanted, [distinct.len() + 1, indices.len()]);
+        let sums = self.matmul(&self.upload(&wanted)?, x)?;
+        let rows = (0..count as u32).map(|row| place(row).unwrap_or(distinct.len()) as u32).collect();
+        self.gather_rows(&sums, &self.upload(&HostTensor::from_vec(rows, [count]))?)
+    }
+
+    /// The losses `[rows, 1]` and the gradient `[rows, classes]` of their sum, for `logits` and the distributions
+    /// `targets` that they should have, both `[rows, classes]`: the cross-entropy of each row.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn cross_entropy(&self, logits: &Tensor<Self>, targets: &Tensor<Self>) -> Result<[Tensor<Self>; 2]> {
+        trace::default_body("cross_entropy");
+        let shape = logits.shape();
+        let max = self.reduce(ReduceOp::Max, logits)?;
+        let shifted = self.zip(BinaryOp::Sub, logits, &max.broadcast_to(shape)?)?;
+        let exp = self.map(UnaryOp::Exp, &shifted)?;
+        let sum = self.reduce(ReduceOp::Sum, &exp)?; // [rows, 1]
+        let logarithm = self.map(UnaryOp::Log, &sum)?;
+        let distance = self.zip(BinaryOp::Sub, &logarithm.broadcast_to(shape)?, &shifted)?;
+        let losses = self.reduce(ReduceOp::Sum, &self.zip(BinaryOp::Mul, targets, &distance)?)?;
+        let weights = self.zip(BinaryOp::Div, &exp, &sum.broadcast_to(shape)?)?;
+        let total = self.reduce(ReduceOp::Sum, targets)?; // 1, but for rows that do not count
+        let expected = self.zip(BinaryOp::Mul, &weights, &total.broadcast_to(shape)?)?;
+        Ok([losses, self.zip(BinaryOp::Sub, &expected, targets)?])
+    }
+}
+
+/// The derivative of an element-wise function at `z`.
+fn derivative<B: Backend>(backend: &B, op: UnaryOp, z: &Tensor<B>) -> Result<Tensor<B>> {
+    let map = |op, x: &Tensor<B>| backend.map(op, x);
+    let mul = |a: &Tensor<B>, b: &Tensor<B>| backend.zip(BinaryOp::Mul, a, b);
+    let add = |a: &Tensor<B>, b: &Tensor<B>| backend.zip(BinaryOp::Add, a, b);
+    let one_minus = |x: &Tensor<B>| map(UnaryOp::Offset(1.0), &map(UnaryOp::Scale(-1.0), x)?);
+    match op {
+        UnaryOp::Tanh => {
+            let tanh = map(UnaryOp::Tanh, z)?;
+            one_minus(&mul(&tanh, &tanh)?)
+        }
+        UnaryOp::Relu => {
+            // 1 above 0 and 0 below: so large a multiple that all but 0 reaches 1.
+            let large = map(UnaryOp::Scale(1e30), &map(UnaryOp::Scale(1e30), &map(UnaryOp::Relu, z)?)?)?;
+            let one = backend.upload(&HostTensor::from_vec(vec![-1f32], [1]))?.broadcast_to(z.shape())?;
+            let least = backend.zip(BinaryOp::Max, &map(UnaryOp::Scale(-1.0), &large)?, &one)?;
+            map(UnaryOp::Scale(-1.0), &least)
+        }
+        // Φ(z) + z φ(z)
+        UnaryOp::Gelu => {
+            // Φ(z) is gelu(z) / z, moved from 0 by less than any number that matters.
+            let moved = map(UnaryOp::Offset(1e-20), z)?;
+            let below = backend.zip(BinaryOp::Div, &map(UnaryOp::Gelu, &moved)?, &moved)?;
+            let density = map(UnaryOp::Exp, &map(UnaryOp::Scale(-0.5), &mul(z, z)?)?)?;
+            let density = map(UnaryOp::Scale((std::f64::consts::TAU).sqrt().recip()), &density)?;
+            add(&below, &mul(z, &density)?)
+        }
+        // With t = tanh(u), u = c (z + 0.044715 z³): (1 + t) / 2 + z (1 - t²) u' / 2
+        UnaryOp::GeluTanh => {
+            const CUBE: f64 = 0.044715;
+            let c = (2.0 / std::f64::consts::PI).sqrt();
+            let square = mul(z, z)?;
+            let inner = map(UnaryOp::Offset(1.0), &map(UnaryOp::Scale(CUBE), &square)?)?;
+            let tanh = map(UnaryOp::Tanh, &map(UnaryOp::Scale(c), &mul(z, &inner)?)?)?;
+            let slope = map(UnaryOp::Offset(1.0), &map(UnaryOp::Scale(3.0 * CUBE), &square)?)?;
+            let slope = mul(z, &map(UnaryOp::Scale(c), &slope)?)?;
+            let second = mul(&one_minus(&mul(&tanh, &tanh)?)?, &slope)?;
+            map(UnaryOp::Scale(0.5), &add(&map(UnaryOp::Offset(1.0), &tanh)?, &second)?)
+        }
+        UnaryOp::Sigmoid => {
+            let y = map(UnaryOp::Sigmoid, z)?;
+            mul(&y, &one_minus(&y)?)
+        }
+        UnaryOp::Exp => map(UnaryOp::Exp, z),
+        UnaryOp::Log => map(UnaryOp::Reciprocal, z),
+        UnaryOp::Copy | UnaryOp::Offset(_) => {
+            let one = backend.upload(&HostTensor::from_vec(vec![1f32], [1]))?;
+            one.broadcast_to(z.shape())
+        }
+        UnaryOp::Scale(factor) => {
+            let one = backend.upload(&HostTensor::from_vec(vec![1f32], [1]))?;
+            map(UnaryOp::Scale(factor), &one)?.broadcast_to(z.shape())
+        }
+        UnaryOp::Sqrt | UnaryOp::Reciprocal | UnaryOp::Cast(_) => {
+            Err(Error::Gradient { word: "map", reason: "this function has no rule" })
+        }
+    }
+}
+
+/// The gradient of an element-wise function, for the tape.
+pub(super) fn map_backward<B: TrainBackend>(
+    backend: &B,
+    op: UnaryOp,
+    z: &Tensor<B>,
+    dy: &Tensor<B>,
+) -> Result<Tensor<B>> {
+    backend.zip(BinaryOp::Mul, dy, &derivative(backend, op, z)?)
+}
+
+/// `[rows]` of each row's own number, on a device: for tests and losses.
+pub(super) fn column<B: Backend>(backend: &B, values: Vec<f32>, shape: Shape) -> Result<Tensor<B>> {
+    let rows = values.len();
+    backend.upload(&HostTensor::from_vec(values, [rows, 1]))?.broadcast_to(shape)
+}

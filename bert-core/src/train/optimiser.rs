@@ -1,0 +1,109 @@
+//! From gradients to a step.
+
+use std::sync::Arc;
+
+use super::backward::TrainBackend;
+use super::parameter::Parameter;
+use super::tape::Collected;
+use crate::Result;
+use crate::contract::{BinaryOp, ReduceOp, Tensor, UnaryOp};
+
+/// The gradients of a backward pass.
+pub struct Gradients<B: TrainBackend>(Collected<B>);
+
+impl<B: TrainBackend> Gradients<B> {
+    pub(super) fn new(collected: Collected<B>) -> Self {
+        Self(collected)
+    }
+
+    /// Adds the gradients of another batch.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn add(&mut self, backend: &B, other: Self) -> Result<()> {
+        self.0.merge(backend, other.0)
+    }
+
+    /// That of a parameter; `None` if nothing depends on it.
+    pub fn of(&self, parameter: &Arc<Parameter<B>>) -> Option<&Tensor<B>> {
+        self.0.of(parameter)
+    }
+}
+
+/// The factor that brings gradients of this norm down to a largest one, as PyTorch's `clip_grad_norm_` computes it.
+pub fn clip(norm: f64, most: f64) -> f64 {
+    (most / (norm + 1e-6)).min(1.0)
+}
+
+/// The sum of the squares of a tensor, `[1, 1]` on the device.
+pub(super) fn squares<B: TrainBackend>(backend: &B, x: &Tensor<B>) -> Result<Tensor<B>> {
+    let row = x.reshape([1, x.shape().len()])?;
+    backend.reduce(ReduceOp::Sum, &backend.zip(BinaryOp::Mul, &row, &row)?)
+}
+
+/// AdamW: Adam with weight decay that does not go through the moments. Source: Loshchilov and Hutter, 2019.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// How much of the mean of gradients stays from one step to the next, and of the mean of their squares.
+    pub betas: [f64; 2],
+    /// Added to the root of the mean of squares.
+    pub eps: f64,
+    /// What a step of rate 1 takes off a parameter that decays.
+    pub weight_decay: f64,
+    /// Whether the means are corrected for having begun at 0.
+    pub bias_correction: bool,
+}
+
+impl Default for AdamW {
+    /// As usual trainers have it.
+    fn default() -> Self {
+        Self { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01, bias_correction: true }
+    }
+}
+
+impl AdamW {
+    /// As the original BERT was trained: without correction, and with another epsilon.
+    pub fn bert() -> Self {
+        Self { eps: 1e-6, bias_correction: false, ..Self::default() }
+    }
+}
+
+/// What an optimiser does at one step, the same for all parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamStep {
+    /// Which step this is, from 1.
+    pub number: u64,
+    /// The rate of this step.
+    pub rate: f64,
+    /// What gradients are multiplied with first: [`clip`], or one over the count of batches that were added up.
+    pub scale: f64,
+}
+
+/// A parameter and its two moments after a step, by the words of the backend.
+pub(super) fn adamw<B: TrainBackend>(
+    backend: &B,
+    options: &AdamW,
+    step: &AdamStep,
+    decays: bool,
+    [parameter, mean, square]: [&Tensor<B>; 3],
+    gradient: &Tensor<B>,
+) -> Result<[Tensor<B>; 3]> {
+    let scaled = |x: &Tensor<B>, factor| backend.map(UnaryOp::Scale(factor), x);
+    let add = |a: &Tensor<B>, b: &Tensor<B>| backend.zip(BinaryOp::Add, a, b);
+    let [b1, b2] = options.betas;
+    let gradient = scaled(gradient, step.scale)?;
+    let mean = add(&scaled(mean, b1)?, &scaled(&gradient, 1.0 - b1)?)?;
+    let squared = backend.zip(BinaryOp::Mul, &gradient, &gradient)?;
+    let square = add(&scaled(square, b2)?, &scaled(&squared, 1.0 - b2)?)?;
+
+    let corrected = |beta: f64| match options.bias_correction {
+        true => 1.0 - beta.powi(i32::try_from(step.number).unwrap_or(i32::MAX)),
+        false => 1.0,
+    };
+    let root = backend.map(UnaryOp::Sqrt, &scaled(&square, corrected(b2).recip())?)?;
+    let root = backend.map(UnaryOp::Offset(options.eps), &root)?;
+    let change = backend.zip(BinaryOp::Div, &scaled(&mean, -step.rate / corrected(b1))?, &root)?;
+    let decay = if decays { step.rate * options.weight_decay } else { 0.0 };
+    let parameter = add(&scaled(parameter, 1.0 - decay)?, &change)?;
+    Ok([parameter, mean, square])
+}

@@ -1,0 +1,161 @@
+//! Text classification as an objective: single labels, several labels, numbers; texts and pairs.
+
+use bert_core::ModelConfig;
+use bert_core::config::ProblemType;
+use bert_core::graph::{Head, Output};
+
+use super::target::{Target, TrainingExample};
+use super::{Evaluation, Objective, Scorer, TrainingError};
+use crate::data::LabelSet;
+use crate::data::classification::{Example, Label};
+use crate::fit::fit;
+use crate::tokenizer::Tokenizer;
+use crate::{Pretrained, Result, Sequence};
+
+/// Labelled texts to train on, and some to evaluate on.
+pub struct Classification {
+    tokenizer: Tokenizer,
+    labels: Vec<String>,
+    problem: ProblemType,
+    train: Vec<(Example, Target)>,
+    eval: Vec<(Example, Target)>,
+}
+
+impl Classification {
+    /// The labels are those of the examples to train on; what kind they are says the first of these.
+    ///
+    /// # Errors
+    /// [`TrainingError::NoExamples`], [`TrainingError::OneLabel`]; a label to evaluate on that training has not seen.
+    pub fn new(base: &Pretrained, train: Vec<Example>, eval: Vec<Example>) -> Result<Self> {
+        let Some(first) = train.first() else { return Err(TrainingError::NoExamples.into()) };
+        let problem = match first.label {
+            Label::One(_) => ProblemType::SingleLabelClassification,
+            Label::Many(_) => ProblemType::MultiLabelClassification,
+            Label::Score(_) => ProblemType::Regression,
+        };
+        let set = match problem {
+            ProblemType::Regression => None,
+            _ => Some(LabelSet::collect(train.iter().flat_map(|example| example.label.names()))?),
+        };
+        if let Some(set) = &set
+            && set.len() == 1
+            && problem == ProblemType::SingleLabelClassification
+        {
+            let label = set.names()[0].clone();
+            return Err(TrainingError::OneLabel { label, count: train.len() }.into());
+        }
+        let ready = |examples: Vec<Example>| -> Result<Vec<_>> {
+            let ready = |example: Example| Ok((target(&example, set.as_ref())?, example));
+            let ready =
+                examples.into_iter().map(|example| ready(example).map(|(target, example)| (example, target)));
+            ready.collect()
+        };
+        let (train, eval) = (ready(train)?, ready(eval)?);
+        // A regression has one output, which has to have a name.
+        let labels = set.map_or_else(|| vec!["LABEL_0".to_owned()], |set| set.names().to_vec());
+        Ok(Self { tokenizer: base.tokenizer().clone(), labels, problem, train, eval })
+    }
+
+    /// The tokens that fit, and whether those are all.
+    fn sequence(&self, example: &Example, max_length: usize) -> Result<(Sequence, bool)> {
+        let encoded = match &example.second {
+            Some(second) => self.tokenizer.encode_pair(&example.text, second)?,
+            None => self.tokenizer.encode(&example.text)?,
+        };
+        let fitted = fit(encoded, max_length);
+        let truncated = fitted.truncated.iter().any(Option::is_some);
+        Ok((fitted.encoded.into(), truncated))
+    }
+}
+
+/// What an example should lead to.
+fn target(example: &Example, labels: Option<&LabelSet>) -> Result<Target> {
+    Ok(match (&example.label, labels) {
+        (Label::Score(score), _) => Target::Number(*score as f32),
+        (_, None) => Target::Number(0.0), // the reader gives one kind of labels a file
+        (Label::One(_), Some(labels)) => Target::Class(example.targets(labels)?[0] as u32),
+        (Label::Many(_), Some(labels)) => {
+            let mut wanted = vec![0.0; labels.len()];
+            for index in example.targets(labels)? {
+                wanted[index] = 1.0;
+            }
+            Target::Labels(wanted)
+        }
+    })
+}
+
+impl Objective for Classification {
+    fn head(&self) -> Head {
+        Head::SequenceClassification
+    }
+
+    fn configure(&self, base: &ModelConfig) -> ModelConfig {
+        ModelConfig { labels: self.labels.clone(), problem_type: Some(self.problem), ..base.clone() }
+    }
+
+    fn examples(&self) -> usize {
+        self.train.len()
+    }
+
+    fn example(&self, _: u64, index: usize, max_length: usize) -> Result<TrainingExample> {
+        let (example, target) = &self.train[index];
+        let (sequence, truncated) = self.sequence(example, max_length)?;
+        Ok(TrainingExample { sequences: vec![sequence], target: target.clone(), truncated })
+    }
+
+    fn evaluate(&self, model: &Scorer<'_>) -> Result<Option<Evaluation>> {
+        if self.eval.is_empty() {
+            return Ok(None);
+        }
+        let sequences =
+            self.eval.iter().map(|(example, _)| Ok(self.sequence(example, model.max_length())?.0));
+        let sequences = sequences.collect::<Result<Vec<_>>>()?;
+        let scored = model.score(&sequences, &[Output::Scores(self.head())])?;
+        let rows = scored.iter().map(|rows| rows[0].row(0));
+        let (metric, value) = match self.problem {
+            ProblemType::SingleLabelClassification => {
+                let right = rows.zip(&self.eval).filter(|(row, (_, target))| {
+                    let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a)));
+                    matches!(target, Target::Class(class) if best == Some(*class as usize))
+                });
+                ("accuracy", right.count() as f64 / self.eval.len() as f64)
+            }
+            ProblemType::MultiLabelClassification => {
+                let (mut both, mut found, mut wanted) = (0, 0, 0);
+                for (row, (_, target)) in rows.zip(&self.eval) {
+                    let Target::Labels(labels) = target else { continue };
+                    for (score, label) in row.iter().zip(labels) {
+                        let (score, label) = (*score > 0.0, *label > 0.5);
+                        both += usize::from(score && label);
+                        found += usize::from(score);
+                        wanted += usize::from(label);
+                    }
+                }
+                ("f1", if found + wanted == 0 { 1.0 } else { 2.0 * both as f64 / (found + wanted) as f64 })
+            }
+            ProblemType::Regression => {
+                let numbers = |(row, (_, target)): (ndarray::ArrayView1<'_, f32>, &(Example, Target))| {
+                    let Target::Number(number) = target else { unreachable!("one kind a file") };
+                    (f64::from(row[0]), f64::from(*number))
+                };
+                ("pearson", pearson(rows.zip(&self.eval).map(numbers)))
+            }
+        };
+        Ok(Some(Evaluation { metric: metric.to_owned(), value, examples: self.eval.len() }))
+    }
+}
+
+/// Pearson's correlation; 0 where one side does not vary.
+fn pearson(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let count = pairs.clone().count() as f64;
+    let mean = |of: fn((f64, f64)) -> f64| pairs.clone().map(of).sum::<f64>() / count;
+    let (a, b) = (mean(|(a, _)| a), mean(|(_, b)| b));
+    let (mut product, mut squares) = (0.0, [0.0, 0.0]);
+    for (x, y) in pairs {
+        product += (x - a) * (y - b);
+        squares[0] += (x - a).powi(2);
+        squares[1] += (y - b).powi(2);
+    }
+    let scale = (squares[0] * squares[1]).sqrt();
+    if scale > 0.0 { product / scale } else { 0.0 }
+}

@@ -1,0 +1,126 @@
+//! A model in training on a device whose backend was chosen at run time.
+
+use std::collections::HashMap;
+
+use bert_core::PackedBatch;
+use bert_core::contract::UnaryOp;
+use bert_core::graph::{Encoder, Head, Output, ParameterSource, ParameterSpec};
+use bert_core::tensor::HostTensor;
+use bert_core::train::{AdamStep, AdamW, Gradients, TrainBackend, Trainable, clip};
+
+use super::target::{Target, loss};
+use crate::Result;
+use crate::wait::wait;
+
+/// The face of [`Trainable`] that fits in a `Box`.
+pub(crate) trait Engine {
+    /// Adds the gradients of a batch to those of the step. `terms` says over how many terms each head's loss is
+    /// averaged in the whole step. Gives the batch's share of the loss.
+    fn accumulate(&mut self, batch: &PackedBatch, targets: &[&Target], terms: &Terms) -> Result<f64>;
+
+    /// The norm of the gradients so far.
+    fn norm(&self) -> Result<f64>;
+
+    /// Moves the parameters by the gradients so far, and begins anew.
+    fn step(&mut self, adam: &AdamW, number: u64, rate: f64, most: f64, norm: f64) -> Result<()>;
+
+    /// Computes outputs.
+    fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>>;
+
+    /// All parameters.
+    fn parameters(&self) -> Result<Named>;
+
+    /// The moments of the optimiser.
+    fn moments(&self) -> Result<[Named; 2]>;
+
+    /// Goes on from saved moments.
+    fn restore_moments(&mut self, moments: [&dyn ParameterSource; 2]) -> Result<()>;
+}
+
+/// Tensors under the names of their parameters.
+pub(crate) type Named = Vec<(ParameterSpec, HostTensor)>;
+
+/// Waits for the device.
+fn ready<T>(future: impl Future<Output = bert_core::Result<T>>) -> Result<T> {
+    wait(async { Ok(future.await?) })
+}
+
+/// How many terms the loss of each head has.
+pub(crate) type Terms = HashMap<Head, usize>;
+
+/// A model and the gradients of the step so far.
+pub(crate) struct Typed<B: TrainBackend> {
+    model: Trainable<B>,
+    head: Head,
+    gradients: Option<Gradients<B>>,
+}
+
+impl<B: TrainBackend> Typed<B> {
+    pub fn new(model: Trainable<B>, head: Head) -> Self {
+        Self { model, head, gradients: None }
+    }
+}
+
+impl<B: TrainBackend> Engine for Typed<B> {
+    fn accumulate(&mut self, batch: &PackedBatch, targets: &[&Target], terms: &Terms) -> Result<f64> {
+        // Heads without a term in this batch are not asked: there may be no masked word in it.
+        let mut asked = vec![];
+        for &head in self.head.parts() {
+            let own: usize = targets.iter().map(|target| target.terms(head)).sum();
+            if own > 0 {
+                asked.push((head, own as f64 / terms[&head] as f64));
+            }
+        }
+        let outputs: Vec<_> = asked.iter().map(|&(head, _)| Output::Scores(head)).collect();
+        if outputs.is_empty() {
+            return Ok(0.0);
+        }
+        let backend = self.model.backend().clone();
+        let scores = self.model.forward(batch, &outputs)?;
+        let (mut seeds, mut sum) = (vec![], 0.0);
+        for (scores, (head, share)) in scores.into_iter().zip(asked) {
+            let loss = loss(&backend, head, &self.model.value(&scores), batch, targets)?;
+            sum += share * ready(loss.value(&backend))?;
+            seeds.push((scores, backend.map(UnaryOp::Scale(share), &loss.gradient)?));
+        }
+        let gradients = self.model.backward(&seeds)?;
+        match &mut self.gradients {
+            Some(before) => before.add(&backend, gradients)?,
+            None => self.gradients = Some(gradients),
+        }
+        Ok(sum)
+    }
+
+    fn norm(&self) -> Result<f64> {
+        match &self.gradients {
+            Some(gradients) => ready(self.model.gradient_norm(gradients)),
+            None => Ok(0.0),
+        }
+    }
+
+    fn step(&mut self, adam: &AdamW, number: u64, rate: f64, most: f64, norm: f64) -> Result<()> {
+        if let Some(gradients) = self.gradients.take() {
+            let step = AdamStep { number, rate, scale: clip(norm, most) };
+            self.model.step(&gradients, adam, &step)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
+        let results = ready(self.model.model().run(batch, outputs));
+        self.model.model().backend().forget();
+        results
+    }
+
+    fn parameters(&self) -> Result<Named> {
+        ready(self.model.download(None))
+    }
+
+    fn moments(&self) -> Result<[Named; 2]> {
+        ready(self.model.moments())
+    }
+
+    fn restore_moments(&mut self, moments: [&dyn ParameterSource; 2]) -> Result<()> {
+        Ok(self.model.restore_moments(moments)?)
+    }
+}

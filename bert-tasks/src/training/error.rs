@@ -1,0 +1,97 @@
+//! What can be wrong with a training run.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a run cannot begin or go on. What was saved before stays as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// There is nothing to train on.
+    #[error("there are no examples to train on")]
+    NoExamples,
+
+    /// All examples say the same.
+    #[error("all {count} examples have the label {label:?}: there is nothing to tell apart")]
+    OneLabel {
+        /// The label.
+        label: String,
+        /// How many examples there are.
+        count: usize,
+    },
+
+    /// The loss or the gradients are no numbers any more.
+    #[error(
+        "step {step}: the {what} is not a finite number; what was saved before is intact. A lower learning rate, a \
+         longer warm-up or a check of the data may help"
+    )]
+    NotFinite {
+        /// Which step, from 1.
+        step: u64,
+        /// The loss, or the norm of the gradients.
+        what: &'static str,
+    },
+
+    /// A device whose backend has no gradients.
+    #[error("{device} cannot train; cpu, wgpu and reference can")]
+    NoGradients {
+        /// The device.
+        device: String,
+    },
+
+    /// A setting that makes no sense.
+    #[error("{setting} is {found}; it must be {expected}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
+
+    /// The folder of a run cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Folder {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// The folder holds a run already.
+    #[error("{} holds a run already: resume it, or choose another folder", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// The folder holds no run that could go on.
+    #[error("{} holds no run to resume", path.display())]
+    NothingToResume {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// The run in the folder had other settings, examples or a device of another kind.
+    #[error("the run to resume has another {what}: it was {was} and is now {now}")]
+    OtherRun {
+        /// What differs.
+        what: &'static str,
+        /// What it was.
+        was: String,
+        /// What it is now.
+        now: String,
+    },
+
+    /// A saved state that cannot be used.
+    #[error("{} is damaged: {reason}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

@@ -1,0 +1,50 @@
+//! Training: the one loop behind fine-tuning and pre-training.
+//!
+//! An [`Objective`] says what the examples are and how good a model is at them; [`Trainer`] does the rest: it packs
+//! examples without padding, sums gradients in an order that no thread count changes, clips, steps, writes down what
+//! happens, evaluates, and saves a state from which a killed run goes on to equal bits.
+//!
+//! ```
+//! use bert_tasks::data::classification;
+//! use bert_tasks::training::{Classification, TrainOptions, Trainer};
+//! use bert_tasks::{Device, Pretrained, TextClassification};
+//! # use std::io::Write;
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("train.tsv");
+//! # writeln!(std::fs::File::create(&file)?, "text\tlabel\na good movie\tgood\nnot good\tbad\na bad movie\tbad")?;
+//! # let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../bert-conformance/checkpoints/bert-embedding");
+//! # let out = folder.path().join("model");
+//! // let (base, file, out) = ("path/to/bert-base-uncased", "train.tsv", "path/to/a-new-model");
+//! let base = Pretrained::open(base)?;
+//! let examples = classification::read(&file, &classification::Options::default())?;
+//! let task = Classification::new(&base, examples.collect::<Result<_, _>>()?, vec![])?;
+//! let options = TrainOptions { epochs: 2, batch_size: 2, ..TrainOptions::default() };
+//! Trainer::new(&base, &Device::cpu()?, options).run(&task, &out, |_| ())?;
+//!
+//! let model = TextClassification::load(out.to_str().unwrap(), &Device::cpu()?)?;
+//! assert_eq!(model.predict("a good movie")?.scores.len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod classification;
+pub(crate) mod engine;
+mod entities;
+mod error;
+mod folder;
+mod metrics;
+mod objective;
+mod options;
+mod pretraining;
+mod state;
+mod target;
+mod trainer;
+
+pub use classification::Classification;
+pub use entities::Entities;
+pub use error::TrainingError;
+pub use objective::{Evaluation, Objective, Scorer};
+pub use options::DecayWord;
+pub use options::TrainOptions;
+pub use pretraining::Pretraining;
+pub use target::{Target, TrainingExample};
+pub use trainer::{Report, Summary, Trainer};

@@ -1,0 +1,302 @@
+//! The loop.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bert_core::graph::ParameterSource;
+use bert_core::random::Random;
+use bert_core::{ModelConfig, PackedBatch};
+use serde::Serialize;
+
+use super::engine::{Engine, Terms};
+use super::folder::{Beginning, save_model};
+use super::metrics::Metrics;
+use super::state::{self, Progress};
+use super::target::{Target, TrainingExample};
+use super::{Evaluation, Objective, Scorer, TrainOptions, TrainingError};
+use crate::{Device, Pretrained, Result};
+
+/// Trains a model.
+pub struct Trainer<'a> {
+    base: &'a Pretrained,
+    device: &'a Device,
+    options: TrainOptions,
+    stop: Arc<AtomicBool>,
+}
+
+/// What happens in a run; also what `metrics.jsonl` holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Report {
+    /// A step was made.
+    Step {
+        /// Which one, from 1.
+        step: u64,
+        /// Of how many.
+        steps: u64,
+        /// The loss before it.
+        loss: f64,
+        /// Its rate.
+        learning_rate: f64,
+        /// The norm of its gradients, before they were clipped.
+        grad_norm: f64,
+        /// Tokens that were computed.
+        tokens: usize,
+        /// Examples whose texts are longer than what the model is to see: the rest of them is not trained on.
+        truncated: usize,
+        /// How long it took, in seconds.
+        seconds: f64,
+    },
+    /// The model was evaluated.
+    Evaluated {
+        /// After which step.
+        step: u64,
+        /// How good it is.
+        evaluation: Evaluation,
+        /// Whether it is the best so far, and was saved.
+        best: bool,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Steps that were made in all.
+    pub steps: u64,
+    /// The best evaluation.
+    pub best: Option<Evaluation>,
+    /// Whether it was stopped before its end. A state was saved: [`Trainer::resume`] goes on.
+    pub stopped: bool,
+}
+
+/// A run in progress.
+struct Run<'r> {
+    objective: &'r dyn Objective,
+    out: &'r Path,
+    config: ModelConfig,
+    engine: Box<dyn Engine>,
+    progress: Progress,
+    metrics: Metrics,
+    max_length: usize,
+}
+
+impl<'a> Trainer<'a> {
+    /// Trains the model in `base`, or the encoder in it, on a device.
+    pub fn new(base: &'a Pretrained, device: &'a Device, options: TrainOptions) -> Self {
+        Self { base, device, options, stop: Arc::default() }
+    }
+
+    /// A switch: where it is set, the run saves a state after the step that it is at, and ends.
+    pub fn stop_switch(&self) -> Arc<AtomicBool> {
+        self.stop.clone()
+    }
+
+    /// Begins a run in a folder without one. The model that comes out lies there: the best one, or without an
+    /// evaluation the last one.
+    ///
+    /// # Errors
+    /// [`TrainingError`]; examples or a base model that cannot be used; a device that failed.
+    pub fn run(&self, objective: &dyn Objective, out: &Path, on: impl FnMut(&Report)) -> Result<Summary> {
+        if [state::FILE, "model.safetensors"].iter().any(|file| out.join(file).exists()) {
+            return Err(TrainingError::Occupied { path: out.to_owned() }.into());
+        }
+        let config = objective.configure(self.base.config());
+        let begun = self.beginning(objective, &config)?;
+        let head = objective.head();
+        let source = Beginning::new(self.base, &config, head, self.options.seed);
+        let engine = self.engine(&config, &source, objective)?;
+        fs::create_dir_all(out).map_err(|source| {
+            let path = out.to_owned();
+            TrainingError::Folder { action: "make", path, source }
+        })?;
+        self.go_on(objective, out, config, engine, begun, on)
+    }
+
+    /// Goes on with the run in a folder, to the same bits that it would have had without a break.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`TrainingError::OtherRun`] if settings, examples or the model differ.
+    pub fn resume(&self, objective: &dyn Objective, out: &Path, on: impl FnMut(&Report)) -> Result<Summary> {
+        let config = objective.configure(self.base.config());
+        let begun = self.beginning(objective, &config)?;
+        let (progress, [masters, mean, square]) = state::open(out)?;
+        progress.continues(&begun)?;
+        let mut engine = self.engine(&config, &masters, objective)?;
+        engine.restore_moments([&mean, &square])?;
+        self.go_on(objective, out, config, engine, progress, on)
+    }
+
+    fn beginning(&self, objective: &dyn Objective, config: &ModelConfig) -> Result<Progress> {
+        self.options.check()?;
+        if objective.examples() == 0 {
+            return Err(TrainingError::NoExamples.into());
+        }
+        Ok(Progress {
+            step: 0,
+            best: None,
+            since_best: 0,
+            options: self.options.clone(),
+            examples: objective.examples(),
+            config: config.to_json(),
+            backend: self.device.info().name.to_owned(),
+        })
+    }
+
+    fn engine(
+        &self,
+        config: &ModelConfig,
+        source: &dyn ParameterSource,
+        objective: &dyn Objective,
+    ) -> Result<Box<dyn Engine>> {
+        self.device.train(config.clone(), source, objective.head(), TrainOptions::PRECISION)
+    }
+
+    fn go_on(
+        &self,
+        objective: &dyn Objective,
+        out: &Path,
+        config: ModelConfig,
+        engine: Box<dyn Engine>,
+        progress: Progress,
+        on: impl FnMut(&Report),
+    ) -> Result<Summary> {
+        let of_tokenizer = self.base.tokenizer().max_length().unwrap_or(usize::MAX);
+        let longest = self.options.max_length.unwrap_or(usize::MAX);
+        let max_length = config.max_tokens().min(of_tokenizer).min(longest);
+        let metrics = Metrics::open(out, progress.step)?;
+        let run = Run { objective, out, config, engine, progress, metrics, max_length };
+        self.steps(run, on)
+    }
+
+    fn steps(&self, mut run: Run<'_>, mut on: impl FnMut(&Report)) -> Result<Summary> {
+        let options = &self.options;
+        let each_epoch = run.objective.examples().div_ceil(options.batch_size) as u64;
+        let steps = each_epoch * options.epochs;
+        let schedule = options.schedule(steps);
+        let mut order: Option<(u64, Vec<usize>)> = None;
+        while run.progress.step < steps {
+            let (epoch, place) = (run.progress.step / each_epoch, run.progress.step % each_epoch);
+            if order.as_ref().is_none_or(|(of, _)| *of != epoch) {
+                let mut indices: Vec<_> = (0..run.objective.examples()).collect();
+                Random::new(options.seed).named("order").numbered(epoch).shuffle(&mut indices);
+                order = Some((epoch, indices));
+            }
+            let (_, indices) = order.as_ref().expect("just made");
+            let chunk = indices.chunks(options.batch_size).nth(place as usize).expect("counted before");
+            let report = run.step(epoch, chunk, options, steps, schedule.rate(run.progress.step))?;
+            run.metrics.write(&report)?;
+            on(&report);
+
+            let ends_epoch = run.progress.step.is_multiple_of(each_epoch);
+            if ends_epoch && let Some(report) = run.evaluate(self.base, options)? {
+                run.metrics.write(&report)?;
+                on(&report);
+            }
+            let stopped = self.stop.load(Ordering::Relaxed);
+            if ends_epoch || stopped || run.progress.step.is_multiple_of(options.save_steps) {
+                state::save(run.out, &run.progress, &*run.engine)?;
+            }
+            if stopped && run.progress.step < steps {
+                return Ok(run.summary(true));
+            }
+            if ends_epoch && options.patience.is_some_and(|most| run.progress.since_best >= most) {
+                break;
+            }
+        }
+        if run.progress.best.is_none() {
+            save_model(run.out, self.base, &run.config, run.objective.head(), &*run.engine)?;
+        }
+        Ok(run.summary(false))
+    }
+}
+
+impl Run<'_> {
+    /// One step over the examples with these indices.
+    fn step(
+        &mut self,
+        epoch: u64,
+        indices: &[usize],
+        options: &TrainOptions,
+        steps: u64,
+        learning_rate: f64,
+    ) -> Result<Report> {
+        let start = Instant::now();
+        let step = self.progress.step + 1;
+        let head = self.objective.head();
+        let mut examples = vec![];
+        for &index in indices {
+            examples.push(self.objective.example(epoch, index, self.max_length)?);
+        }
+        let mut terms = Terms::new();
+        for &part in head.parts() {
+            terms.insert(part, examples.iter().map(|example| example.target.terms(part)).sum());
+        }
+        let truncated = examples.iter().filter(|example| example.truncated).count();
+        let (mut loss, mut tokens) = (0.0, 0);
+        for part in cut(examples, options.token_budget) {
+            let mut batch = PackedBatch::default();
+            for sequence in part.iter().flat_map(|example| &example.sequences) {
+                batch.push_marked(&sequence.ids, &sequence.segments, &sequence.masked);
+            }
+            let targets: Vec<&Target> = part.iter().map(|example| &example.target).collect();
+            loss += self.engine.accumulate(&batch, &targets, &terms)?;
+            tokens += batch.tokens();
+        }
+        let grad_norm = self.engine.norm()?;
+        for (what, number) in [("loss", loss), ("norm of the gradients", grad_norm)] {
+            if !number.is_finite() {
+                return Err(TrainingError::NotFinite { step, what }.into());
+            }
+        }
+        self.engine.step(&options.adam(), step, learning_rate, options.max_grad_norm, grad_norm)?;
+        self.progress.step = step;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Report::Step { step, steps, loss, learning_rate, grad_norm, tokens, truncated, seconds })
+    }
+
+    /// Evaluates, and keeps the model if it is the best so far.
+    fn evaluate(&mut self, base: &Pretrained, options: &TrainOptions) -> Result<Option<Report>> {
+        let scorer =
+            Scorer { engine: &*self.engine, token_budget: options.token_budget, max_length: self.max_length };
+        let Some(evaluation) = self.objective.evaluate(&scorer)? else { return Ok(None) };
+        let best = self.progress.best.as_ref().is_none_or(|best| evaluation.value > best.value);
+        if best {
+            save_model(self.out, base, &self.config, self.objective.head(), &*self.engine)?;
+            self.progress.best = Some(evaluation.clone());
+            self.progress.since_best = 0;
+        } else {
+            self.progress.since_best += 1;
+        }
+        Ok(Some(Report::Evaluated { step: self.progress.step, evaluation, best }))
+    }
+
+    fn summary(&self, stopped: bool) -> Summary {
+        Summary { steps: self.progress.step, best: self.progress.best.clone(), stopped }
+    }
+}
+
+/// Cuts examples into batches of at most `budget` tokens, or of one example, those of like length together.
+fn cut(mut examples: Vec<TrainingExample>, budget: usize) -> Vec<Vec<TrainingExample>> {
+    let tokens = |example: &TrainingExample| -> usize {
+        example.sequences.iter().map(|sequence| sequence.ids.len()).sum()
+    };
+    examples.sort_by_key(|example| Reverse(tokens(example)));
+    let (mut batches, mut spent): (Vec<Vec<TrainingExample>>, usize) = (vec![], usize::MAX);
+    for example in examples {
+        let own = tokens(&example);
+        spent = spent.saturating_add(own);
+        match batches.last_mut() {
+            Some(batch) if spent <= budget => batch.push(example),
+            _ => {
+                batches.push(vec![example]);
+                spent = own;
+            }
+        }
+    }
+    batches
+}

@@ -1,0 +1,321 @@
+//! Training: a model learns what its examples say, a run that is stopped goes on to equal bits, and what goes wrong is
+//! said.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use bert_core::graph::Head;
+use bert_tasks::data::classification::{Example, Options, read};
+use bert_tasks::training::{Classification, Report, Summary, TrainOptions, Trainer, TrainingError};
+use bert_tasks::{Device, Error, Pretrained, TextClassification};
+use common::Tiny;
+use tempfile::TempDir;
+
+/// Texts whose label says one word of them.
+fn examples(folder: &Path, count: usize) -> Vec<Example> {
+    let words = ["bank", "river", "paris", "money", "live", "work", "the", "a"];
+    let mut lines = "text\tlabel\n".to_owned();
+    for index in 0..count {
+        let label = if index % 3 == 0 { "good" } else { "bad" };
+        let (before, after) = (words[index % 8], words[index / 8 % 8]);
+        lines += &format!("{before} {label} {after}\t{label}\n");
+    }
+    let file = folder.join("examples.tsv");
+    fs::write(&file, lines).unwrap();
+    read(&file, &Options::default()).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn options() -> TrainOptions {
+    TrainOptions {
+        epochs: 4,
+        batch_size: 8,
+        token_budget: 24,
+        learning_rate: 3e-3,
+        save_steps: 4,
+        ..TrainOptions::default()
+    }
+}
+
+/// A base, examples, and a place for the result.
+struct Setting {
+    base: Tiny,
+    folder: TempDir,
+}
+
+impl Setting {
+    fn new() -> Self {
+        Self { base: Tiny::new("BertForMaskedLM", &[]), folder: TempDir::new().unwrap() }
+    }
+
+    fn out(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn task(&self, base: &Pretrained) -> Classification {
+        let mut examples = examples(self.folder.path(), 60);
+        let eval = examples.split_off(48);
+        Classification::new(base, examples, eval).unwrap()
+    }
+
+    fn device(&self, threads: usize) -> Device {
+        Device::open("cpu", bert_tasks::DeviceOptions { threads: Some(threads) }).unwrap()
+    }
+}
+
+fn run(setting: &Setting, out: &Path, threads: usize, stop_after: Option<u64>) -> (Summary, Vec<Report>) {
+    let base = setting.base.open();
+    let device = setting.device(threads);
+    let trainer = Trainer::new(&base, &device, options());
+    let stop = trainer.stop_switch();
+    let mut reports = vec![];
+    let watch = |report: &Report| {
+        if let Report::Step { step, .. } = report
+            && stop_after.is_some_and(|after| *step >= after)
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+        reports.push(report.clone());
+    };
+    let task = setting.task(&base);
+    let summary = match out.join("state.safetensors").exists() {
+        true => trainer.resume(&task, out, watch),
+        false => trainer.run(&task, out, watch),
+    };
+    (summary.unwrap(), reports)
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .filter(|(name, _)| name != "metrics.jsonl") // holds times
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_model_learns_and_is_loaded_as_any_other() {
+    let setting = Setting::new();
+    let out = setting.out("model");
+    let (summary, reports) = run(&setting, &out, 2, None);
+    assert_eq!((summary.steps, summary.stopped), (24, false));
+    assert!(summary.best.unwrap().value > 0.9);
+    let losses: Vec<f64> = reports
+        .iter()
+        .filter_map(|report| if let Report::Step { loss, .. } = report { Some(*loss) } else { None })
+        .collect();
+    assert_eq!(losses.len(), 24);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(mean(&losses[18..]) < 0.6 * mean(&losses[..6]), "{losses:?}");
+    let lines = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 24 + 4);
+
+    let model = TextClassification::load(out.to_str().unwrap(), &setting.device(2)).unwrap();
+    for (text, label) in [("paris good work", "good"), ("live bad river", "bad")] {
+        assert_eq!(model.predict(text).unwrap().scores[0].label, label, "{text}");
+    }
+    let files = Pretrained::open(out.to_str().unwrap()).unwrap();
+    assert_eq!(Head::of(files.config()), Some(Head::SequenceClassification));
+    assert_eq!(files.config().labels, ["bad", "good"]);
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_to_equal_bits_on_any_number_of_threads() {
+    let setting = Setting::new();
+    let whole = setting.out("whole");
+    run(&setting, &whole, 1, None);
+    let broken = setting.out("broken");
+    for (threads, after) in [(1, Some(2)), (2, Some(9)), (3, Some(9)), (1, None)] {
+        let (summary, _) = run(&setting, &broken, threads, after);
+        assert_eq!(summary.stopped, after.is_some());
+    }
+    let (whole, broken) = (files(&whole), files(&broken));
+    assert_eq!(
+        whole.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        broken.iter().map(|(name, _)| name).collect::<Vec<_>>()
+    );
+    for ((name, whole), (_, broken)) in whole.iter().zip(&broken) {
+        assert!(whole == broken, "{name} differs");
+    }
+}
+
+#[test]
+fn a_kill_at_any_moment_costs_the_steps_since_the_last_state_and_nothing_else() {
+    let setting = Setting::new();
+    let whole = setting.out("whole");
+    run(&setting, &whole, 2, None);
+    // What a kill leaves: the state of step 12, metrics of later steps, half a line, half a file.
+    let killed = setting.out("killed");
+    run(&setting, &killed, 2, Some(12));
+    let later = fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
+    let later: Vec<_> = later.lines().take(17).collect();
+    fs::write(killed.join("metrics.jsonl"), later.join("\n") + "\n{\"step\": 16, \"lo").unwrap();
+    fs::write(killed.join("state.safetensors.123.incomplete"), b"half").unwrap();
+    run(&setting, &killed, 2, None);
+    let lines = fs::read_to_string(killed.join("metrics.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 24 + 4);
+    assert!(lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    let whole = files(&whole);
+    let killed: Vec<_> =
+        files(&killed).into_iter().filter(|(name, _)| !name.ends_with("incomplete")).collect();
+    assert!(whole == killed);
+}
+
+#[test]
+fn what_goes_wrong_is_said() {
+    let setting = Setting::new();
+    let base = setting.base.open();
+    let device = setting.device(1);
+    let error = |result: Result<Summary, Error>| match result.unwrap_err() {
+        Error::Training(error) => error,
+        other => panic!("{other}"),
+    };
+    let task = setting.task(&base);
+    let out = setting.out("model");
+    let trainer = |options| Trainer::new(&base, &device, options);
+
+    let refused = error(trainer(options()).resume(&task, &out, |_| ()));
+    assert!(matches!(refused, TrainingError::NothingToResume { .. }), "{refused}");
+    trainer(TrainOptions { epochs: 1, ..options() }).run(&task, &out, |_| ()).unwrap();
+    let refused = error(trainer(options()).run(&task, &out, |_| ()));
+    assert!(matches!(refused, TrainingError::Occupied { .. }), "{refused}");
+    let refused = error(trainer(options()).resume(&task, &out, |_| ()));
+    assert!(matches!(refused, TrainingError::OtherRun { what: "setting", .. }), "{refused}");
+
+    let state = out.join("state.safetensors");
+    for damaged in [&b"\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"\x02\0\0\0\0\0\0\0{}", b""] {
+        fs::write(&state, damaged).unwrap();
+        let same = TrainOptions { epochs: 1, ..options() };
+        let refused = error(trainer(same).resume(&task, &out, |_| ()));
+        let told = matches!(refused, TrainingError::State { .. } | TrainingError::Folder { .. });
+        assert!(told, "{refused}");
+    }
+
+    let wild = TrainOptions { learning_rate: 1e30, weight_decay: 0.0, ..options() };
+    let refused = error(trainer(wild).run(&task, &setting.out("wild"), |_| ()));
+    assert!(matches!(refused, TrainingError::NotFinite { .. }), "{refused}");
+    for wrong in [
+        TrainOptions { batch_size: 0, ..options() },
+        TrainOptions { learning_rate: f64::NAN, ..options() },
+        TrainOptions { warmup_ratio: 2.0, ..options() },
+    ] {
+        let refused = error(trainer(wrong).run(&task, &setting.out("wrong"), |_| ()));
+        assert!(matches!(refused, TrainingError::Setting { .. }), "{refused}");
+    }
+
+    let one: Vec<_> =
+        examples(setting.folder.path(), 9).into_iter().filter(|e| e.text.contains("good")).collect();
+    for (examples, part) in [(vec![], "no examples"), (one, "nothing to tell apart")] {
+        let error = Classification::new(&base, examples, vec![]).err().unwrap();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+/// From text to a model that has learnt which word follows which.
+#[test]
+fn pre_training_from_scratch_on_a_small_text() {
+    use bert_tasks::data::text;
+    use bert_tasks::pretraining::{BuildOptions, ExampleOptions, Examples, Shards, Vocabulary, build_shards};
+    use bert_tasks::training::Pretraining;
+
+    let setting = Setting::new();
+    let file = setting.out("text.txt");
+    // Documents speak of one thing each, in sentences that differ in one word.
+    let document = |thing: &str, word: &str| {
+        let places = ["paris", "london", "england", "france"];
+        let line = |place: &&str| format!("the {thing} of {place} is {word} .\n");
+        places.iter().map(line).collect::<String>() + "\n"
+    };
+    let things =
+        [("capital", "good"), ("river", "bad"), ("bank", "money"), ("movie", "not"), ("works", "very")];
+    let text: String = (0..8).flat_map(|_| things.map(|(thing, word)| document(thing, word))).collect();
+    fs::write(&file, text).unwrap();
+
+    let base = setting.base.open();
+    let paragraphs = text::paragraphs([&file], &text::Options::default());
+    let shards = setting.out("shards");
+    build_shards(paragraphs, base.tokenizer(), &shards, &BuildOptions::default()).unwrap();
+    let vocabulary = || Vocabulary::new(base.tokenizer()).unwrap();
+    let examples = |seed| {
+        let options = ExampleOptions { max_length: 32, seed, ..ExampleOptions::default() };
+        Examples::new(Shards::open_folder(&shards, vocabulary()).unwrap(), options).unwrap()
+    };
+    let task = Pretraining::new(examples(1), Some(examples(2)), 40);
+    let options = TrainOptions { epochs: 30, learning_rate: 5e-3, batch_size: 16, ..options() };
+    let mut losses = vec![];
+    let out = setting.out("model");
+    let summary = Trainer::new(&base, &setting.device(2), options)
+        .run(&task, &out, |report| {
+            if let Report::Step { loss, .. } = report {
+                losses.push(*loss);
+            }
+        })
+        .unwrap();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let part = losses.len() / 4;
+    assert!(mean(&losses[losses.len() - part..]) < 0.7 * mean(&losses[..part]), "{losses:?}");
+    let best = summary.best.unwrap();
+    assert!(best.value > 0.4 && best.examples > 50, "{best:?}");
+    let model = bert_tasks::NextSentence::load(out.to_str().unwrap(), &setting.device(1)).unwrap();
+    model.predict("the river of paris is bad .", "the river of london is bad .").unwrap();
+}
+
+#[test]
+fn entities_are_learnt() {
+    use bert_tasks::TokenClassification;
+    use bert_tasks::data::entities;
+    use bert_tasks::token_classification::Scheme;
+    use bert_tasks::training::Entities;
+
+    let setting = Setting::new();
+    let people = ["he", "she", "it"];
+    let places = ["paris", "london", "new york", "los angeles"];
+    let mut lines = String::new();
+    for (index, place) in places.iter().cycle().take(48).enumerate() {
+        let person = people[index % 3];
+        lines += &format!("{person}\tO\nlives\tO\nin\tO\n");
+        for (part, word) in place.split(' ').enumerate() {
+            lines += &format!("{word}\t{}-LOC\n", if part == 0 { "B" } else { "I" });
+        }
+        lines += ".\tO\n\n";
+    }
+    let file = setting.out("places.conll");
+    fs::write(&file, lines).unwrap();
+    let read = || entities::read(&file, &entities::Options::default()).unwrap();
+    let mut examples: Vec<_> = read().collect::<Result<_, _>>().unwrap();
+    let eval = examples.split_off(40);
+    let base = setting.base.open();
+    let task = Entities::new(&base, examples, eval, Scheme::Iob).unwrap();
+    let out = setting.out("model");
+    let options = TrainOptions { epochs: 5, ..options() };
+    let summary = Trainer::new(&base, &setting.device(2), options).run(&task, &out, |_| ()).unwrap();
+    assert!(summary.best.unwrap().value > 0.9);
+    let model = TokenClassification::load(out.to_str().unwrap(), &setting.device(1)).unwrap();
+    let found = model.predict("she lives in new york .").unwrap();
+    assert_eq!(found.iter().map(|entity| entity.text.as_str()).collect::<Vec<_>>(), ["new york"]);
+
+    let none = Entities::new(&base, vec![], vec![], Scheme::Iob).err().unwrap();
+    assert!(none.to_string().contains("no examples"), "{none}");
+}
+
+#[test]
+fn texts_that_are_cut_are_counted() {
+    let setting = Setting::new();
+    let base = setting.base.open();
+    let device = setting.device(1);
+    let options = TrainOptions { epochs: 1, max_length: Some(4), ..options() };
+    let mut truncated = 0;
+    Trainer::new(&base, &device, options)
+        .run(&setting.task(&base), &setting.out("model"), |report| {
+            if let Report::Step { truncated: of_step, .. } = report {
+                truncated += of_step;
+            }
+        })
+        .unwrap();
+    assert_eq!(truncated, 48);
+}
