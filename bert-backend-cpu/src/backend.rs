@@ -2,7 +2,7 @@
 
 use bert_core::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm,
-    Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+    Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource, default_attention,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::train::TrainBackend;
@@ -324,6 +324,9 @@ impl Backend for CpuBackend {
         batch: &DeviceBatch<CpuBuffer>,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
+        if spec.dropout.is_some() {
+            return default_attention(self, qkv, spec, batch);
+        }
         let qkv = self.cpu.contiguous(OP, qkv)?;
         let hidden = spec.heads * spec.head_size;
         let mut out = self.cpu.arena.take::<f32>(batch.tokens() * hidden);

@@ -45,6 +45,7 @@ impl EmbeddingsSpec {
 #[derive(Clone, Debug)]
 pub(super) struct Embeddings<Buf> {
     tables: EmbeddingTables<Buf>,
+    dropout: f64,
     /// `[hidden, embedding]`
     project: Option<Linear<Buf>>,
 }
@@ -62,12 +63,13 @@ impl<Buf: Clone> Embeddings<Buf> {
             *training.words.borrow_mut() = Some(tables.word.clone());
         }
         let project = spec.project.map(|project| loader.linear(&[project])).transpose()?;
-        Ok(Self { tables, project })
+        Ok(Self { tables, dropout: loader.config.hidden_dropout_prob, project })
     }
 
     /// -> `[tokens, hidden]`
     pub fn forward<B: Backend<Buffer = Buf>>(&self, pass: &Pass<'_, B>) -> Result<Tensor<B>> {
         let embedded = pass.backend.embed(&self.tables, pass.batch)?; // [tokens, embedding]
+        let embedded = pass.drop(embedded, self.dropout, 0)?;
         match &self.project {
             Some(project) => pass.backend.linear(&embedded, project, Activation::Identity),
             None => Ok(embedded),

@@ -12,6 +12,7 @@ use crate::contract::{
     Activation, Backend, BackendInfo, Counts, DeviceBatch, Linear, MaybeSend, MaybeSync, Precision, Tensor,
 };
 use crate::packed::PackedBatch;
+use crate::random::Random;
 use crate::tensor::HostTensor;
 use crate::{Error, Result};
 
@@ -128,6 +129,16 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// As [`Encoder::run`].
     pub fn forward(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<Tensor<B>>> {
+        self.forward_with(batch, outputs, None)
+    }
+
+    /// The same in training, where numbers are dropped as the configuration says and chance decides.
+    pub(crate) fn forward_with(
+        &self,
+        batch: &PackedBatch,
+        outputs: &[Output],
+        dropout: Option<Random>,
+    ) -> Result<Vec<Tensor<B>>> {
         if batch.is_empty() {
             return Err(Error::Empty { what: "batch" });
         }
@@ -142,7 +153,7 @@ impl<B: Backend> Model<B> {
         let last = self.config.num_hidden_layers;
         let layer = |output: &Output| if let Output::HiddenState(index) = output { *index } else { last };
         let batch = DeviceBatch::new(&self.backend, batch, &self.config)?;
-        let pass = Pass { backend: &self.backend, batch: &batch };
+        let pass = Pass { backend: &self.backend, batch: &batch, dropout };
         let keep = |index| outputs.iter().any(|output| layer(output) == index);
         let states = self.encoder.encode(&pass, keep)?;
         let output = |output: &Output| {

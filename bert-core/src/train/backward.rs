@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::contract::{
-    Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, LayerNorm, ReduceOp, Tensor, UnaryOp,
+    Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, Dropout, LayerNorm, ReduceOp, Tensor, UnaryOp,
 };
 use crate::observe::trace;
 use crate::tensor::{HostTensor, Shape};
@@ -106,37 +106,7 @@ pub trait TrainBackend: Backend {
         dy: &Tensor<Self>,
     ) -> Result<Tensor<Self>> {
         trace::default_body("attention_backward");
-        let AttentionSpec { heads, head_size, scale, .. } = *spec;
-        let hidden = heads * head_size;
-        let of = |rows: Range<usize>| -> Result<Tensor<Self>> {
-            let length = rows.len();
-            // [heads, length, head_size]
-            let part = |x: &Tensor<Self>, index: usize| -> Result<Tensor<Self>> {
-                let part = x.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
-                self.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
-            };
-            let (query, key, value, dy) = (part(qkv, 0)?, part(qkv, 1)?, part(qkv, 2)?, part(dy, 0)?);
-            let scores = self.matmul(&query, &key.permute(&[0, 2, 1])?)?; //    [heads, length, length]
-            let weights = self.softmax(&self.map(UnaryOp::Scale(scale), &scores)?)?;
-
-            let dvalue = self.matmul(&weights.permute(&[0, 2, 1])?, &dy)?;
-            let dweights = self.matmul(&dy, &value.permute(&[0, 2, 1])?)?;
-            let along = self.reduce(ReduceOp::Sum, &self.zip(BinaryOp::Mul, &dweights, &weights)?)?;
-            let dscores = self.zip(BinaryOp::Sub, &dweights, &along.broadcast_to(weights.shape())?)?;
-            let dscores = self.zip(BinaryOp::Mul, &dscores, &weights)?;
-            let dscores = self.map(UnaryOp::Scale(scale), &dscores)?;
-            let dquery = self.matmul(&dscores, &key)?;
-            let dkey = self.matmul(&dscores.permute(&[0, 2, 1])?, &query)?;
-
-            // Side by side again: [length, 3 * hidden]
-            let columns = |x: Tensor<Self>| -> Result<Tensor<Self>> {
-                self.map(UnaryOp::Copy, &x.permute(&[0, 2, 1])?)?.reshape([hidden, length])
-            };
-            let columns = self.concat(&[columns(dquery)?, columns(dkey)?, columns(dvalue)?])?;
-            self.map(UnaryOp::Copy, &columns.permute(&[1, 0])?)
-        };
-        let sequences = batch.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize);
-        self.concat(&sequences.map(of).collect::<Result<Vec<_>>>()?)
+        default_attention_backward(self, qkv, spec, batch, dy)
     }
 
     /// The sum of the rows `x [n, width]` that belong to each of `count` rows of a table, by their indices:
@@ -181,6 +151,58 @@ pub trait TrainBackend: Backend {
         let expected = self.zip(BinaryOp::Mul, &weights, &total.broadcast_to(shape)?)?;
         Ok([losses, self.zip(BinaryOp::Sub, &expected, targets)?])
     }
+}
+
+/// The default body of [`TrainBackend::attention_backward`], which overrides fall back to for what they do not have, such
+/// as dropout.
+///
+/// # Errors
+/// As [`TrainBackend::attention_backward`].
+pub fn default_attention_backward<B: TrainBackend>(
+    backend: &B,
+    qkv: &Tensor<B>,
+    spec: &AttentionSpec,
+    batch: &DeviceBatch<B::Buffer>,
+    dy: &Tensor<B>,
+) -> Result<Tensor<B>> {
+    let AttentionSpec { heads, head_size, scale, dropout, .. } = *spec;
+    let hidden = heads * head_size;
+    let of = |(sequence, rows): (usize, Range<usize>)| -> Result<Tensor<B>> {
+        let length = rows.len();
+        // [heads, length, head_size]
+        let part = |x: &Tensor<B>, index: usize| -> Result<Tensor<B>> {
+            let part = x.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
+            backend.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
+        };
+        let (query, key, value, dy) = (part(qkv, 0)?, part(qkv, 1)?, part(qkv, 2)?, part(dy, 0)?);
+        let scores = backend.matmul(&query, &key.permute(&[0, 2, 1])?)?; //    [heads, length, length]
+        let weights = backend.softmax(&backend.map(UnaryOp::Scale(scale), &scores)?)?;
+        let dropped = |x: &Tensor<B>| match dropout {
+            Some(dropout) => {
+                let random = dropout.random.numbered(sequence as u64);
+                backend.dropout(x, &Dropout { random, ..dropout })
+            }
+            None => Ok(x.clone()),
+        };
+
+        let dvalue = backend.matmul(&dropped(&weights)?.permute(&[0, 2, 1])?, &dy)?;
+        let dweights = dropped(&backend.matmul(&dy, &value.permute(&[0, 2, 1])?)?)?;
+        let along = backend.reduce(ReduceOp::Sum, &backend.zip(BinaryOp::Mul, &dweights, &weights)?)?;
+        let dscores = backend.zip(BinaryOp::Sub, &dweights, &along.broadcast_to(weights.shape())?)?;
+        let dscores = backend.zip(BinaryOp::Mul, &dscores, &weights)?;
+        let dscores = backend.map(UnaryOp::Scale(scale), &dscores)?;
+        let dquery = backend.matmul(&dscores, &key)?;
+        let dkey = backend.matmul(&dscores.permute(&[0, 2, 1])?, &query)?;
+
+        // Side by side again: [length, 3 * hidden]
+        let columns = |x: Tensor<B>| -> Result<Tensor<B>> {
+            backend.map(UnaryOp::Copy, &x.permute(&[0, 2, 1])?)?.reshape([hidden, length])
+        };
+        let columns = backend.concat(&[columns(dquery)?, columns(dkey)?, columns(dvalue)?])?;
+        backend.map(UnaryOp::Copy, &columns.permute(&[1, 0])?)
+    };
+    let sequences = batch.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize);
+    backend.concat(&sequences.enumerate().map(of).collect::<Result<Vec<_>>>()?)
 }
 
 /// The derivative of an element-wise function at `z`.

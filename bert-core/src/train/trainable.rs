@@ -8,7 +8,9 @@ use super::optimiser::{AdamStep, AdamW, Gradients, adamw, squares};
 use super::parameter::{Node, Parameter};
 use crate::config::ModelConfig;
 use crate::contract::{BinaryOp, Precision, Tensor, UnaryOp, upload_f32};
-use crate::graph::{Head, Model, ParameterSource, ParameterSpec};
+use crate::graph::{Head, Model, Output, ParameterSource, ParameterSpec};
+use crate::packed::PackedBatch;
+use crate::random::Random;
 use crate::tensor::HostTensor;
 use crate::{Error, Result};
 
@@ -31,7 +33,7 @@ use crate::{Error, Result};
 /// batch.push(&[2, 7, 9, 3], &[0; 4]);
 /// let mut losses = vec![];
 /// for number in 1..=5 {
-///     let scores = model.forward(&batch, &[Output::Scores(head)])?.remove(0);
+///     let scores = model.forward(&batch, &[Output::Scores(head)], None)?.remove(0);
 ///     let loss = loss::classes(&Reference, &model.value(&scores), &[Some(0), Some(1)], 0.0)?;
 ///     losses.push(pollster::block_on(loss.value(&Reference))?);
 ///     let gradients = model.backward(&[(scores, loss.gradient)])?;
@@ -83,17 +85,19 @@ impl<B: TrainBackend> Trainable<B> {
         self.model.backend().backend()
     }
 
-    /// Computes outputs, and remembers how.
+    /// Computes outputs, and remembers how. With `dropout`, numbers are dropped as the configuration says; give each
+    /// step and each batch of it a stream of its own.
     ///
     /// # Errors
     /// As [`Encoder::run`](crate::graph::Encoder::run).
     pub fn forward(
         &self,
-        batch: &crate::PackedBatch,
-        outputs: &[crate::graph::Output],
+        batch: &PackedBatch,
+        outputs: &[Output],
+        dropout: Option<Random>,
     ) -> Result<Vec<Tensor<Autodiff<B>>>> {
         self.model.backend().forget();
-        self.model.forward(batch, outputs)
+        self.model.forward_with(batch, outputs, dropout)
     }
 
     /// The numbers of a result.
