@@ -8,44 +8,16 @@ use super::loader::{Loaded, Training};
 use super::output::{Axis, Output};
 use super::{Head, Loader, ParameterSource, Pass};
 use crate::config::ModelConfig;
-use crate::contract::{
-    Activation, Backend, BackendInfo, Counts, DeviceBatch, Linear, MaybeSend, MaybeSync, Precision, Tensor,
-};
+use crate::contract::{Activation, Backend, DeviceBatch, Linear, Precision, Tensor};
 use crate::packed::PackedBatch;
 use crate::random::Random;
-use crate::tensor::HostTensor;
 use crate::{Error, Result};
-
-/// A loaded model whose backend was chosen at run time: the face of [`Model`] that fits in a `Box`.
-///
-/// It is shared freely between threads; every call takes `&self`.
-#[cfg_attr(not(target_family = "wasm"), async_trait::async_trait)]
-#[cfg_attr(target_family = "wasm", async_trait::async_trait(?Send))]
-pub trait Encoder: MaybeSend + MaybeSync {
-    /// The shape of the model and the meaning of its outputs.
-    fn config(&self) -> &ModelConfig;
-
-    /// What it runs on.
-    fn backend_info(&self) -> BackendInfo;
-
-    /// What its device was asked to do since it was opened, if the backend [counts](Backend::counts) that.
-    fn counts(&self) -> Option<Counts> {
-        None
-    }
-
-    /// Runs a batch and brings back the outputs asked for, in their order, with one wait for the device.
-    ///
-    /// # Errors
-    /// [`Error::Batch`] for a batch that does not fit the model, [`Error::MissingOutput`] for an output
-    /// that needs another head, [`Error::Device`].
-    async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>>;
-}
 
 /// A model whose backend is known at compile time.
 #[derive(Clone, Debug)]
 pub struct Model<B: Backend> {
     backend: B,
-    config: ModelConfig,
+    pub(super) config: ModelConfig,
     encoder: EncoderWeights<B::Buffer>,
     head: Head,
     summary: Option<Summary<B::Buffer>>,
@@ -127,7 +99,7 @@ impl<B: Backend> Model<B> {
     /// Computes outputs without bringing them back.
     ///
     /// # Errors
-    /// As [`Encoder::run`].
+    /// As [`Encoder::run`](super::Encoder::run).
     pub fn forward(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<Tensor<B>>> {
         self.forward_with(batch, outputs, None)
     }
@@ -195,26 +167,5 @@ impl<B: Backend> Model<B> {
             Output::PoolerOutput => self.summary.as_ref().is_some_and(|summary| summary.is_pooler),
             Output::Scores(head) => head != Head::None && self.heads.iter().any(|(part, _)| *part == head),
         }
-    }
-}
-
-#[cfg_attr(not(target_family = "wasm"), async_trait::async_trait)]
-#[cfg_attr(target_family = "wasm", async_trait::async_trait(?Send))]
-impl<B: Backend> Encoder for Model<B> {
-    fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    fn backend_info(&self) -> BackendInfo {
-        self.backend.info()
-    }
-
-    fn counts(&self) -> Option<Counts> {
-        self.backend.counts()
-    }
-
-    async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
-        let tensors = self.forward(batch, outputs)?;
-        self.backend.download(&tensors).await
     }
 }

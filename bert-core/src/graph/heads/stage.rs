@@ -1,7 +1,7 @@
 //! The steps that a head is made of.
 
-use super::super::parameters::{LinearSpec, NormSpec, ParameterKind, ParameterSpec, table};
-use super::super::{Loader, Pass, embeddings};
+use super::super::parameters::{LinearSpec, NormSpec, ParameterKind, ParameterSpec, words};
+use super::super::{Loader, Pass};
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::contract::{Activation, Backend, LayerNorm, Linear, Pooling, Tensor, UnaryOp};
@@ -38,8 +38,7 @@ impl Stage {
         let own = LinearSpec::new(format!("{name}.decoder"), vocab, width);
         let bias =
             ParameterSpec { name: format!("{name}.bias"), shape: [vocab].into(), kind: ParameterKind::Bias };
-        let words = table(embeddings::WORD, vocab, width);
-        Self::Decoder { own, bias, words, tied: config.tie_word_embeddings }
+        Self::Decoder { own, bias, words: words(config), tied: config.tie_word_embeddings }
     }
 
     pub fn parameters(&self) -> Vec<ParameterSpec> {
