@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 
+use bert_core::graph::Head;
 use common::{Tiny, bert};
 use serde_json::json;
 
@@ -66,14 +67,14 @@ fn a_folder_that_is_no_model_says_what_is_missing() {
 
 #[test]
 fn a_broken_configuration_says_where() {
-    let mut model = Tiny::new("BertForMaskedLM");
-    model.write("config.json", b"{\"hidden_size\": 16,");
-    fill(&model).fails(&["config.json", "line 1"]);
+    let model = Tiny::new("BertForMaskedLM");
     model.configure("model_type", json!("gpt2"));
     fill(&model).fails(&["model_type is gpt2", "bert, distilbert"]);
     model.configure("model_type", json!("bert"));
     model.configure("hidden_size", json!(24));
     fill(&model).fails(&["embeddings", "24]", "16]", "hidden_size"]);
+    model.write("config.json", b"{\"hidden_size\": 16,");
+    fill(&model).fails(&["config.json", "line 1"]);
 }
 
 #[test]
@@ -111,14 +112,14 @@ fn a_pickle_is_read_and_not_run() {
 
 #[test]
 fn tensors_that_are_missing_or_misshapen_are_named() {
-    let mut model = Tiny::new("BertForMaskedLM");
+    let model = Tiny::new("BertForMaskedLM");
     model.edit(|tensors| {
         let tensor = tensors.remove("bert.encoder.layer.1.output.dense.weight").unwrap();
         tensors.insert("bert.encoder.layer.1.output.dens.weight".into(), tensor);
     });
     fill(&model).fails(&["encoder.layer.1.output.dense.weight", "output.dens.weight"]);
 
-    let mut model = Tiny::new("BertForMaskedLM");
+    let model = Tiny::new("BertForMaskedLM");
     model.edit(|tensors| {
         let (shape, _) = tensors.get_mut("bert.encoder.layer.0.output.dense.weight").unwrap();
         shape.reverse();
@@ -136,7 +137,7 @@ fn a_vocabulary_of_another_model_is_an_error() {
 
 #[test]
 fn weights_that_are_no_numbers_are_reported() {
-    let mut model = Tiny::new("BertForMaskedLM");
+    let model = Tiny::with_more("BertForMaskedLM", &[Head::NextSentence]);
     model.edit(|tensors| tensors.get_mut("bert.pooler.dense.bias").unwrap().1[3] = f32::NAN);
     let warned = fill(&model);
     assert!(
@@ -151,7 +152,7 @@ fn weights_that_are_no_numbers_are_reported() {
 
 #[test]
 fn info_tells_what_a_model_is() {
-    let model = Tiny::new("BertForMaskedLM");
+    let model = Tiny::with_more("BertForMaskedLM", &[Head::QuestionAnswering]);
     let info = bert(["info", "-m", model.arg(), "--json", "--threads", "1"]).json();
     assert_eq!((&info["model_type"], &info["family"]), (&json!("bert"), &json!("BERT")));
     assert_eq!(info["shape"]["layers"], 2);
@@ -168,7 +169,7 @@ fn info_tells_what_a_model_is() {
 
 #[test]
 fn info_shows_what_is_known_of_a_model_that_cannot_be_loaded() {
-    let mut model = Tiny::new("BertForMaskedLM");
+    let model = Tiny::new("BertForMaskedLM");
     model.edit(|tensors| drop(tensors.remove("cls.predictions.bias")));
     let run = bert(["info", "-m", model.arg(), "--json"]);
     run.reports(&["cls.predictions.bias"]);

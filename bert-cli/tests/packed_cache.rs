@@ -129,7 +129,7 @@ fn a_broken_cache_costs_time_and_no_answer() {
 
 #[test]
 fn a_changed_checkpoint_is_another_one() {
-    let mut model = Tiny::new("BertForMaskedLM");
+    let model = Tiny::new("BertForMaskedLM");
     let before = answer(fill(&model, &["--packed-cache"]), &[]);
     let weights = model.file("model.safetensors");
     let about = fs::metadata(&weights).unwrap();

@@ -14,6 +14,8 @@
 //! * `prepare` makes the inputs of a `case`, `data` lays them out in memory with poison around them, `direct`
 //!   says what is right, `compare` how far a result is from it, and `check` does all of that;
 //! * `models` and `golden` compare whole models, [`perf`] says what overrides are worth.
+//!
+//! Tests of other crates make their checkpoints with [`small`].
 
 mod answer;
 mod case;
@@ -31,6 +33,7 @@ mod models;
 mod mutants;
 pub mod perf;
 mod prepare;
+pub mod small;
 mod suite;
 mod tolerance;
 mod training;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use bert_core::checkpoint::{self, Checkpoint, CheckpointError};
 use bert_core::config::ModelType;
@@ -10,6 +11,7 @@ use bert_core::graph::{self, Encoder, Head, Initial, Model, Output, ParameterSou
 use bert_core::reference::Reference;
 use bert_core::tensor::{HostTensor, Shape};
 use bert_core::{Error, ModelConfig, PackedBatch, Result};
+use safetensors::SafeTensors;
 
 /// Families, with what only they have.
 const FAMILIES: &[&str] = &[
@@ -45,8 +47,8 @@ impl ParameterSource for Asked<'_> {
     }
 
     fn optional(&self, spec: &ParameterSpec) -> Result<Option<HostTensor>> {
-        // The pooler of a model without a head is one that is there.
-        if spec.name.starts_with("pooler.") { self.parameter(spec).map(Some) } else { Ok(None) }
+        // The decoder is asked for by `parameter` where it is one.
+        if spec.name.ends_with("decoder.weight") { Ok(None) } else { self.parameter(spec).map(Some) }
     }
 }
 
@@ -61,6 +63,9 @@ fn outputs(source: &dyn ParameterSource, config: &ModelConfig, head: Head) -> Ve
     let model = Model::load(Reference, config.clone(), source, head, Precision::F32).unwrap();
     let mut asked = vec![Output::HiddenState(config.num_hidden_layers)];
     asked.extend(head.parts().iter().filter(|&&part| part != Head::None).map(|&part| Output::Scores(part)));
+    if head == Head::None && config.pooler {
+        asked.push(Output::PoolerOutput);
+    }
     let found = pollster::block_on(model.run(&batch(), &asked)).unwrap();
     found.iter().map(|x| x.to_f64().unwrap().iter().map(|x| x.to_bits()).collect()).collect()
 }
@@ -133,12 +138,21 @@ fn an_untied_decoder_is_kept_and_a_missing_one_is_told() {
     let saved = Checkpoint::open(folder.path()).unwrap();
     // A decoder of its own counts, as in transformers, whatever the configuration says of it.
     assert_eq!(outputs(&saved, &tied, Head::MaskedLm), outputs(&numbers, &untied, Head::MaskedLm));
+    // transformers reads the bias of a tied decoder by one name, and of another by the other.
+    let spellings = |folder: &Path| {
+        let file = std::fs::read(folder.join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&file).unwrap();
+        let is_bias = |name: &str| name.ends_with("predictions.bias") || name.ends_with("decoder.bias");
+        file.names().into_iter().filter(|name| is_bias(name)).count()
+    };
+    assert_eq!(spellings(folder.path()), 2);
     let again = tempfile::tempdir().unwrap();
     checkpoint::save(again.path(), &tied, Head::MaskedLm, &saved).unwrap();
     assert!(!ModelConfig::from_folder(again.path()).unwrap().tie_word_embeddings);
 
     let bare = tempfile::tempdir().unwrap();
     checkpoint::save(bare.path(), &tied, Head::MaskedLm, &numbers).unwrap();
+    assert_eq!(spellings(bare.path()), 1);
     let bare = Checkpoint::open(bare.path()).unwrap();
     let error = Model::load(Reference, untied, &bare, Head::MaskedLm, Precision::F32).unwrap_err();
     assert!(error.to_string().contains("cls.predictions.decoder.weight"), "{error}");

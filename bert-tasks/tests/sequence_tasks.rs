@@ -2,6 +2,7 @@
 
 mod common;
 
+use bert_conformance::small::configure;
 use bert_core::config::ProblemType;
 use bert_core::contract::Precision;
 use bert_tasks::multiple_choice::{Choices, MultipleChoice};
@@ -9,6 +10,7 @@ use bert_tasks::next_sentence::{NextSentence, TextPair};
 use bert_tasks::text_classification::{Text, TextClassification, TextClassificationOptions};
 use bert_tasks::{Error, Task};
 use common::{Tiny, device, trained};
+use serde_json::json;
 
 #[test]
 fn a_pair_and_its_reverse_are_two_questions() {
@@ -26,8 +28,8 @@ fn a_pre_training_checkpoint_serves_next_sentence() {
     let tiny = Tiny::new("BertForPreTraining", &[]);
     assert!(NextSentence::load(tiny.name(), &device()).is_ok());
     // bert-base-uncased calls itself a masked LM, and has the head.
-    let fields = serde_json::json!({ "architectures": ["BertForMaskedLM"] });
-    let modest = Tiny::with_config("BertForPreTraining", &[], fields);
+    let modest = Tiny::new("BertForPreTraining", &[]);
+    configure(modest.folder.path(), |config| config["architectures"] = json!(["BertForMaskedLM"]));
     assert!(NextSentence::load(modest.name(), &device()).is_ok());
     let other = Tiny::new("BertForMaskedLM", &[]);
     let error = NextSentence::load(other.name(), &device()).unwrap_err().to_string();
@@ -74,7 +76,7 @@ fn one_label_out_of_several_is_a_distribution_and_the_best_comes_first() {
 
 #[test]
 fn the_configuration_says_what_scores_mean() {
-    let fields = |kind: &str| serde_json::json!({ "problem_type": kind });
+    let fields = |kind: &str| json!({ "problem_type": kind });
     let logit = |kind: &str| {
         let tiny = Tiny::with_config("BertForSequenceClassification", &["a", "b"], fields(kind));
         let model = TextClassification::load(tiny.name(), &device()).unwrap();

@@ -4,6 +4,7 @@ mod common;
 
 use std::sync::LazyLock;
 
+use bert_conformance::small::configure;
 use bert_core::contract::Precision;
 use bert_tasks::token_classification::{
     Aggregation, Counts, Entity, Evaluation, Scheme, TokenClassification, TokenClassificationOptions,
@@ -71,11 +72,8 @@ fn nothing_has_no_entities() {
 
 #[test]
 fn labels_without_meaning_are_given_as_they_are() {
-    let tiny = Tiny::with_config(
-        "BertForTokenClassification",
-        &["LABEL_0", "LABEL_1"],
-        serde_json::json!({ "id2label": null }),
-    );
+    let tiny = Tiny::new("BertForTokenClassification", &[]);
+    configure(tiny.folder.path(), |config| drop(config.remove("id2label").unwrap()));
     let tagger = TokenClassification::load(tiny.name(), &device()).unwrap();
     assert_eq!(tagger.scheme(), Scheme::Plain);
     let text = "he lives in london, the capital of england";
@@ -359,7 +357,11 @@ fn a_published_corpus_is_counted_as_conlleval_does() {
 #[test]
 fn a_classifier_without_labels_is_refused() {
     for class in ["BertForTokenClassification", "BertForSequenceClassification"] {
-        let tiny = Tiny::with_config(class, &[], serde_json::json!({ "num_labels": 0 }));
+        let tiny = Tiny::new(class, &[]);
+        configure(tiny.folder.path(), |config| {
+            config.remove("id2label").unwrap();
+            config.insert("num_labels".to_owned(), 0.into());
+        });
         let error = match class {
             "BertForTokenClassification" => TokenClassification::load(tiny.name(), &device()).err(),
             _ => TextClassification::load(tiny.name(), &device()).err(),

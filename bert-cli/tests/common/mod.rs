@@ -3,14 +3,14 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use safetensors::tensor::{Dtype, TensorView};
+use bert_conformance::small::{self, Small, Tensors};
+use bert_core::graph::Head;
 use serde_json::{Value, json};
 
 /// What a run of `bert` gave.
@@ -123,46 +123,28 @@ pub fn count_files(folder: &Path) -> usize {
     fs::read_dir(folder).unwrap().count()
 }
 
-const HIDDEN: usize = 16;
-const INNER: usize = 32;
-const LAYERS: usize = 2;
-const POSITIONS: usize = 64;
-
-/// The words that tiny models know. Letters and pieces make every lower-case ASCII word known.
-const WORDS: &str = "[PAD] [UNK] [CLS] [SEP] [MASK] . , ! ? ' \" - : the a of is in to and capital france paris rome italy \
-     he she opened door room was empty day good bad bank river money my name sarah connor lives los angeles";
-
-/// A checkpoint folder with seeded random weights, two layers of 16 numbers, and every head there is.
+/// A checkpoint folder with random weights, two layers of 16 numbers.
 pub struct Tiny {
     folder: tempfile::TempDir,
-    config: Value,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 impl Tiny {
     /// A model of this class, such as `BertForMaskedLM`.
     pub fn new(class: &str) -> Self {
+        Self::with_more(class, &[])
+    }
+
+    /// The same with the parameters of other heads beside its own.
+    pub fn with_more(class: &str, heads: &[Head]) -> Self {
         let labels = match class {
-            "BertForTokenClassification" => vec!["O", "B-PER", "I-PER", "B-LOC", "I-LOC"],
-            _ => vec!["negative", "positive"],
+            "BertForTokenClassification" => &["O", "B-PER", "I-PER", "B-LOC", "I-LOC"][..],
+            _ => &["negative", "positive"],
         };
-        let config = json!({
-            "model_type": "bert", "architectures": [class], "vocab_size": vocab().lines().count(),
-            "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": 2,
-            "intermediate_size": INNER, "max_position_embeddings": POSITIONS,
-            "id2label": labels.iter().enumerate().map(|(id, label)| (id.to_string(), json!(label))).collect::<serde_json::Map<_, _>>(),
-        });
+        let fields = json!({"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32});
+        let words = "rome italy opened door room was empty day my name sarah connor los angeles";
         let folder = tempfile::tempdir().unwrap();
-        let tensors = tensors(vocab().lines().count(), labels.len());
-        let tiny = Self { folder, config, tensors };
-        tiny.write("vocab.txt", vocab().as_bytes());
-        tiny.write(
-            "tokenizer_config.json",
-            br#"{"do_lower_case": true, "tokenizer_class": "BertTokenizer"}"#,
-        );
-        tiny.write_config();
-        tiny.write_weights();
-        tiny
+        Small::new(class).fields(&fields).labels(labels).words(words).more(heads).save(folder.path());
+        Self { folder }
     }
 
     pub fn path(&self) -> &Path {
@@ -185,84 +167,12 @@ impl Tiny {
     }
 
     /// Changes a field of config.json.
-    pub fn configure(&mut self, field: &str, value: Value) {
-        self.config[field] = value;
-        self.write_config();
+    pub fn configure(&self, field: &str, value: Value) {
+        small::configure(self.path(), |config| drop(config.insert(field.to_owned(), value)));
     }
 
     /// Changes the tensors.
-    pub fn edit(&mut self, edit: impl FnOnce(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>)) {
-        edit(&mut self.tensors);
-        self.write_weights();
+    pub fn edit(&self, edit: impl FnOnce(&mut Tensors)) {
+        small::edit(self.path(), edit);
     }
-
-    fn write_config(&self) {
-        self.write("config.json", self.config.to_string().as_bytes());
-    }
-
-    fn write_weights(&self) {
-        let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = self
-            .tensors
-            .iter()
-            .map(|(name, (shape, data))| {
-                (name.clone(), shape.clone(), data.iter().flat_map(|x| x.to_le_bytes()).collect())
-            })
-            .collect();
-        let views = bytes
-            .iter()
-            .map(|(name, shape, data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
-        self.write("model.safetensors", &safetensors::serialize(views, None).unwrap());
-    }
-}
-
-fn vocab() -> String {
-    let letters = ('a'..='z').flat_map(|letter| [letter.to_string(), format!("##{letter}")]);
-    let mut seen = std::collections::BTreeSet::new();
-    let tokens = WORDS.split_whitespace().map(str::to_owned).chain(letters);
-    tokens.filter(|token| seen.insert(token.clone())).map(|token| token + "\n").collect()
-}
-
-fn tensors(vocab: usize, labels: usize) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
-    let mut tensors = BTreeMap::new();
-    let mut seed = 1u64;
-    // A linear congruential generator: enough to make weights that differ.
-    let mut random = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((seed >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * 0.8
-    };
-    let mut add = |name: &str, shape: &[usize]| {
-        let data = (0..shape.iter().product::<usize>()).map(|_| random()).collect();
-        tensors.insert(name.to_owned(), (shape.to_vec(), data));
-    };
-    let mut linear = |name: &str, out: usize, input: usize| {
-        add(&format!("{name}.weight"), &[out, input]);
-        add(&format!("{name}.bias"), &[out]);
-    };
-    for layer in 0..LAYERS {
-        let layer = format!("bert.encoder.layer.{layer}");
-        for part in ["self.query", "self.key", "self.value", "output.dense"] {
-            linear(&format!("{layer}.attention.{part}"), HIDDEN, HIDDEN);
-        }
-        linear(&format!("{layer}.intermediate.dense"), INNER, HIDDEN);
-        linear(&format!("{layer}.output.dense"), HIDDEN, INNER);
-    }
-    linear("bert.pooler.dense", HIDDEN, HIDDEN);
-    linear("cls.predictions.transform.dense", HIDDEN, HIDDEN);
-    linear("cls.seq_relationship", 2, HIDDEN);
-    linear("classifier", labels, HIDDEN);
-    linear("qa_outputs", 2, HIDDEN);
-    add("cls.predictions.bias", &[vocab]);
-    add("bert.embeddings.word_embeddings.weight", &[vocab, HIDDEN]);
-    add("bert.embeddings.position_embeddings.weight", &[POSITIONS, HIDDEN]);
-    add("bert.embeddings.token_type_embeddings.weight", &[2, HIDDEN]);
-    let norms = (0..LAYERS)
-        .flat_map(|layer| {
-            ["attention.output", "output"].map(|part| format!("bert.encoder.layer.{layer}.{part}"))
-        })
-        .chain(["bert.embeddings".to_owned(), "cls.predictions.transform".to_owned()]);
-    for norm in norms {
-        tensors.insert(format!("{norm}.LayerNorm.weight"), (vec![HIDDEN], vec![1.0; HIDDEN]));
-        tensors.insert(format!("{norm}.LayerNorm.bias"), (vec![HIDDEN], vec![0.0; HIDDEN]));
-    }
-    tensors
 }

@@ -50,7 +50,11 @@ pub fn save(folder: &Path, config: &ModelConfig, head: Head, source: &dyn Parame
         }
         let name = layout.stored(&spec.name, head != Head::None);
         let dtype = source.parameter(&spec)?.dtype();
-        tensors.push((name, Saved { spec, dtype, source, failed: &failed }));
+        // Where the decoder is not tied, transformers reads its bias by the second name, and only there.
+        let alias = layout.alias(&spec.name).filter(|_| !config.tie_word_embeddings);
+        for name in [Some(name), alias.map(str::to_owned)].into_iter().flatten() {
+            tensors.push((name, Saved { spec: spec.clone(), dtype, source, failed: &failed }));
+        }
     }
     fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
     let weights = folder.join("model.safetensors");

@@ -49,8 +49,9 @@ impl ParameterSource for Initial {
         Ok(HostTensor::from_vec(values, spec.shape))
     }
 
-    /// A decoder of its own is made only where it is a parameter.
-    fn optional(&self, _: &ParameterSpec) -> Result<Option<HostTensor>> {
-        Ok(None)
+    /// The pooler is there where a model can have one. A decoder that may be tied is tied: one of its own is asked
+    /// for by [`parameter`](Self::parameter).
+    fn optional(&self, spec: &ParameterSpec) -> Result<Option<HostTensor>> {
+        if spec.name.ends_with(".decoder.weight") { Ok(None) } else { self.parameter(spec).map(Some) }
     }
 }

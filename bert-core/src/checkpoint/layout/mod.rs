@@ -60,7 +60,7 @@ pub(super) struct Layout {
     prefix: &'static str,
     /// What is spelled in another way than in BERT, read and written: `(canonical, stored)`.
     names: &'static [(&'static str, &'static str)],
-    /// What is only read: `(stored, canonical)`.
+    /// Second names, which are read and, as a rule, not written: `(stored, canonical)`.
     aliases: &'static [(&'static str, &'static str)],
     /// Stored names that tell this family from those before it in the table, behind any prefix.
     marks: &'static [&'static str],
@@ -112,6 +112,11 @@ impl Layout {
         let name = renamed.unwrap_or_else(|| canonical.to_owned());
         let prefixed = has_head && PREFIXED.iter().any(|part| canonical.starts_with(part));
         if prefixed { format!("{}{name}", self.prefix) } else { name }
+    }
+
+    /// The second name of a tensor, if it has one.
+    pub(super) fn alias(&self, canonical: &str) -> Option<&'static str> {
+        self.aliases.iter().find(|alias| alias.1 == canonical).map(|alias| alias.0)
     }
 
     /// Whether the family never has a tensor.
