@@ -164,7 +164,7 @@ fn check_loss(
     let scores: Vec<f64> = (0..(shape[0] * shape[1]) as u64).map(|i| 2.0 * random.normal(i)).collect();
     let at = |scores: Vec<f64>| of(&Reference.upload(&HostTensor::from_vec(scores, shape)).unwrap()).unwrap();
     let whole = at(scores.clone());
-    let gradient = block_on(Reference.download(&[whole.gradient.clone()])).unwrap().remove(0);
+    let gradient = block_on(Reference.download(std::slice::from_ref(&whole.gradient))).unwrap().remove(0);
     assert_eq!(gradient.shape()[..], shape, "{name}");
     for (index, gradient) in gradient.to_f64().unwrap().iter().enumerate() {
         let moved = |by: f64| {
@@ -203,7 +203,7 @@ fn losses() {
     for error in [
         loss::classes(b, &flat, &[Some(4), None], 0.0).err().unwrap(),
         loss::classes(b, &flat, &[None, None], 0.0).err().unwrap(),
-        loss::spans(b, &flat.reshape([4, 2]).unwrap(), &[0, 4], &[1..4]).err().unwrap(),
+        loss::spans(b, &flat.reshape([4, 2]).unwrap(), &[0, 4], std::slice::from_ref(&(1..4))).err().unwrap(),
     ] {
         assert!(!error.to_string().is_empty());
     }
