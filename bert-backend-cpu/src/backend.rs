@@ -170,6 +170,7 @@ impl Backend for CpuBackend {
         const OP: &str = "map";
         match (op, x.dtype()) {
             (UnaryOp::Copy, DType::U32) => return Ok(self.cpu.copy(x, x.buffer().u32(OP)?)),
+            (UnaryOp::Copy, _) => return Ok(self.cpu.copy(x, x.buffer().f32(OP)?)),
             (UnaryOp::Cast(to), from) if to != from => {
                 let mut values = match (from, to) {
                     (DType::U32, DType::F32) => {

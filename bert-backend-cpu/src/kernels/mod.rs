@@ -11,3 +11,4 @@ pub(crate) mod norm;
 pub(crate) mod pack;
 pub(crate) mod quantise;
 pub(crate) mod rows;
+pub(crate) mod transpose;
