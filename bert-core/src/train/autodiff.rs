@@ -66,7 +66,7 @@ impl<B: TrainBackend> Autodiff<B> {
         for (result, gradient) in seeds {
             collected.add(&self.backend, result.buffer(), gradient.clone())?;
         }
-        collected.walk(&self.backend, &entries)?;
+        collected.walk(&self.backend, entries)?;
         Ok(Gradients::new(collected))
     }
 

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::optimiser::{AdamStep, AdamW, adamw};
 use crate::contract::{
     Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, Dropout, LayerNorm, ReduceOp, Tensor, UnaryOp,
 };
@@ -150,6 +151,67 @@ pub trait TrainBackend: Backend {
         let total = self.reduce(ReduceOp::Sum, targets)?; // 1, but for rows that do not count
         let expected = self.zip(BinaryOp::Mul, &weights, &total.broadcast_to(shape)?)?;
         Ok([losses, self.zip(BinaryOp::Sub, &expected, targets)?])
+    }
+
+    /// The same for one class a row, which `logits` have, or none, where a row does not count: a `smoothing` share of
+    /// each is spread over all classes. Losses `[rows, 1]` and gradient are multiplied with `factor`.
+    ///
+    /// The default makes the distributions on the host. Override it to make none, which is as much memory again as
+    /// the scores of a vocabulary take.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn cross_entropy_classes(
+        &self,
+        logits: &Tensor<Self>,
+        targets: &[Option<u32>],
+        smoothing: f32,
+        factor: f64,
+    ) -> Result<[Tensor<Self>; 2]> {
+        trace::default_body("cross_entropy_classes");
+        let classes = logits.shape()[1];
+        let mut wanted = vec![0f32; targets.len() * classes];
+        for (row, target) in wanted.chunks_exact_mut(classes).zip(targets) {
+            let Some(target) = *target else { continue };
+            row.fill(smoothing / classes as f32);
+            row[target as usize] += 1.0 - smoothing;
+        }
+        let wanted = self.upload(&HostTensor::from_vec(wanted, logits.shape()))?;
+        let [losses, gradient] = self.cross_entropy(logits, &wanted)?;
+        let factor = UnaryOp::Scale(factor);
+        Ok([self.map(factor, &losses)?, self.map(factor, &gradient)?])
+    }
+
+    /// Numbers `[n, 1]` that add up to the sum of the squares of `x`, which is contiguous: one, or one of each piece,
+    /// for the host to add up in `f64`.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn squares(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        trace::default_body("squares");
+        let row = x.reshape([1, x.shape().len()])?;
+        self.reduce(ReduceOp::Sum, &self.zip(BinaryOp::Mul, &row, &row)?)
+    }
+
+    /// Moves a parameter and its two moments, all contiguous and of one shape, by a step of [`AdamW`].
+    ///
+    /// The default takes fifteen passes and puts new tensors in the place of the old ones. Override it to take one,
+    /// in place where nobody else holds a buffer.
+    ///
+    /// # Errors
+    /// [`Error::Device`]; the parameter and its moments are then as they were.
+    fn adamw(
+        &self,
+        options: &AdamW,
+        step: &AdamStep,
+        decays: bool,
+        [parameter, mean, square]: [&mut Tensor<Self>; 3],
+        gradient: &Tensor<Self>,
+    ) -> Result<()> {
+        trace::default_body("adamw");
+        let moved = adamw(self, options, step, decays, [parameter, mean, square], gradient)?;
+        [*parameter, *mean, *square] = moved;
+        Ok(())
     }
 }
 

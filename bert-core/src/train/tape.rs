@@ -99,11 +99,12 @@ impl<B: TrainBackend> Collected<B> {
         self.gradients.get(&Key::Parameter(Arc::as_ptr(parameter) as usize))
     }
 
-    /// Walks the entries from the last to the first. A gradient is let go as soon as it has been handed on.
-    pub fn walk(&mut self, backend: &B, entries: &[Entry<B>]) -> Result<()> {
-        for (index, entry) in entries.iter().enumerate().rev() {
-            if let Some(dy) = self.gradients.remove(&Key::Entry(index)) {
-                self.hand_on(backend, entry, &dy)?;
+    /// Walks the entries from the last to the first. A gradient is let go as soon as it has been handed on, and an entry
+    /// with it: what the forward pass left is no longer needed.
+    pub fn walk(&mut self, backend: &B, mut entries: Vec<Entry<B>>) -> Result<()> {
+        while let Some(entry) = entries.pop() {
+            if let Some(dy) = self.gradients.remove(&Key::Entry(entries.len())) {
+                self.hand_on(backend, &entry, &dy)?;
             }
         }
         Ok(())

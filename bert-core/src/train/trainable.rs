@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::autodiff::Autodiff;
 use super::backward::TrainBackend;
-use super::optimiser::{AdamStep, AdamW, Gradients, adamw, squares};
+use super::optimiser::{AdamStep, AdamW, Gradients};
 use super::parameter::{Node, Parameter};
 use crate::config::ModelConfig;
 use crate::contract::{BinaryOp, Precision, Tensor, UnaryOp, upload_f32};
@@ -120,7 +120,7 @@ impl<B: TrainBackend> Trainable<B> {
     pub async fn gradient_norm(&self, gradients: &Gradients<B>) -> Result<f64> {
         let backend = self.backend();
         let parts = self.slots.iter().filter_map(|slot| gradients.of(&slot.parameter));
-        let parts = parts.map(|gradient| squares(backend, gradient)).collect::<Result<Vec<_>>>()?;
+        let parts = parts.map(|gradient| backend.squares(gradient)).collect::<Result<Vec<_>>>()?;
         let sums = backend.download(&parts).await?;
         let mut sum = 0.0;
         for part in &sums {
@@ -137,19 +137,16 @@ impl<B: TrainBackend> Trainable<B> {
         let backend = self.model.backend().backend().clone();
         for slot in &mut self.slots {
             let Some(gradient) = gradients.of(&slot.parameter) else { continue };
-            let master = slot.parameter.master();
-            let [mean, square] = match slot.moments.take() {
+            let decays = slot.specs[0].kind.decays();
+            let [mean, square] = match &mut slot.moments {
                 Some(moments) => moments,
-                None => {
-                    let zero = backend.map(UnaryOp::Scale(0.0), gradient)?;
-                    [zero.clone(), zero]
+                none => {
+                    let zero = || backend.map(UnaryOp::Scale(0.0), gradient);
+                    none.insert([zero()?, zero()?])
                 }
             };
-            let decays = slot.specs[0].kind.decays();
-            let [parameter, mean, square] =
-                adamw(&backend, options, step, decays, [&master, &mean, &square], gradient)?;
-            slot.parameter.set(parameter);
-            slot.moments = Some([mean, square]);
+            slot.parameter
+                .step(|master| backend.adamw(options, step, decays, [master, mean, square], gradient))?;
         }
         Ok(())
     }
