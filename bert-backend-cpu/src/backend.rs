@@ -2,10 +2,9 @@
 
 use bert_core::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm,
-    Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+    Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource, default_attention,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
-use bert_core::train::TrainBackend;
 use bert_core::{Error, Result};
 
 use crate::buffer::{CpuBuffer, Storage, dense, indices, rows};
@@ -170,6 +169,7 @@ impl Backend for CpuBackend {
         const OP: &str = "map";
         match (op, x.dtype()) {
             (UnaryOp::Copy, DType::U32) => return Ok(self.cpu.copy(x, x.buffer().u32(OP)?)),
+            (UnaryOp::Copy, _) => return Ok(self.cpu.copy(x, x.buffer().f32(OP)?)),
             (UnaryOp::Cast(to), from) if to != from => {
                 let mut values = match (from, to) {
                     (DType::U32, DType::F32) => {
@@ -253,7 +253,14 @@ impl Backend for CpuBackend {
             (WeightSource::Device(view), _) if precision == Precision::F32 => {
                 let (data, strides) = (&view.buffer().f32(OP)?[view.offset()..], view.strides());
                 let strides = [strides[0], strides[1]];
-                Ok(PackedMatrix::from_strided(pool, isa, data, [shape[0], shape[1]], strides))
+                Ok(PackedMatrix::from_strided(
+                    pool,
+                    isa,
+                    &self.cpu.arena,
+                    data,
+                    [shape[0], shape[1]],
+                    strides,
+                ))
             }
             (WeightSource::Device(view), _) => {
                 let rows = self.cpu.contiguous(OP, view)?;
@@ -324,6 +331,9 @@ impl Backend for CpuBackend {
         batch: &DeviceBatch<CpuBuffer>,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
+        if spec.dropout.is_some() {
+            return default_attention(self, qkv, spec, batch);
+        }
         let qkv = self.cpu.contiguous(OP, qkv)?;
         let hidden = spec.heads * spec.head_size;
         let mut out = self.cpu.arena.take::<f32>(batch.tokens() * hidden);
@@ -397,6 +407,3 @@ impl Backend for CpuBackend {
         Ok(Cpu::view(out, DType::F32, [batch.sequences(), hidden]))
     }
 }
-
-/// Trains by the default bodies.
-impl TrainBackend for CpuBackend {}

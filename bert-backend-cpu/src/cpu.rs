@@ -8,8 +8,9 @@ use bytemuck::Pod;
 
 use crate::buffer::{CpuBuffer, Storage};
 use crate::kernels::rows::Rows;
+use crate::kernels::transpose::{STRIP, Transpose};
 use crate::memory::{Arena, Filling};
-use crate::pool::Pool;
+use crate::pool::{Pool, Shareable};
 use crate::simd::Isa;
 use crate::{CpuError, CpuOptions};
 
@@ -54,9 +55,48 @@ impl Cpu {
 
     /// The numbers of a view, row-major.
     pub fn copy<T: Pod + Send + Sync>(&self, x: &View<CpuBuffer>, data: &[T]) -> View<CpuBuffer> {
+        let rank = x.shape().rank();
+        if rank >= 2
+            && x.strides()[rank - 1] != 1
+            && x.strides()[rank - 2] == 1
+            && let Ok(numbers) = bytemuck::try_cast_slice(data)
+        {
+            return self.transposed(x, numbers);
+        }
         let mut out = self.arena.take::<T>(x.shape().len());
         let from = Rows::joined(x, data);
         self.pool.run_pieces(out.as_mut_slice(), PIECE, |task, piece| from.copy(task * PIECE, piece));
+        Self::view(out, x.dtype(), x.shape())
+    }
+
+    /// A copy of matrices whose columns lie side by side. The numbers may be any of four bytes: they are only moved.
+    fn transposed(&self, x: &View<CpuBuffer>, data: &[f32]) -> View<CpuBuffer> {
+        let rank = x.shape().rank();
+        let (rows, columns) = (x.shape()[rank - 2], x.shape()[rank - 1]);
+        let mut out = self.arena.take::<f32>(x.shape().len());
+        let (matrices, strips) = (x.shape().len() / (rows * columns), rows.div_ceil(STRIP));
+        let from = Rows::new(x, data);
+        let to = Shareable::new(out.as_mut_slice().as_mut_ptr());
+        // What the pointers rely on.
+        let last = (rows - 1) + (columns - 1) * x.strides()[rank - 1];
+        self.pool.run(matrices * strips, |task| {
+            let row = task % strips * STRIP;
+            let start = from.start(task / strips * rows);
+            let count = STRIP.min(rows - row);
+            assert!(start + last < from.data().len());
+            // SAFETY: the matrix lies inside the buffer; these rows of the output belong to this task alone.
+            unsafe {
+                Transpose {
+                    from: from.data().as_ptr().add(start + row),
+                    from_stride: x.strides()[rank - 1],
+                    to: to.at((task / strips * rows + row) * columns),
+                    to_stride: columns,
+                    rows: count,
+                    columns,
+                }
+                .run(self.isa);
+            }
+        });
         Self::view(out, x.dtype(), x.shape())
     }
 

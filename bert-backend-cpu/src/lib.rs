@@ -13,8 +13,8 @@
 //! ```
 //!
 //! From the outside in:
-//! * `backend` maps the words of [`Backend`](bert_core::Backend) to kernels, `products` cuts those that are products
-//!   into tasks;
+//! * `backend` maps the words of [`Backend`](bert_core::Backend) to kernels, and `train` those of
+//!   [`TrainBackend`](bert_core::train::TrainBackend); `products` cuts those that are products into tasks;
 //! * `cpu` is what both work with: `pool` runs tasks on threads, `memory` recycles what they write into;
 //! * `cache` keeps packed weights from one start to the next;
 //! * `kernels` are loops over slices, written once over the vector type of `simd`.
@@ -37,6 +37,7 @@ mod products;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod train;
 
 pub use backend::CpuBackend;
 pub use buffer::CpuBuffer;

@@ -278,6 +278,12 @@ impl Shared {
         let block = self.block.as_ref().expect("alive");
         bytemuck::cast_slice(&block.bytes()[GUARD..][..self.bytes])
     }
+
+    /// The numbers, for writing, if nobody else reads them.
+    pub fn as_mut_slice<T: Pod>(&mut self) -> Option<&mut [T]> {
+        let block = Arc::get_mut(self.block.as_mut().expect("alive"))?;
+        Some(bytemuck::cast_slice_mut(&mut block.bytes_mut()[GUARD..][..self.bytes]))
+    }
 }
 
 impl Drop for Shared {

@@ -1,7 +1,9 @@
 //! Products of matrices, cut into tasks: of activations with a packed weight, and of any two views.
 
+use std::ops::Range;
+
 use bert_core::Result;
-use bert_core::contract::{Activation, Linear};
+use bert_core::contract::{Activation, Linear, ReduceOp};
 use bert_core::tensor::{DType, Shape, View};
 
 use crate::buffer::{CpuBuffer, dense, rows};
@@ -9,8 +11,10 @@ use crate::cpu::Cpu;
 use crate::kernels::gemm::{Product, scratch_length};
 use crate::kernels::low::{LowNumbers, LowProduct, Rounded};
 use crate::kernels::pack::{Numbers, Strided};
+use crate::kernels::rows::reduce;
+use crate::kernels::transpose::{STRIP, Transpose};
 use crate::memory::with_scratch;
-use crate::pool::Shareable;
+use crate::pool::{Pool, Shareable};
 
 /// Rows of the left matrix in a task of a product, give or take a half: 768 columns of so many fit in a second cache of
 /// 512 KiB, beside a panel and the sums.
@@ -45,23 +49,12 @@ pub(crate) fn linear(
     };
     let mut out = arena.take::<f32>(count * columns);
 
-    let blocks = ((count + TASK_ROWS / 2) / TASK_ROWS).max(1);
-    let threads = pool.threads();
-    // As many blocks for each thread, where there are rows enough: it then meets the rows that it wrote.
-    let blocks = if count >= threads * OWN_ROWS { blocks.next_multiple_of(threads) } else { blocks };
-    let panels = columns.div_ceil(weight.width);
-    // Panels of fewer bits take less time.
-    let most = if rounded.is_none() { TASK_PANELS } else { 2 * TASK_PANELS };
-    let group = (panels * blocks).div_ceil(8 * threads).clamp(1, most);
-    let groups = panels.div_ceil(group);
     let base = Shareable::new(out.as_mut_slice().as_mut_ptr());
     let x_stride = x.strides()[0];
-    pool.run(groups * blocks, |task| {
-        // Tasks that follow one another share their rows, which thus stay in the second cache.
-        let (block, panel) = (task / groups, task % groups * group);
-        let first = block * count / blocks;
-        let rows = (block + 1) * count / blocks - first;
-        let columns = panel * weight.width..columns.min((panel + group) * weight.width);
+    // Panels of fewer bits take less time.
+    let most = if rounded.is_none() { TASK_PANELS } else { 2 * TASK_PANELS };
+    in_tasks(pool, count, columns, weight.width, most, |rows, panel, columns| {
+        let (first, rows) = (rows.start, rows.len());
         let width = columns.len().next_multiple_of(weight.width);
         let c = base.at(first * layer.out_features + columns.start);
         let bias = bias.map(|bias| &bias[columns.clone()]);
@@ -116,6 +109,105 @@ pub(crate) fn linear(
         });
     });
     Ok(Cpu::view(out, DType::F32, [count, columns]))
+}
+
+/// Cuts a product into tasks, `task(rows, first panel, columns)`, of so many panels at most. How it is cut changes no
+/// number, see [`gemm`](crate::kernels::gemm).
+fn in_tasks(
+    pool: &Pool,
+    count: usize,
+    columns: usize,
+    width: usize,
+    most: usize,
+    task: impl Fn(Range<usize>, usize, Range<usize>) + Sync,
+) {
+    let blocks = ((count + TASK_ROWS / 2) / TASK_ROWS).max(1);
+    let threads = pool.threads();
+    // As many blocks for each thread, where there are rows enough: it then meets the rows that it wrote.
+    let blocks = if count >= threads * OWN_ROWS { blocks.next_multiple_of(threads) } else { blocks };
+    let panels = columns.div_ceil(width);
+    let group = (panels * blocks).div_ceil(8 * threads).clamp(1, most);
+    let groups = panels.div_ceil(group);
+    pool.run(groups * blocks, |index| {
+        // Tasks that follow one another share their rows, which thus stay in the second cache.
+        let (block, panel) = (index / groups, index % groups * group);
+        let rows = block * count / blocks..(block + 1) * count / blocks;
+        task(rows, panel, panel * width..columns.min((panel + group) * width));
+    });
+}
+
+/// The gradients of a linear layer's weight, `dyᵀ x`, and of its bias, the sum of the rows of `dy`: from `x [rows, in]`
+/// and `dy [rows, out]`.
+pub(crate) fn weight_gradient(
+    cpu: &Cpu,
+    x: &View<CpuBuffer>,
+    dy: &View<CpuBuffer>,
+) -> Result<[View<CpuBuffer>; 2]> {
+    const OP: &str = "weight_gradient";
+    let Cpu { pool, isa, arena } = cpu;
+    let by_rows =
+        |x: &View<CpuBuffer>| if x.strides()[1] == 1 { Ok(x.clone()) } else { cpu.contiguous(OP, x) };
+    let (x, dy) = (by_rows(x)?, by_rows(dy)?);
+    let (depth, inner, outer) = (x.shape()[0], x.shape()[1], dy.shape()[1]);
+    let (x_stride, dy_stride) = (x.strides()[0], dy.strides()[0]);
+    let (x, dy) = (&x.buffer().f32(OP)?[x.offset()..], &dy.buffer().f32(OP)?[dy.offset()..]);
+    // What the pointers below rely on.
+    assert!((depth - 1) * x_stride + inner <= x.len() && (depth - 1) * dy_stride + outer <= dy.len());
+
+    // dyᵀ and the sums of its rows, which are then in the first cache.
+    let mut left = arena.take::<f32>(outer * depth);
+    let mut bias = arena.take::<f32>(outer);
+    let sums = Shareable::new(bias.as_mut_slice().as_mut_ptr());
+    pool.run_pieces(left.as_mut_slice(), STRIP * depth, |strip, piece| {
+        let (first, rows) = (strip * STRIP, piece.len() / depth);
+        // SAFETY: rows of dyᵀ that exist, as was checked; the piece and these sums belong to this task alone.
+        unsafe {
+            let from = dy.as_ptr().add(first);
+            let to = piece.as_mut_ptr();
+            Transpose { from, from_stride: dy_stride, to, to_stride: depth, rows, columns: depth }.run(*isa);
+            for (i, row) in piece.chunks_exact(depth).enumerate() {
+                *sums.at(first + i) = reduce(*isa, ReduceOp::Sum, row);
+            }
+        }
+    });
+    let left = left.as_mut_slice();
+
+    let width = 2 * isa.lanes();
+    let b_stride = depth * width;
+    let mut panels = arena.take::<f32>(inner.div_ceil(width) * b_stride);
+    pool.run_pieces(panels.as_mut_slice(), b_stride, |panel, piece| {
+        let columns = width.min(inner - panel * width);
+        let from = x[panel * width..].as_ptr();
+        let part = Strided { from, depth, depth_stride: x_stride, columns, column_stride: 1 };
+        // SAFETY: columns of x that exist, as was checked.
+        unsafe { part.pack(*isa, piece, width) };
+    });
+    let panels = panels.as_mut_slice();
+
+    let mut weight = arena.take::<f32>(outer * inner);
+    let base = Shareable::new(weight.as_mut_slice().as_mut_ptr());
+    let (left, panels) = (&*left, &*panels);
+    in_tasks(pool, outer, inner, width, TASK_PANELS, |rows, panel, columns| {
+        with_scratch(scratch_length(*isa, rows.len(), columns.len()), |scratch: &mut [f32]| {
+            let product = Product {
+                a: left[rows.start * depth..].as_ptr(),
+                a_stride: depth,
+                b: panels[panel * b_stride..].as_ptr(),
+                b_stride,
+                c: base.at(rows.start * inner + columns.start),
+                c_stride: inner,
+                rows: rows.len(),
+                columns: columns.len(),
+                depth,
+                bias: None,
+                activation: Activation::Identity,
+                scratch: scratch.as_mut_ptr(),
+            };
+            // SAFETY: rows and panels were just made; this part of the output belongs to this task alone.
+            unsafe { product.run(*isa) };
+        });
+    });
+    Ok([Cpu::view(weight, DType::F32, [outer, inner]), Cpu::view(bias, DType::F32, [outer])])
 }
 
 /// The product of any two views: B is packed on the way, once, and A copied where its rows are not dense.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bert_core::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, EmbeddingTables,
-    LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+    LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource, default_attention,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::train::TrainBackend;
@@ -437,6 +437,9 @@ impl Backend for WgpuBackend {
         batch: &DeviceBatch<WgpuBuffer>,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
+        if spec.dropout.is_some() {
+            return default_attention(self, qkv, spec, batch);
+        }
         let AttentionSpec { heads, head_size, scale, .. } = *spec;
         let hidden = heads * head_size;
         let blocks = batch.lengths().max().unwrap_or(0).div_ceil(QUERIES);

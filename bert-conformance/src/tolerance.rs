@@ -41,7 +41,7 @@ const TABLE: &[Row] = &[
     row("golden", None, None, "reference", (1e-7, 1e-14), "the recorded outputs are rounded to f32"),
     row("checkpoint", None, None, "reference", (1e-7, 1e-14), "as golden"),
     row("training", None, None, "reference", (2e-6, 1e-11), "ten steps in f64, recorded in f32"),
-    row("training", None, None, "*", (2e-4, 1e-7),
+    row("training", None, None, "*", (2e-5, 1e-10),
         "ten steps in f32: a root of small squares makes a relative error of a gradient one of a step"),
 
     row("task", None, None, "reference", (1e-7, 1e-14), "tasks give f32"),

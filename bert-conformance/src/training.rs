@@ -128,7 +128,7 @@ impl<'a> Recorded<'a> {
         for step in 0..STEPS {
             let batch = Batch::read(self, step as usize)?;
             let outputs: Vec<_> = self.head.parts().iter().map(|&part| Output::Scores(part)).collect();
-            let scores = model.forward(&batch.packed, &outputs)?;
+            let scores = model.forward(&batch.packed, &outputs, None)?;
             let (mut seeds, mut sum) = (vec![], 0.0);
             for (output, scores) in outputs.iter().zip(scores) {
                 let loss = batch.loss(self, backend, *output, &model.value(&scores))?;

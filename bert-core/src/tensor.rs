@@ -388,6 +388,11 @@ impl<Buf: Clone> View<Buf> {
         &self.buffer
     }
 
+    /// The buffer, to be written to by who knows what all views of it show.
+    pub fn buffer_mut(&mut self) -> &mut Buf {
+        &mut self.buffer
+    }
+
     /// The kind of number.
     pub fn dtype(&self) -> DType {
         self.dtype

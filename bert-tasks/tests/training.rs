@@ -35,6 +35,7 @@ fn options() -> TrainOptions {
         token_budget: 24,
         learning_rate: 3e-3,
         save_steps: 4,
+        dropout: true,
         ..TrainOptions::default()
     }
 }

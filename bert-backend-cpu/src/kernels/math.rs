@@ -76,6 +76,26 @@ pub(crate) fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 /// form found in Abramowitz and Stegun (7.1.28); the coefficients minimise the largest error of `g`.
 #[inline(always)]
 pub(crate) fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
+    let (a, inverse) = inverse_tail(s, x);
+    s.sub(s.max(s.splat(0.0), x), s.div(a, inverse))
+}
+
+/// The derivative of [`gelu`] within 2e-6: `Φ(x) + x φ(x)`, which is `Φ(-a) - a φ(a)` for `x = -a`, and 1 less that for
+/// `x = a`.
+#[inline(always)]
+pub(crate) fn gelu_slope<S: Simd>(s: S, x: S::V) -> S::V {
+    const FACTOR: f32 = 0.398_942_3; // 1 / √(2π)
+    let (a, inverse) = inverse_tail(s, x);
+    let one = s.splat(1.0);
+    let density = exp_of_negative(s, s.mul(s.mul(a, a), s.splat(-0.5)));
+    let density = s.mul(density, s.splat(FACTOR));
+    let below = s.sub(s.div(one, inverse), s.mul(a, density));
+    s.select_lt(x, s.splat(0.0), below, s.sub(one, below))
+}
+
+/// `a = |x|`, 14 at most, and `1 / Φ(-a)`, see [`gelu`].
+#[inline(always)]
+fn inverse_tail<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     // From 14 on g is below the smallest number of f32, and the polynomial is far from overflow.
     let a = s.min(s.splat(14.0), s.abs(x));
     let root = polynomial(
@@ -96,8 +116,7 @@ pub(crate) fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     );
     let root2 = s.mul(root, root);
     let root4 = s.mul(root2, root2);
-    let g = s.div(a, s.mul(root4, root4));
-    s.sub(s.max(s.splat(0.0), x), g)
+    (a, s.mul(root4, root4))
 }
 
 /// `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))` within 3e-7, or 3e-7 of `|x|` where that is more.
@@ -110,6 +129,20 @@ pub(crate) fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let u = s.mul(x, s.fma(x2, s.splat(0.044715 * FACTOR), s.splat(FACTOR)));
     let one = s.splat(1.0);
     s.div(x, s.add(one, exp(s, s.sub(s.splat(0.0), u))))
+}
+
+/// The derivative of [`gelu_tanh`] within 2e-6: with `y = 1 / (1 + exp(-2u))`, it is `y + x y (1 - y) (2u)'`.
+#[inline(always)]
+pub(crate) fn gelu_tanh_slope<S: Simd>(s: S, x: S::V) -> S::V {
+    const FACTOR: f32 = 1.595_769; // 2 √(2/π)
+    // Beyond these it is 0 or 1, and nothing overflows.
+    let x = s.min(s.splat(30.0), s.max(s.splat(-30.0), x));
+    let x2 = s.mul(x, x);
+    let u = s.mul(x, s.fma(x2, s.splat(0.044715 * FACTOR), s.splat(FACTOR)));
+    let slope = s.fma(x2, s.splat(3.0 * 0.044715 * FACTOR), s.splat(FACTOR));
+    let y = sigmoid(s, u);
+    let product = s.mul(s.mul(x, y), s.sub(s.splat(1.0), y));
+    s.fma(product, slope, y)
 }
 
 /// `max(x, 0)`; a NaN stays one.

@@ -11,3 +11,5 @@ pub(crate) mod norm;
 pub(crate) mod pack;
 pub(crate) mod quantise;
 pub(crate) mod rows;
+pub(crate) mod train;
+pub(crate) mod transpose;

@@ -87,7 +87,7 @@ pub(crate) fn range<S: Simd>(s: S, row: &[f32]) -> (f32, f32) {
 }
 
 #[inline(always)]
-fn squares_around<S: Simd>(s: S, row: &[f32], mean: f32) -> f32 {
+pub(crate) fn squares_around<S: Simd>(s: S, row: &[f32], mean: f32) -> f32 {
     let centre = s.splat(mean);
     let step = |a, x| {
         let x = s.sub(x, centre);
@@ -121,7 +121,7 @@ fn numerator<S: Simd>(s: S, row: &mut [f32], at: usize, largest: S::V, scale: S:
 
 /// Turns a row into `exp(scale * (x - max))` and gives the sum.
 #[inline(always)]
-fn numerators<S: Simd>(s: S, row: &mut [f32], scale: f32) -> f32 {
+pub(crate) fn numerators<S: Simd>(s: S, row: &mut [f32], scale: f32) -> f32 {
     let (largest, scale) = (s.splat(largest(s, row)), s.splat(scale));
     let mut sums = [s.splat(0.0); 2];
     let mut pieces = row.chunks_exact_mut(2 * S::LANES);

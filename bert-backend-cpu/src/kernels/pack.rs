@@ -2,6 +2,8 @@
 
 mod parts;
 
+use std::sync::Arc;
+
 use bert_core::contract::Precision;
 use bert_core::tensor::{DType, HostTensor};
 use bert_core::{Error, Result};
@@ -12,7 +14,7 @@ use super::dot::{Layout, byte_limits};
 use super::low;
 use super::quantise::weight_to_bytes;
 use crate::CpuError;
-use crate::memory::{Filling, Shared};
+use crate::memory::{Arena, Filling, Shared};
 use crate::pool::{Pool, Shareable};
 use crate::simd::{Isa, Simd, dispatch};
 
@@ -100,10 +102,12 @@ impl PackedMatrix {
     }
 
     /// Packs a weight `[out_features, in_features]` of `f32` with any strides, such as the transpose of one, that
-    /// begins with the first number of `data`.
+    /// begins with the first number of `data`. As a step of training makes all weights anew, they lie in memory that is
+    /// used again.
     pub fn from_strided(
         pool: &Pool,
         isa: Isa,
+        arena: &Arc<Arena>,
         data: &[f32],
         [out_features, in_features]: [usize; 2],
         [column_stride, depth_stride]: [usize; 2],
@@ -112,7 +116,7 @@ impl PackedMatrix {
         assert!(last < data.len(), "a weight lies inside its buffer");
         let width = 2 * isa.lanes();
         let stride = in_features * width;
-        let mut panels = Filling::permanent(out_features.div_ceil(width) * stride);
+        let mut panels = arena.take(out_features.div_ceil(width) * stride);
         pool.run_pieces(panels.as_mut_slice(), stride, |index, panel: &mut [f32]| {
             let first = index * width;
             let from = data[first * column_stride..].as_ptr();

@@ -57,13 +57,18 @@ impl<'a, T: Copy> Rows<'a, T> {
         }
     }
 
+    /// All numbers from the first one on.
+    pub fn data(&self) -> &'a [T] {
+        self.data
+    }
+
     /// How many rows there are.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Where a row starts.
-    fn start(&self, row: usize) -> usize {
+    pub fn start(&self, row: usize) -> usize {
         let [_, middle, inner] = self.shape;
         let index = [row / inner / middle, row / inner % middle, row % inner];
         index.iter().zip(self.strides).map(|(i, stride)| i * stride).sum()

@@ -12,7 +12,7 @@ const ACTIVATIONS: [Activation; 5] =
     [Activation::Identity, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Tanh];
 
 /// Sequences of these lengths, without ids: what attention and pooling look at.
-fn batch<B: Backend>(backend: &B, lengths: &[usize]) -> DeviceBatch<B::Buffer> {
+pub(super) fn batch<B: Backend>(backend: &B, lengths: &[usize]) -> DeviceBatch<B::Buffer> {
     let mut bounds = vec![0u32];
     lengths.iter().for_each(|&length| bounds.push(bounds[bounds.len() - 1] + length as u32));
     let tokens = *bounds.last().unwrap() as usize;
@@ -101,7 +101,7 @@ fn linear_layers_of_a_strided_input() {
     let (weight, bias) = (random.tensor([21, 25]), random.tensor([21]));
     struct Strided<'a>(Layer<'a>);
     impl super::Operation for Strided<'_> {
-        fn run<B: Backend>(
+        fn run<B: bert_core::train::TrainBackend>(
             &self,
             backend: &B,
             inputs: &[bert_core::contract::Tensor<B>],

@@ -6,11 +6,13 @@ mod fused;
 mod low;
 mod math;
 mod ops;
+mod train;
 
 use bert_core::Backend;
 use bert_core::contract::{Precision, Tensor};
 use bert_core::reference::Reference;
 use bert_core::tensor::{DType, HostTensor, Shape};
+use bert_core::train::TrainBackend;
 
 use crate::{CpuBackend, CpuOptions, SimdLevel};
 
@@ -109,14 +111,14 @@ fn compare(name: &str, bound: Bound, inputs: &[HostTensor], op: impl Operation) 
     }
 }
 
-fn run<B: Backend>(backend: &B, inputs: &[HostTensor], op: &impl Operation) -> HostTensor {
+fn run<B: TrainBackend>(backend: &B, inputs: &[HostTensor], op: &impl Operation) -> HostTensor {
     let inputs: Vec<_> = inputs.iter().map(|x| backend.upload(x).expect("an upload")).collect();
     download(backend, &op.run(backend, &inputs))
 }
 
 /// An operation on any backend. A closure cannot be generic over it.
 trait Operation {
-    fn run<B: Backend>(&self, backend: &B, inputs: &[Tensor<B>]) -> Tensor<B>;
+    fn run<B: TrainBackend>(&self, backend: &B, inputs: &[Tensor<B>]) -> Tensor<B>;
 }
 
 /// Defines an [`Operation`] in place: `operation!(|backend, inputs| expression; name: Type = value, …)`.
@@ -124,7 +126,7 @@ macro_rules! operation {
     (|$backend:ident, $inputs:ident| $body:expr $(; $($name:ident: $type:ty),*)?) => {{
         struct Op { $($($name: $type),*)? }
         impl $crate::tests::Operation for Op {
-            fn run<B: bert_core::Backend>(
+            fn run<B: bert_core::train::TrainBackend>(
                 &self,
                 $backend: &B,
                 $inputs: &[bert_core::contract::Tensor<B>],

@@ -27,7 +27,7 @@ use std::ops::Range;
 
 use super::batch::DeviceBatch;
 use super::info::{BackendInfo, Counts};
-use super::ops::{Activation, AttentionSpec, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
+use super::ops::{Activation, AttentionSpec, BinaryOp, Dropout, Pooling, Precision, ReduceOp, UnaryOp};
 use super::threads::{MaybeSend, MaybeSync};
 use super::weights::{EmbeddingTables, LayerNorm, Linear, WeightSource};
 use crate::Result;
@@ -241,27 +241,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         batch: &DeviceBatch<Self::Buffer>,
     ) -> Result<Tensor<Self>> {
         trace::default_body("attention");
-        let AttentionSpec { heads, head_size, scale, .. } = *spec;
-        let hidden = heads * head_size;
-        let attend = |rows: Range<usize>| -> Result<Tensor<Self>> {
-            let length = rows.len();
-            // [heads, length, head_size] for each of query, key and value
-            let part = |index: usize| -> Result<Tensor<Self>> {
-                let part = qkv.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
-                self.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
-            };
-            let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-
-            // [heads, length, length]
-            let scores = self.matmul(&query, &key.permute(&[0, 2, 1])?)?;
-            let scores = self.map(UnaryOp::Scale(scale), &scores)?;
-            let weights = self.softmax(&scores)?;
-
-            // back to [length, hidden]
-            let context = self.matmul(&weights, &value)?.permute(&[1, 0, 2])?;
-            self.map(UnaryOp::Copy, &context)?.reshape([length, hidden])
-        };
-        self.concat(&sequences(batch).map(attend).collect::<Result<Vec<_>>>()?)
+        default_attention(self, qkv, spec, batch)
     }
 
     /// Matrices of one width below one another: `[a, n]`, `[b, n]`, … -> `[a + b + …, n]`.
@@ -291,6 +271,19 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
             start = own.end;
         }
         Ok(joined)
+    }
+
+    /// Sets some numbers to 0 and scales the others up, for training.
+    ///
+    /// The default multiplies by a mask that the host makes. Override it to make the mask on the way.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device).
+    fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
+        trace::default_body("dropout");
+        let factors = (0..x.shape().len() as u64).map(|position| dropout.factor(position)).collect();
+        let mask = self.upload(&HostTensor::from_vec(factors, x.shape()))?;
+        self.zip(BinaryOp::Mul, x, &mask)
     }
 
     /// `exp(x) / sum(exp(x))` over the last axis, the maximum subtracted first.
@@ -366,6 +359,43 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     fn counts(&self) -> Option<Counts> {
         None
     }
+}
+
+/// The default body of [`Backend::attention`], which overrides fall back to for what they do not have, such as dropout.
+///
+/// # Errors
+/// As [`Backend::attention`].
+pub fn default_attention<B: Backend>(
+    backend: &B,
+    qkv: &Tensor<B>,
+    spec: &AttentionSpec,
+    batch: &DeviceBatch<B::Buffer>,
+) -> Result<Tensor<B>> {
+    let AttentionSpec { heads, head_size, scale, dropout, .. } = *spec;
+    let hidden = heads * head_size;
+    let attend = |(sequence, rows): (usize, Range<usize>)| -> Result<Tensor<B>> {
+        let length = rows.len();
+        // [heads, length, head_size] for each of query, key and value
+        let part = |index: usize| -> Result<Tensor<B>> {
+            let part = qkv.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
+            backend.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
+        };
+        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
+
+        // [heads, length, length]
+        let scores = backend.matmul(&query, &key.permute(&[0, 2, 1])?)?;
+        let scores = backend.map(UnaryOp::Scale(scale), &scores)?;
+        let mut weights = backend.softmax(&scores)?;
+        if let Some(dropout) = dropout {
+            let random = dropout.random.numbered(sequence as u64);
+            weights = backend.dropout(&weights, &Dropout { random, ..dropout })?;
+        }
+
+        // back to [length, hidden]
+        let context = backend.matmul(&weights, &value)?.permute(&[1, 0, 2])?;
+        backend.map(UnaryOp::Copy, &context)?.reshape([length, hidden])
+    };
+    backend.concat(&sequences(batch).enumerate().map(attend).collect::<Result<Vec<_>>>()?)
 }
 
 /// The rows of each sequence.

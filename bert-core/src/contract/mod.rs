@@ -15,9 +15,9 @@ mod prepare;
 mod threads;
 mod weights;
 
-pub use backend::{Backend, MASKED, Tensor, upload_f32};
+pub use backend::{Backend, MASKED, Tensor, default_attention, upload_f32};
 pub use batch::DeviceBatch;
 pub use info::{BackendInfo, Counts};
-pub use ops::{Activation, AttentionSpec, BinaryOp, Pooling, Precision, ReduceOp, UnaryOp};
+pub use ops::{Activation, AttentionSpec, BinaryOp, Dropout, Pooling, Precision, ReduceOp, UnaryOp};
 pub use threads::{MaybeSend, MaybeSync};
 pub use weights::{EmbeddingTables, LayerNorm, Linear, WeightSource};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::random::Random;
 use crate::tensor::DType;
 use crate::{Error, Result};
 
@@ -103,6 +104,25 @@ pub enum Pooling {
     MeanSqrtLen,
 }
 
+/// Which numbers are set to 0 in training, each with the same probability; the others are scaled up, so that the mean
+/// stays. Source: Srivastava et al., 2014.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// The share that is set to 0, below 1.
+    pub probability: f64,
+    /// Where chance comes from: the number at a row-major position decides over that position, so that a mask is the
+    /// same forwards and backwards, on every device, and after a run is taken up again.
+    pub random: Random,
+}
+
+impl Dropout {
+    /// What the number at a row-major position is multiplied by.
+    pub fn factor(&self, position: u64) -> f32 {
+        let kept = self.random.uniform(position) >= self.probability;
+        if kept { (1.0 - self.probability).recip() as f32 } else { 0.0 }
+    }
+}
+
 /// What attention computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -115,12 +135,15 @@ pub struct AttentionSpec {
     pub scale: f64,
     /// That of the layer whose outputs are multiplied.
     pub precision: Precision,
+    /// In training, which weights of the softmax are set to 0: a stream for each sequence by its number, positions in
+    /// `[heads, length, length]`.
+    pub dropout: Option<Dropout>,
 }
 
 impl AttentionSpec {
     /// Heads of this width, scaled by one over its square root.
     pub fn new(heads: usize, head_size: usize, precision: Precision) -> Self {
-        Self { heads, head_size, scale: (head_size as f64).sqrt().recip(), precision }
+        Self { heads, head_size, scale: (head_size as f64).sqrt().recip(), precision, dropout: None }
     }
 }
 

@@ -1,13 +1,10 @@
 //! Token ids become the first hidden state: word, position and segment embeddings added up and normalised.
 
-use super::parameters::{LinearSpec, NormSpec, ParameterSpec, table};
+use super::parameters::{LinearSpec, NormSpec, ParameterSpec, table, words};
 use super::{Loader, Pass};
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::contract::{Activation, Backend, EmbeddingTables, Linear, Tensor};
-
-/// The name of the word embeddings, which the masked-LM decoder shares.
-pub(super) const WORD: &str = "embeddings.word_embeddings";
 
 /// What the embeddings consist of.
 pub(super) struct EmbeddingsSpec {
@@ -24,7 +21,7 @@ impl EmbeddingsSpec {
         let (width, hidden, types) = (config.embedding_size, config.hidden_size, config.type_vocab_size);
         let table = |part: &str, rows| table(&format!("embeddings.{part}"), rows, width);
         Self {
-            word: table("word_embeddings", config.vocab_size),
+            word: words(config),
             position: table("position_embeddings", config.max_position_embeddings),
             token_type: (types > 0).then(|| table("token_type_embeddings", types)),
             norm: NormSpec::new("embeddings.LayerNorm", width),
@@ -45,6 +42,7 @@ impl EmbeddingsSpec {
 #[derive(Clone, Debug)]
 pub(super) struct Embeddings<Buf> {
     tables: EmbeddingTables<Buf>,
+    dropout: f64,
     /// `[hidden, embedding]`
     project: Option<Linear<Buf>>,
 }
@@ -58,16 +56,14 @@ impl<Buf: Clone> Embeddings<Buf> {
             token_type: spec.token_type.map(|table| loader.upload(&table)).transpose()?,
             norm: loader.layer_norm(&spec.norm)?,
         };
-        if let Some(training) = loader.training {
-            *training.words.borrow_mut() = Some(tables.word.clone());
-        }
         let project = spec.project.map(|project| loader.linear(&[project])).transpose()?;
-        Ok(Self { tables, project })
+        Ok(Self { tables, dropout: loader.config.hidden_dropout_prob, project })
     }
 
     /// -> `[tokens, hidden]`
     pub fn forward<B: Backend<Buffer = Buf>>(&self, pass: &Pass<'_, B>) -> Result<Tensor<B>> {
         let embedded = pass.backend.embed(&self.tables, pass.batch)?; // [tokens, embedding]
+        let embedded = pass.drop(embedded, self.dropout, 0)?;
         match &self.project {
             Some(project) => pass.backend.linear(&embedded, project, Activation::Identity),
             None => Ok(embedded),

@@ -47,6 +47,10 @@ impl LayerSpec {
 /// A layer on a device.
 #[derive(Clone, Debug)]
 pub(super) struct Layer<Buf> {
+    /// Where its dropout is, in the numbers of the graph's sites.
+    site: u64,
+    hidden_dropout: f64,
+    attention_dropout: f64,
     attention: AttentionSpec,
     activation: Activation,
     /// query, key and value as one: `[3 * hidden, hidden]`
@@ -65,6 +69,9 @@ impl<Buf: Clone> Layer<Buf> {
     pub fn load<B: Backend<Buffer = Buf>>(loader: &Loader<'_, B>, index: usize) -> Result<Self> {
         let (config, spec) = (loader.config, LayerSpec::new(loader.config, index));
         Ok(Self {
+            site: 4 * (index as u64 + 1),
+            hidden_dropout: config.hidden_dropout_prob,
+            attention_dropout: config.attention_probs_dropout_prob,
             attention: AttentionSpec::new(config.num_attention_heads, config.head_size(), loader.precision),
             activation: config.hidden_act,
             qkv: loader.linear(&spec.qkv)?,
@@ -83,13 +90,17 @@ impl<Buf: Clone> Layer<Buf> {
         hidden: &Tensor<B>,
     ) -> Result<Tensor<B>> {
         let backend = pass.backend;
+        let mut attention = self.attention;
+        attention.dropout = pass.dropout(self.attention_dropout, self.site);
         let qkv = backend.linear(hidden, &self.qkv, Activation::Identity)?; //                [tokens, 3 * hidden]
-        let context = backend.attention(&qkv, &self.attention, pass.batch)?; //               [tokens, hidden]
+        let context = backend.attention(&qkv, &attention, pass.batch)?; //                    [tokens, hidden]
         let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
+        let attended = pass.drop(attended, self.hidden_dropout, self.site + 1)?;
         let attended = backend.add_layer_norm(&attended, hidden, &self.attention_norm)?; //   [tokens, hidden]
 
         let inner = backend.linear(&attended, &self.intermediate, self.activation)?; //       [tokens, intermediate]
         let output = backend.linear(&inner, &self.output, Activation::Identity)?; //          [tokens, hidden]
+        let output = pass.drop(output, self.hidden_dropout, self.site + 2)?;
         backend.add_layer_norm(&output, &attended, &self.output_norm)
     }
 }

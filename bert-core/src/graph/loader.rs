@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::Head;
-use super::parameters::{LinearSpec, NormSpec, ParameterSpec};
+use super::parameters::{LinearSpec, NormSpec, ParameterSpec, words};
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::contract::{Backend, LayerNorm, Linear, Precision, Tensor, upload_f32};
@@ -118,6 +118,9 @@ impl<B: Backend> Loader<'_, B> {
     pub fn upload(&self, spec: &ParameterSpec) -> Result<Tensor<B>> {
         let table = upload_f32(self.backend, &self.source.parameter(spec)?)?;
         self.loaded(|| vec![spec.clone()], table.buffer());
+        if let Some(training) = self.training.filter(|_| *spec == words(self.config)) {
+            *training.words.borrow_mut() = Some(table.clone());
+        }
         Ok(table)
     }
 

@@ -4,7 +4,7 @@
 //! 2. `layer`: self-attention and a feed-forward network, each followed by a residual and a LayerNorm;
 //! 3. `encoder`: the layers, one after another;
 //! 4. `heads`: what fine-tuning put on top: masked LM, next sentence, classifiers, answer spans;
-//! 5. `model`: all of it on one backend, behind one call.
+//! 5. `model`: all of it on one backend; `run` is its face for a backend that was chosen at run time.
 //!
 //! Each part says what it consists of (its `…Spec`), and [`parameters`] is the list of all that; whoever loads,
 //! initialises or saves a model reads that list.
@@ -23,6 +23,7 @@ mod model;
 mod output;
 mod parameters;
 mod pass;
+mod run;
 
 use loader::Loader;
 use pass::Pass;
@@ -30,6 +31,7 @@ use pass::Pass;
 pub use heads::Head;
 pub use initial::Initial;
 pub use loader::ParameterSource;
-pub use model::{Encoder, Model};
+pub use model::Model;
 pub use output::{Axis, Output};
 pub use parameters::{ParameterKind, ParameterSpec, parameters};
+pub use run::Encoder;

@@ -8,43 +8,16 @@ use super::loader::{Loaded, Training};
 use super::output::{Axis, Output};
 use super::{Head, Loader, ParameterSource, Pass};
 use crate::config::ModelConfig;
-use crate::contract::{
-    Activation, Backend, BackendInfo, Counts, DeviceBatch, Linear, MaybeSend, MaybeSync, Precision, Tensor,
-};
+use crate::contract::{Activation, Backend, DeviceBatch, Linear, Precision, Tensor};
 use crate::packed::PackedBatch;
-use crate::tensor::HostTensor;
+use crate::random::Random;
 use crate::{Error, Result};
-
-/// A loaded model whose backend was chosen at run time: the face of [`Model`] that fits in a `Box`.
-///
-/// It is shared freely between threads; every call takes `&self`.
-#[cfg_attr(not(target_family = "wasm"), async_trait::async_trait)]
-#[cfg_attr(target_family = "wasm", async_trait::async_trait(?Send))]
-pub trait Encoder: MaybeSend + MaybeSync {
-    /// The shape of the model and the meaning of its outputs.
-    fn config(&self) -> &ModelConfig;
-
-    /// What it runs on.
-    fn backend_info(&self) -> BackendInfo;
-
-    /// What its device was asked to do since it was opened, if the backend [counts](Backend::counts) that.
-    fn counts(&self) -> Option<Counts> {
-        None
-    }
-
-    /// Runs a batch and brings back the outputs asked for, in their order, with one wait for the device.
-    ///
-    /// # Errors
-    /// [`Error::Batch`] for a batch that does not fit the model, [`Error::MissingOutput`] for an output
-    /// that needs another head, [`Error::Device`].
-    async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>>;
-}
 
 /// A model whose backend is known at compile time.
 #[derive(Clone, Debug)]
 pub struct Model<B: Backend> {
     backend: B,
-    config: ModelConfig,
+    pub(super) config: ModelConfig,
     encoder: EncoderWeights<B::Buffer>,
     head: Head,
     summary: Option<Summary<B::Buffer>>,
@@ -126,8 +99,18 @@ impl<B: Backend> Model<B> {
     /// Computes outputs without bringing them back.
     ///
     /// # Errors
-    /// As [`Encoder::run`].
+    /// As [`Encoder::run`](super::Encoder::run).
     pub fn forward(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<Tensor<B>>> {
+        self.forward_with(batch, outputs, None)
+    }
+
+    /// The same in training, where numbers are dropped as the configuration says and chance decides.
+    pub(crate) fn forward_with(
+        &self,
+        batch: &PackedBatch,
+        outputs: &[Output],
+        dropout: Option<Random>,
+    ) -> Result<Vec<Tensor<B>>> {
         if batch.is_empty() {
             return Err(Error::Empty { what: "batch" });
         }
@@ -142,7 +125,7 @@ impl<B: Backend> Model<B> {
         let last = self.config.num_hidden_layers;
         let layer = |output: &Output| if let Output::HiddenState(index) = output { *index } else { last };
         let batch = DeviceBatch::new(&self.backend, batch, &self.config)?;
-        let pass = Pass { backend: &self.backend, batch: &batch };
+        let pass = Pass { backend: &self.backend, batch: &batch, dropout };
         let keep = |index| outputs.iter().any(|output| layer(output) == index);
         let states = self.encoder.encode(&pass, keep)?;
         let output = |output: &Output| {
@@ -184,26 +167,5 @@ impl<B: Backend> Model<B> {
             Output::PoolerOutput => self.summary.as_ref().is_some_and(|summary| summary.is_pooler),
             Output::Scores(head) => head != Head::None && self.heads.iter().any(|(part, _)| *part == head),
         }
-    }
-}
-
-#[cfg_attr(not(target_family = "wasm"), async_trait::async_trait)]
-#[cfg_attr(target_family = "wasm", async_trait::async_trait(?Send))]
-impl<B: Backend> Encoder for Model<B> {
-    fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    fn backend_info(&self) -> BackendInfo {
-        self.backend.info()
-    }
-
-    fn counts(&self) -> Option<Counts> {
-        self.backend.counts()
-    }
-
-    async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
-        let tensors = self.forward(batch, outputs)?;
-        self.backend.download(&tensors).await
     }
 }

@@ -131,6 +131,11 @@ pub(super) fn table(name: &str, rows: usize, columns: usize) -> ParameterSpec {
     spec(name, "weight", [rows, columns], ParameterKind::Table)
 }
 
+/// The word embeddings, which a tied masked-LM decoder shares.
+pub(super) fn words(config: &ModelConfig) -> ParameterSpec {
+    table("embeddings.word_embeddings", config.vocab_size, config.embedding_size)
+}
+
 fn spec(name: &str, part: &str, shape: impl Into<Shape>, kind: ParameterKind) -> ParameterSpec {
     ParameterSpec { name: format!("{name}.{part}"), shape: shape.into(), kind }
 }

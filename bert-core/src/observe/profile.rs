@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::contract::{
-    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, EmbeddingTables,
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, Dropout, EmbeddingTables,
     LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
 use crate::tensor::{HostTensor, Shape};
@@ -207,6 +207,10 @@ impl<B: Backend> Backend for Profile<B> {
 
     fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
         self.timed("concat", parts[0].shape(), 0, |inner| inner.concat(parts))
+    }
+
+    fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
+        self.timed("dropout", x.shape(), 0, |inner| inner.dropout(x, dropout))
     }
 
     fn softmax(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {

@@ -8,7 +8,7 @@ use super::optimiser::Gradients;
 use super::parameter::{Node, Parameter, inner, layers};
 use super::tape::{Collected, Entry, Ids};
 use crate::contract::{
-    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, EmbeddingTables,
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, Dropout, EmbeddingTables,
     LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
 use crate::tensor::{DType, HostTensor, View};
@@ -66,7 +66,7 @@ impl<B: TrainBackend> Autodiff<B> {
         for (result, gradient) in seeds {
             collected.add(&self.backend, result.buffer(), gradient.clone())?;
         }
-        collected.walk(&self.backend, &entries)?;
+        collected.walk(&self.backend, entries)?;
         Ok(Gradients::new(collected))
     }
 
@@ -250,6 +250,11 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
         let batch = batch_inside::<B>(batch);
         let value = self.backend.attention(&inner(qkv), spec, &batch)?;
         Ok(self.record(value, Entry::Attention { qkv: whole("attention", qkv)?, spec: *spec, batch }))
+    }
+
+    fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
+        let value = self.backend.dropout(&inner(x), dropout)?;
+        Ok(self.record(value, Entry::Dropout { x: whole("dropout", x)?, dropout: *dropout }))
     }
 
     fn softmax(&self, _: &Tensor<Self>) -> Result<Tensor<Self>> {

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
+use super::optimiser::{AdamStep, AdamW, adamw};
 use crate::contract::{
-    Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, LayerNorm, ReduceOp, Tensor, UnaryOp,
+    Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, Dropout, LayerNorm, ReduceOp, Tensor, UnaryOp,
 };
 use crate::observe::trace;
 use crate::tensor::{HostTensor, Shape};
@@ -106,37 +107,7 @@ pub trait TrainBackend: Backend {
         dy: &Tensor<Self>,
     ) -> Result<Tensor<Self>> {
         trace::default_body("attention_backward");
-        let AttentionSpec { heads, head_size, scale, .. } = *spec;
-        let hidden = heads * head_size;
-        let of = |rows: Range<usize>| -> Result<Tensor<Self>> {
-            let length = rows.len();
-            // [heads, length, head_size]
-            let part = |x: &Tensor<Self>, index: usize| -> Result<Tensor<Self>> {
-                let part = x.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
-                self.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
-            };
-            let (query, key, value, dy) = (part(qkv, 0)?, part(qkv, 1)?, part(qkv, 2)?, part(dy, 0)?);
-            let scores = self.matmul(&query, &key.permute(&[0, 2, 1])?)?; //    [heads, length, length]
-            let weights = self.softmax(&self.map(UnaryOp::Scale(scale), &scores)?)?;
-
-            let dvalue = self.matmul(&weights.permute(&[0, 2, 1])?, &dy)?;
-            let dweights = self.matmul(&dy, &value.permute(&[0, 2, 1])?)?;
-            let along = self.reduce(ReduceOp::Sum, &self.zip(BinaryOp::Mul, &dweights, &weights)?)?;
-            let dscores = self.zip(BinaryOp::Sub, &dweights, &along.broadcast_to(weights.shape())?)?;
-            let dscores = self.zip(BinaryOp::Mul, &dscores, &weights)?;
-            let dscores = self.map(UnaryOp::Scale(scale), &dscores)?;
-            let dquery = self.matmul(&dscores, &key)?;
-            let dkey = self.matmul(&dscores.permute(&[0, 2, 1])?, &query)?;
-
-            // Side by side again: [length, 3 * hidden]
-            let columns = |x: Tensor<Self>| -> Result<Tensor<Self>> {
-                self.map(UnaryOp::Copy, &x.permute(&[0, 2, 1])?)?.reshape([hidden, length])
-            };
-            let columns = self.concat(&[columns(dquery)?, columns(dkey)?, columns(dvalue)?])?;
-            self.map(UnaryOp::Copy, &columns.permute(&[1, 0])?)
-        };
-        let sequences = batch.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize);
-        self.concat(&sequences.map(of).collect::<Result<Vec<_>>>()?)
+        default_attention_backward(self, qkv, spec, batch, dy)
     }
 
     /// The sum of the rows `x [n, width]` that belong to each of `count` rows of a table, by their indices:
@@ -181,6 +152,119 @@ pub trait TrainBackend: Backend {
         let expected = self.zip(BinaryOp::Mul, &weights, &total.broadcast_to(shape)?)?;
         Ok([losses, self.zip(BinaryOp::Sub, &expected, targets)?])
     }
+
+    /// The same for one class a row, which `logits` have, or none, where a row does not count: a `smoothing` share of
+    /// each is spread over all classes. Losses `[rows, 1]` and gradient are multiplied with `factor`.
+    ///
+    /// The default makes the distributions on the host. Override it to make none, which is as much memory again as
+    /// the scores of a vocabulary take.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn cross_entropy_classes(
+        &self,
+        logits: &Tensor<Self>,
+        targets: &[Option<u32>],
+        smoothing: f32,
+        factor: f64,
+    ) -> Result<[Tensor<Self>; 2]> {
+        trace::default_body("cross_entropy_classes");
+        let classes = logits.shape()[1];
+        let mut wanted = vec![0f32; targets.len() * classes];
+        for (row, target) in wanted.chunks_exact_mut(classes).zip(targets) {
+            let Some(target) = *target else { continue };
+            row.fill(smoothing / classes as f32);
+            row[target as usize] += 1.0 - smoothing;
+        }
+        let wanted = self.upload(&HostTensor::from_vec(wanted, logits.shape()))?;
+        let [losses, gradient] = self.cross_entropy(logits, &wanted)?;
+        let factor = UnaryOp::Scale(factor);
+        Ok([self.map(factor, &losses)?, self.map(factor, &gradient)?])
+    }
+
+    /// Numbers `[n, 1]` that add up to the sum of the squares of `x`, which is contiguous: one, or one of each piece,
+    /// for the host to add up in `f64`.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    fn squares(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        trace::default_body("squares");
+        let row = x.reshape([1, x.shape().len()])?;
+        self.reduce(ReduceOp::Sum, &self.zip(BinaryOp::Mul, &row, &row)?)
+    }
+
+    /// Moves a parameter and its two moments, all contiguous and of one shape, by a step of [`AdamW`].
+    ///
+    /// The default takes fifteen passes and puts new tensors in the place of the old ones. Override it to take one,
+    /// in place where nobody else holds a buffer.
+    ///
+    /// # Errors
+    /// [`Error::Device`]; the parameter and its moments are then as they were.
+    fn adamw(
+        &self,
+        options: &AdamW,
+        step: &AdamStep,
+        decays: bool,
+        [parameter, mean, square]: [&mut Tensor<Self>; 3],
+        gradient: &Tensor<Self>,
+    ) -> Result<()> {
+        trace::default_body("adamw");
+        let moved = adamw(self, options, step, decays, [parameter, mean, square], gradient)?;
+        [*parameter, *mean, *square] = moved;
+        Ok(())
+    }
+}
+
+/// The default body of [`TrainBackend::attention_backward`], which overrides fall back to for what they do not have, such
+/// as dropout.
+///
+/// # Errors
+/// As [`TrainBackend::attention_backward`].
+pub fn default_attention_backward<B: TrainBackend>(
+    backend: &B,
+    qkv: &Tensor<B>,
+    spec: &AttentionSpec,
+    batch: &DeviceBatch<B::Buffer>,
+    dy: &Tensor<B>,
+) -> Result<Tensor<B>> {
+    let AttentionSpec { heads, head_size, scale, dropout, .. } = *spec;
+    let hidden = heads * head_size;
+    let of = |(sequence, rows): (usize, Range<usize>)| -> Result<Tensor<B>> {
+        let length = rows.len();
+        // [heads, length, head_size]
+        let part = |x: &Tensor<B>, index: usize| -> Result<Tensor<B>> {
+            let part = x.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
+            backend.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
+        };
+        let (query, key, value, dy) = (part(qkv, 0)?, part(qkv, 1)?, part(qkv, 2)?, part(dy, 0)?);
+        let scores = backend.matmul(&query, &key.permute(&[0, 2, 1])?)?; //    [heads, length, length]
+        let weights = backend.softmax(&backend.map(UnaryOp::Scale(scale), &scores)?)?;
+        let dropped = |x: &Tensor<B>| match dropout {
+            Some(dropout) => {
+                let random = dropout.random.numbered(sequence as u64);
+                backend.dropout(x, &Dropout { random, ..dropout })
+            }
+            None => Ok(x.clone()),
+        };
+
+        let dvalue = backend.matmul(&dropped(&weights)?.permute(&[0, 2, 1])?, &dy)?;
+        let dweights = dropped(&backend.matmul(&dy, &value.permute(&[0, 2, 1])?)?)?;
+        let along = backend.reduce(ReduceOp::Sum, &backend.zip(BinaryOp::Mul, &dweights, &weights)?)?;
+        let dscores = backend.zip(BinaryOp::Sub, &dweights, &along.broadcast_to(weights.shape())?)?;
+        let dscores = backend.zip(BinaryOp::Mul, &dscores, &weights)?;
+        let dscores = backend.map(UnaryOp::Scale(scale), &dscores)?;
+        let dquery = backend.matmul(&dscores, &key)?;
+        let dkey = backend.matmul(&dscores.permute(&[0, 2, 1])?, &query)?;
+
+        // Side by side again: [length, 3 * hidden]
+        let columns = |x: Tensor<B>| -> Result<Tensor<B>> {
+            backend.map(UnaryOp::Copy, &x.permute(&[0, 2, 1])?)?.reshape([hidden, length])
+        };
+        let columns = backend.concat(&[columns(dquery)?, columns(dkey)?, columns(dvalue)?])?;
+        backend.map(UnaryOp::Copy, &columns.permute(&[1, 0])?)
+    };
+    let sequences = batch.bounds.windows(2).map(|pair| pair[0] as usize..pair[1] as usize);
+    backend.concat(&sequences.enumerate().map(of).collect::<Result<Vec<_>>>()?)
 }
 
 /// The derivative of an element-wise function at `z`.

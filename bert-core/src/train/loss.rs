@@ -44,15 +44,12 @@ pub fn classes<B: TrainBackend>(
     if count == 0 {
         return Err(Error::Empty { what: "list of targets" });
     }
-    let mut wanted = vec![0f32; rows * classes];
-    for (row, target) in wanted.chunks_exact_mut(classes).zip(targets) {
-        let Some(target) = *target else { continue };
-        let place = row.get(target as usize).is_some().then_some(target as usize);
-        let place = place.ok_or(Error::Label { found: target as usize, count: classes })?;
-        row.fill(smoothing / classes as f32);
-        row[place] += 1.0 - smoothing;
+    if let Some(&target) = targets.iter().flatten().find(|&&target| target as usize >= classes) {
+        return Err(Error::Label { found: target as usize, count: classes });
     }
-    distributions(backend, logits, &backend.upload(&HostTensor::from_vec(wanted, [rows, classes]))?, count)
+    let factor = (count as f64).recip();
+    let [losses, gradient] = backend.cross_entropy_classes(logits, targets, smoothing, factor)?;
+    Ok(Loss { parts: vec![losses], gradient })
 }
 
 /// Distributions over classes, such as those of a teacher: the cross-entropy of `logits` and `targets`, both

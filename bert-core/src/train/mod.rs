@@ -20,7 +20,7 @@ mod tape;
 mod trainable;
 
 pub use autodiff::Autodiff;
-pub use backward::{NormGradients, TrainBackend};
+pub use backward::{NormGradients, TrainBackend, default_attention_backward};
 pub use optimiser::{AdamStep, AdamW, Gradients, clip};
 pub use parameter::{Node, Parameter};
 pub use schedule::{Decay, Schedule};

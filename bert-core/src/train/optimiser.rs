@@ -6,7 +6,7 @@ use super::backward::TrainBackend;
 use super::parameter::Parameter;
 use super::tape::Collected;
 use crate::Result;
-use crate::contract::{BinaryOp, ReduceOp, Tensor, UnaryOp};
+use crate::contract::{BinaryOp, Tensor, UnaryOp};
 
 /// The gradients of a backward pass.
 pub struct Gradients<B: TrainBackend>(Collected<B>);
@@ -35,12 +35,6 @@ pub fn clip(norm: f64, most: f64) -> f64 {
     (most / (norm + 1e-6)).min(1.0)
 }
 
-/// The sum of the squares of a tensor, `[1, 1]` on the device.
-pub(super) fn squares<B: TrainBackend>(backend: &B, x: &Tensor<B>) -> Result<Tensor<B>> {
-    let row = x.reshape([1, x.shape().len()])?;
-    backend.reduce(ReduceOp::Sum, &backend.zip(BinaryOp::Mul, &row, &row)?)
-}
-
 /// AdamW: Adam with weight decay that does not go through the moments. Source: Loshchilov and Hutter, 2019.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
@@ -65,6 +59,12 @@ impl AdamW {
     /// As the original BERT was trained: without correction, and with another epsilon.
     pub fn bert() -> Self {
         Self { eps: 1e-6, bias_correction: false, ..Self::default() }
+    }
+
+    /// What the two means of step `number` have to be divided by for having begun at 0.
+    pub fn corrections(&self, number: u64) -> [f64; 2] {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        self.betas.map(|beta| if self.bias_correction { 1.0 - beta.powi(number) } else { 1.0 })
     }
 }
 
@@ -96,13 +96,10 @@ pub(super) fn adamw<B: TrainBackend>(
     let squared = backend.zip(BinaryOp::Mul, &gradient, &gradient)?;
     let square = add(&scaled(square, b2)?, &scaled(&squared, 1.0 - b2)?)?;
 
-    let corrected = |beta: f64| match options.bias_correction {
-        true => 1.0 - beta.powi(i32::try_from(step.number).unwrap_or(i32::MAX)),
-        false => 1.0,
-    };
-    let root = backend.map(UnaryOp::Sqrt, &scaled(&square, corrected(b2).recip())?)?;
+    let [c1, c2] = options.corrections(step.number);
+    let root = backend.map(UnaryOp::Sqrt, &scaled(&square, c2.recip())?)?;
     let root = backend.map(UnaryOp::Offset(options.eps), &root)?;
-    let change = backend.zip(BinaryOp::Div, &scaled(&mean, -step.rate / corrected(b1))?, &root)?;
+    let change = backend.zip(BinaryOp::Div, &scaled(&mean, -step.rate / c1)?, &root)?;
     let decay = if decays { step.rate * options.weight_decay } else { 0.0 };
     let parameter = add(&scaled(parameter, 1.0 - decay)?, &change)?;
     Ok([parameter, mean, square])

@@ -56,9 +56,11 @@ impl<B: TrainBackend> Parameter<B> {
         self.read().master.clone()
     }
 
-    /// Replaces the numbers: the end of a step.
-    pub fn set(&self, master: Tensor<B>) {
-        *self.write() = State { master, prepared: None };
+    /// Moves the numbers: a step. What layers made of them is let go first, so that there is room for it again.
+    pub(super) fn step(&self, step: impl FnOnce(&mut Tensor<B>) -> Result<()>) -> Result<()> {
+        let mut state = self.write();
+        state.prepared = None;
+        step(&mut state.master)
     }
 
     /// The weight of a layer, ready for the product forwards and for the one backwards.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::backward::{TrainBackend, column, map_backward};
 use super::parameter::{Node, Parameter, inner, layers};
 use crate::contract::{
-    Activation, AttentionSpec, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm, Linear, Pooling, Tensor,
-    UnaryOp,
+    Activation, AttentionSpec, BinaryOp, DeviceBatch, Dropout, EmbeddingTables, LayerNorm, Linear, Pooling,
+    Tensor, UnaryOp,
 };
 use crate::tensor::{HostTensor, View};
 use crate::{Error, Result};
@@ -30,6 +30,8 @@ pub(super) enum Entry<B: TrainBackend> {
     Attention { qkv: Traced<B>, spec: AttentionSpec, batch: DeviceBatch<B::Buffer> },
     /// Rows of a result.
     Gather { x: Traced<B>, indices: Arc<HostTensor> },
+    /// Some numbers set to 0.
+    Dropout { x: Traced<B>, dropout: Dropout },
     /// One row a sequence.
     Pool { x: Traced<B>, bounds: Arc<[u32]>, pooling: Pooling },
     /// A function of each element.
@@ -97,11 +99,12 @@ impl<B: TrainBackend> Collected<B> {
         self.gradients.get(&Key::Parameter(Arc::as_ptr(parameter) as usize))
     }
 
-    /// Walks the entries from the last to the first. A gradient is let go as soon as it has been handed on.
-    pub fn walk(&mut self, backend: &B, entries: &[Entry<B>]) -> Result<()> {
-        for (index, entry) in entries.iter().enumerate().rev() {
-            if let Some(dy) = self.gradients.remove(&Key::Entry(index)) {
-                self.hand_on(backend, entry, &dy)?;
+    /// Walks the entries from the last to the first. A gradient is let go as soon as it has been handed on, and an entry
+    /// with it: what the forward pass left is no longer needed.
+    pub fn walk(&mut self, backend: &B, mut entries: Vec<Entry<B>>) -> Result<()> {
+        while let Some(entry) = entries.pop() {
+            if let Some(dy) = self.gradients.remove(&Key::Entry(entries.len())) {
+                self.hand_on(backend, &entry, &dy)?;
             }
         }
         Ok(())
@@ -156,6 +159,11 @@ impl<B: TrainBackend> Collected<B> {
             Entry::Gather { x, indices } => {
                 let indices = indices.as_slice::<u32>().expect("ids are aligned");
                 let gradient = backend.scatter_rows(dy, indices, x.shape()[0])?;
+                self.add(backend, x.buffer(), gradient)?;
+            }
+            Entry::Dropout { x, dropout } => {
+                // The same mask again.
+                let gradient = backend.dropout(dy, dropout)?;
                 self.add(backend, x.buffer(), gradient)?;
             }
             Entry::Pool { x, bounds, pooling } => {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::autodiff::Autodiff;
 use super::backward::TrainBackend;
-use super::optimiser::{AdamStep, AdamW, Gradients, adamw, squares};
+use super::optimiser::{AdamStep, AdamW, Gradients};
 use super::parameter::{Node, Parameter};
 use crate::config::ModelConfig;
 use crate::contract::{BinaryOp, Precision, Tensor, UnaryOp, upload_f32};
-use crate::graph::{Head, Model, ParameterSource, ParameterSpec};
+use crate::graph::{Head, Model, Output, ParameterSource, ParameterSpec};
+use crate::packed::PackedBatch;
+use crate::random::Random;
 use crate::tensor::HostTensor;
 use crate::{Error, Result};
 
@@ -31,7 +33,7 @@ use crate::{Error, Result};
 /// batch.push(&[2, 7, 9, 3], &[0; 4]);
 /// let mut losses = vec![];
 /// for number in 1..=5 {
-///     let scores = model.forward(&batch, &[Output::Scores(head)])?.remove(0);
+///     let scores = model.forward(&batch, &[Output::Scores(head)], None)?.remove(0);
 ///     let loss = loss::classes(&Reference, &model.value(&scores), &[Some(0), Some(1)], 0.0)?;
 ///     losses.push(pollster::block_on(loss.value(&Reference))?);
 ///     let gradients = model.backward(&[(scores, loss.gradient)])?;
@@ -83,17 +85,19 @@ impl<B: TrainBackend> Trainable<B> {
         self.model.backend().backend()
     }
 
-    /// Computes outputs, and remembers how.
+    /// Computes outputs, and remembers how. With `dropout`, numbers are dropped as the configuration says; give each
+    /// step and each batch of it a stream of its own.
     ///
     /// # Errors
     /// As [`Encoder::run`](crate::graph::Encoder::run).
     pub fn forward(
         &self,
-        batch: &crate::PackedBatch,
-        outputs: &[crate::graph::Output],
+        batch: &PackedBatch,
+        outputs: &[Output],
+        dropout: Option<Random>,
     ) -> Result<Vec<Tensor<Autodiff<B>>>> {
         self.model.backend().forget();
-        self.model.forward(batch, outputs)
+        self.model.forward_with(batch, outputs, dropout)
     }
 
     /// The numbers of a result.
@@ -116,7 +120,7 @@ impl<B: TrainBackend> Trainable<B> {
     pub async fn gradient_norm(&self, gradients: &Gradients<B>) -> Result<f64> {
         let backend = self.backend();
         let parts = self.slots.iter().filter_map(|slot| gradients.of(&slot.parameter));
-        let parts = parts.map(|gradient| squares(backend, gradient)).collect::<Result<Vec<_>>>()?;
+        let parts = parts.map(|gradient| backend.squares(gradient)).collect::<Result<Vec<_>>>()?;
         let sums = backend.download(&parts).await?;
         let mut sum = 0.0;
         for part in &sums {
@@ -133,19 +137,16 @@ impl<B: TrainBackend> Trainable<B> {
         let backend = self.model.backend().backend().clone();
         for slot in &mut self.slots {
             let Some(gradient) = gradients.of(&slot.parameter) else { continue };
-            let master = slot.parameter.master();
-            let [mean, square] = match slot.moments.take() {
+            let decays = slot.specs[0].kind.decays();
+            let [mean, square] = match &mut slot.moments {
                 Some(moments) => moments,
-                None => {
-                    let zero = backend.map(UnaryOp::Scale(0.0), gradient)?;
-                    [zero.clone(), zero]
+                none => {
+                    let zero = || backend.map(UnaryOp::Scale(0.0), gradient);
+                    none.insert([zero()?, zero()?])
                 }
             };
-            let decays = slot.specs[0].kind.decays();
-            let [parameter, mean, square] =
-                adamw(&backend, options, step, decays, [&master, &mean, &square], gradient)?;
-            slot.parameter.set(parameter);
-            slot.moments = Some([mean, square]);
+            slot.parameter
+                .step(|master| backend.adamw(options, step, decays, [master, mean, square], gradient))?;
         }
         Ok(())
     }

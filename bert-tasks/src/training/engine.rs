@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bert_core::PackedBatch;
 use bert_core::contract::UnaryOp;
 use bert_core::graph::{Encoder, Head, Output, ParameterSource, ParameterSpec};
+use bert_core::random::Random;
 use bert_core::tensor::HostTensor;
 use bert_core::train::{AdamStep, AdamW, Gradients, TrainBackend, Trainable, clip};
 
@@ -15,8 +16,15 @@ use crate::wait::wait;
 /// The face of [`Trainable`] that fits in a `Box`.
 pub(crate) trait Engine {
     /// Adds the gradients of a batch to those of the step. `terms` says over how many terms each head's loss is
-    /// averaged in the whole step. Gives the batch's share of the loss.
-    fn accumulate(&mut self, batch: &PackedBatch, targets: &[&Target], terms: &Terms) -> Result<f64>;
+    /// averaged in the whole step. With `dropout`, numbers are dropped as the configuration says. Gives the batch's share
+    /// of the loss.
+    fn accumulate(
+        &mut self,
+        batch: &PackedBatch,
+        targets: &[&Target],
+        terms: &Terms,
+        dropout: Option<Random>,
+    ) -> Result<f64>;
 
     /// The norm of the gradients so far.
     fn norm(&self) -> Result<f64>;
@@ -62,7 +70,13 @@ impl<B: TrainBackend> Typed<B> {
 }
 
 impl<B: TrainBackend> Engine for Typed<B> {
-    fn accumulate(&mut self, batch: &PackedBatch, targets: &[&Target], terms: &Terms) -> Result<f64> {
+    fn accumulate(
+        &mut self,
+        batch: &PackedBatch,
+        targets: &[&Target],
+        terms: &Terms,
+        dropout: Option<Random>,
+    ) -> Result<f64> {
         // Heads without a term in this batch are not asked: there may be no masked word in it.
         let mut asked = vec![];
         for &head in self.head.parts() {
@@ -76,7 +90,7 @@ impl<B: TrainBackend> Engine for Typed<B> {
             return Ok(0.0);
         }
         let backend = self.model.backend().clone();
-        let scores = self.model.forward(batch, &outputs)?;
+        let scores = self.model.forward(batch, &outputs, dropout)?;
         let (mut seeds, mut sum) = (vec![], 0.0);
         for (scores, (head, share)) in scores.into_iter().zip(asked) {
             let loss = loss(&backend, head, &self.model.value(&scores), batch, targets)?;

@@ -28,6 +28,8 @@ pub struct TrainOptions {
     pub max_grad_norm: f64,
     /// AdamW as the original BERT had it: without correction of the moments, epsilon 1e-6.
     pub bert_adam: bool,
+    /// Whether numbers are dropped in training, with the probabilities that the model's configuration has.
+    pub dropout: bool,
     /// Where the order of examples, masks and fresh weights come from.
     pub seed: u64,
     /// The longest sequence, special tokens included; that of the model if not given.
@@ -62,6 +64,7 @@ impl Default for TrainOptions {
             weight_decay: 0.01,
             max_grad_norm: 1.0,
             bert_adam: false,
+            dropout: false,
             seed: 1,
             max_length: None,
             save_steps: 500,

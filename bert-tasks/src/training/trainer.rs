@@ -238,13 +238,15 @@ impl Run<'_> {
         }
         let truncated = examples.iter().filter(|example| example.truncated).count();
         let (mut loss, mut tokens) = (0.0, 0);
-        for part in cut(examples, options.token_budget) {
+        let random = Random::new(options.seed).named("dropout").numbered(step);
+        for (index, part) in cut(examples, options.token_budget).into_iter().enumerate() {
+            let dropout = options.dropout.then(|| random.numbered(index as u64));
             let mut batch = PackedBatch::default();
             for sequence in part.iter().flat_map(|example| &example.sequences) {
                 batch.push_marked(&sequence.ids, &sequence.segments, &sequence.masked);
             }
             let targets: Vec<&Target> = part.iter().map(|example| &example.target).collect();
-            loss += self.engine.accumulate(&batch, &targets, &terms)?;
+            loss += self.engine.accumulate(&batch, &targets, &terms, dropout)?;
             tokens += batch.tokens();
         }
         let grad_norm = self.engine.norm()?;

@@ -150,7 +150,7 @@ impl Head {
     /// Whether a checkpoint saved with this head can serve where `asked` is needed.
     pub fn serves(self, asked: Self) -> bool {
         let stored = asked.spec().stored_as.unwrap_or(asked);
-        [Self::None, self].contains(&asked) || self == stored || self.parts().contains(&stored)
+        asked == Self::None || self == asked || self.parts().contains(&stored)
     }
 
     /// The heads that it consists of: itself, as a rule.

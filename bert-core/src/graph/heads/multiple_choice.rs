@@ -13,7 +13,10 @@ pub(super) const SPEC: HeadSpec = HeadSpec {
     summary: |config| Some(config.multiple_choice),
     stages: |config| {
         let output = config.multiple_choice.output;
-        Ok(vec![Stage::linear(output, 1, config.hidden_size, Activation::Identity)])
+        Ok(vec![
+            Stage::Dropout(config.classifier_dropout()),
+            Stage::linear(output, 1, config.hidden_size, Activation::Identity),
+        ])
     },
     ..HeadSpec::DEFAULT
 };

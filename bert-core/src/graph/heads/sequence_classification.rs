@@ -13,7 +13,10 @@ pub(super) const SPEC: HeadSpec = HeadSpec {
     summary: |config| Some(config.sequence_classifier),
     stages: |config| {
         let output = config.sequence_classifier.output;
-        Ok(vec![Stage::linear(output, labels(config)?, config.hidden_size, Activation::Identity)])
+        Ok(vec![
+            Stage::Dropout(config.classifier_dropout()),
+            Stage::linear(output, labels(config)?, config.hidden_size, Activation::Identity),
+        ])
     },
     ..HeadSpec::DEFAULT
 };

@@ -1,7 +1,7 @@
 //! The steps that a head is made of.
 
-use super::super::parameters::{LinearSpec, NormSpec, ParameterKind, ParameterSpec, table};
-use super::super::{Loader, Pass, embeddings};
+use super::super::parameters::{LinearSpec, NormSpec, ParameterKind, ParameterSpec, words};
+use super::super::{Loader, Pass};
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::contract::{Activation, Backend, LayerNorm, Linear, Pooling, Tensor, UnaryOp};
@@ -11,6 +11,8 @@ use crate::contract::{Activation, Backend, LayerNorm, Linear, Pooling, Tensor, U
 pub(in crate::graph) enum Stage {
     /// A linear layer and its activation.
     Linear(LinearSpec, Activation),
+    /// What a classifier does not see in training, with this probability.
+    Dropout(f64),
     /// A LayerNorm.
     Norm(NormSpec),
     /// A score for each word: a linear layer whose weight may be that of the word embeddings.
@@ -36,8 +38,7 @@ impl Stage {
         let own = LinearSpec::new(format!("{name}.decoder"), vocab, width);
         let bias =
             ParameterSpec { name: format!("{name}.bias"), shape: [vocab].into(), kind: ParameterKind::Bias };
-        let words = table(embeddings::WORD, vocab, width);
-        Self::Decoder { own, bias, words, tied: config.tie_word_embeddings }
+        Self::Decoder { own, bias, words: words(config), tied: config.tie_word_embeddings }
     }
 
     pub fn parameters(&self) -> Vec<ParameterSpec> {
@@ -46,15 +47,19 @@ impl Stage {
             Self::Norm(norm) => norm.parameters().into(),
             Self::Decoder { bias, tied: true, .. } => vec![bias.clone()],
             Self::Decoder { own, bias, .. } => vec![own.weight(), bias.clone()],
-            Self::Pool(_) | Self::Map(_) => vec![],
+            Self::Dropout(_) | Self::Pool(_) | Self::Map(_) => vec![],
         }
     }
 }
+
+/// Where the dropout of heads is, in the numbers of the graph's sites: before every layer.
+const SITE: u64 = 1;
 
 /// A step on a device.
 #[derive(Clone, Debug)]
 enum Step<Buf> {
     Linear(Linear<Buf>, Activation),
+    Dropout(f64),
     Norm(LayerNorm<Buf>),
     Pool(Pooling),
     Map(UnaryOp),
@@ -69,6 +74,7 @@ impl<Buf: Clone> Chain<Buf> {
         let step = |stage| {
             Ok(match stage {
                 Stage::Linear(linear, activation) => Step::Linear(loader.linear(&[linear])?, activation),
+                Stage::Dropout(probability) => Step::Dropout(probability),
                 Stage::Norm(norm) => Step::Norm(loader.layer_norm(&norm)?),
                 Stage::Pool(pooling) => Step::Pool(pooling),
                 Stage::Map(op) => Step::Map(op),
@@ -84,6 +90,7 @@ impl<Buf: Clone> Chain<Buf> {
         let backend = pass.backend;
         self.0.iter().try_fold(x, |x, step| match step {
             Step::Linear(linear, activation) => backend.linear(&x, linear, *activation),
+            Step::Dropout(probability) => pass.drop(x, *probability, SITE),
             Step::Norm(norm) => backend.layer_norm(&x, norm),
             Step::Pool(pooling) => backend.pool(&x, pass.batch, *pooling),
             Step::Map(op) => backend.map(*op, &x),

@@ -8,7 +8,10 @@ pub(super) const SPEC: HeadSpec = HeadSpec {
     scores: "token labels",
     classes: &["ForTokenClassification"],
     stages: |config| {
-        Ok(vec![Stage::linear("classifier", labels(config)?, config.hidden_size, Activation::Identity)])
+        Ok(vec![
+            Stage::Dropout(config.classifier_dropout()),
+            Stage::linear("classifier", labels(config)?, config.hidden_size, Activation::Identity),
+        ])
     },
     ..HeadSpec::DEFAULT
 };
