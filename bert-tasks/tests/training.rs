@@ -167,6 +167,38 @@ fn a_kill_at_any_moment_costs_the_steps_since_the_last_state_and_nothing_else() 
 }
 
 #[test]
+fn a_run_that_lost_its_patience_has_ended() {
+    let setting = Setting::new();
+    let (base, device, out) = (setting.base.open(), setting.device(1), setting.out("model"));
+    let task = setting.task(&base);
+    // It learns nothing, so that the first evaluation stays the best.
+    let options = TrainOptions { learning_rate: 1e-12, patience: Some(2), ..options() };
+    let trainer = Trainer::new(&base, &device, options);
+    assert_eq!(trainer.steps(&task), 24);
+    assert!(!Trainer::is_occupied(&out) && !Trainer::can_resume(&out));
+    let summary = trainer.run(&task, &out, |_| ()).unwrap();
+    assert_eq!((summary.steps, summary.stopped), (18, false));
+    assert!(Trainer::is_occupied(&out) && Trainer::can_resume(&out));
+    assert_eq!(trainer.resume(&task, &out, |_| ()).unwrap(), summary);
+}
+
+#[test]
+fn a_run_can_be_resumed_from_its_first_moment_on() {
+    let setting = Setting::new();
+    let (base, device, out) = (setting.base.open(), setting.device(1), setting.out("model"));
+    let task = setting.task(&base);
+    let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Trainer::new(&base, &device, options()).run(&task, &out, |_| panic!("a kill at the first step"))
+    }));
+    assert!(broken.is_err());
+    let summary = Trainer::new(&base, &device, options()).resume(&task, &out, |_| ()).unwrap();
+    assert_eq!(summary.steps, 24);
+    let whole = setting.out("whole");
+    run(&setting, &whole, 1, None);
+    assert!(files(&whole) == files(&out));
+}
+
+#[test]
 fn what_goes_wrong_is_said() {
     let setting = Setting::new();
     let base = setting.base.open();
@@ -186,6 +218,10 @@ fn what_goes_wrong_is_said() {
     assert!(matches!(refused, TrainingError::Occupied { .. }), "{refused}");
     let refused = error(trainer(options()).resume(&task, &out, |_| ()));
     assert!(matches!(refused, TrainingError::OtherRun { what: "setting", .. }), "{refused}");
+    assert!(
+        refused.to_string().contains("epochs 1") && refused.to_string().contains("epochs 4"),
+        "{refused}"
+    );
 
     let state = out.join("state.safetensors");
     for damaged in [&b"\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"\x02\0\0\0\0\0\0\0{}", b""] {
@@ -203,6 +239,7 @@ fn what_goes_wrong_is_said() {
         TrainOptions { batch_size: 0, ..options() },
         TrainOptions { learning_rate: f64::NAN, ..options() },
         TrainOptions { warmup_ratio: 2.0, ..options() },
+        TrainOptions { max_length: Some(2), ..options() },
     ] {
         let refused = error(trainer(wrong).run(&task, &setting.out("wrong"), |_| ()));
         assert!(matches!(refused, TrainingError::Setting { .. }), "{refused}");
