@@ -155,15 +155,14 @@ fn a_kill_at_any_moment_costs_the_steps_since_the_last_state_and_nothing_else() 
     let later = fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
     let later: Vec<_> = later.lines().take(17).collect();
     fs::write(killed.join("metrics.jsonl"), later.join("\n") + "\n{\"step\": 16, \"lo").unwrap();
-    fs::write(killed.join("state.safetensors.123.incomplete"), b"half").unwrap();
+    for half in ["state.safetensors.123.incomplete", ".tmpAbCdEf"] {
+        fs::write(killed.join(half), b"half").unwrap();
+    }
     run(&setting, &killed, 2, None);
     let lines = fs::read_to_string(killed.join("metrics.jsonl")).unwrap();
     assert_eq!(lines.lines().count(), 24 + 4);
     assert!(lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
-    let whole = files(&whole);
-    let killed: Vec<_> =
-        files(&killed).into_iter().filter(|(name, _)| !name.ends_with("incomplete")).collect();
-    assert!(whole == killed);
+    assert!(files(&whole) == files(&killed));
 }
 
 #[test]
@@ -175,6 +174,9 @@ fn a_run_that_lost_its_patience_has_ended() {
     let options = TrainOptions { learning_rate: 1e-12, patience: Some(2), ..options() };
     let trainer = Trainer::new(&base, &device, options);
     assert_eq!(trainer.steps(&task), 24);
+    assert_eq!([4, 5].map(|most| task.longer_than(most).unwrap()), [60, 0]);
+    let longest = |max_length| TrainOptions { max_length, ..TrainOptions::default() }.longest(&base);
+    assert_eq!([longest(Some(9)), longest(None)], [9, longest(Some(1000))]);
     assert!(!Trainer::is_occupied(&out) && !Trainer::can_resume(&out));
     let summary = trainer.run(&task, &out, |_| ()).unwrap();
     assert_eq!((summary.steps, summary.stopped), (18, false));

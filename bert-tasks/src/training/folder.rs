@@ -70,7 +70,10 @@ pub fn sweep(folder: &Path) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let ours = ["state.safetensors.", "model.safetensors.", "config.json."];
-        if name.ends_with(".incomplete") && ours.iter().any(|ours| name.starts_with(ours)) {
+        let ours = name.ends_with(".incomplete") && ours.iter().any(|ours| name.starts_with(ours));
+        // The format's writer begins with such a name.
+        let writers = name.len() == ".tmpAbCdEf".len() && name.starts_with(".tmp");
+        if ours || writers {
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -5,6 +5,7 @@ use bert_core::train::{AdamW, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
+use crate::Pretrained;
 
 /// Every setting of a run. The names are those that usual trainers have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +117,12 @@ impl TrainOptions {
         };
         share("warmup_ratio", self.warmup_ratio)?;
         share("weight_decay", self.weight_decay)
+    }
+
+    /// The longest sequence that a model which begins as `base` is trained on; longer texts lose their ends.
+    pub fn longest(&self, base: &Pretrained) -> usize {
+        let of_tokenizer = base.tokenizer().max_length().unwrap_or(usize::MAX);
+        base.config().max_tokens().min(of_tokenizer).min(self.max_length.unwrap_or(usize::MAX))
     }
 
     pub(super) fn adam(&self) -> AdamW {

@@ -186,9 +186,7 @@ impl<'a> Trainer<'a> {
         progress: Progress,
         on: impl FnMut(&Report),
     ) -> Result<Summary> {
-        let of_tokenizer = self.base.tokenizer().max_length().unwrap_or(usize::MAX);
-        let longest = self.options.max_length.unwrap_or(usize::MAX);
-        let max_length = config.max_tokens().min(of_tokenizer).min(longest);
+        let max_length = self.options.longest(self.base);
         let metrics = Metrics::open(out, progress.step)?;
         let run = Run { objective, out, config, engine, progress, metrics, max_length };
         self.make_steps(run, on)
