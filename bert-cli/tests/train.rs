@@ -109,6 +109,13 @@ fn a_model_learns_from_a_table_and_answers() {
     assert_eq!(labels, ["good", "bad"]);
     assert_eq!(fs::read_to_string(setting.path("model/metrics.jsonl")).unwrap().lines().count(), 120 + 20);
 
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |file: &str| fs::metadata(setting.path("model").join(file)).unwrap().permissions().mode();
+        assert_eq!(mode("model.safetensors"), mode("vocab.txt"));
+    }
+
     // In words, and silent.
     let run = setting.train("silent", &["--eval", &dev, "-q", "--epochs", "1"]);
     assert_eq!(run.stderr, "");
@@ -220,6 +227,31 @@ fn a_run_that_is_killed_again_and_again_leads_to_the_same_model() {
 }
 
 #[cfg(unix)]
+fn send(child: &Child, signal: &str) {
+    let kill = ["-s", signal, &child.id().to_string()].map(str::to_owned);
+    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_at_once() {
+    let setting = Setting::new();
+    // All of it is one step, of many seconds.
+    setting.table("train.tsv", "text\tlabel", &examples(40_000));
+    let mut child = spawn(&setting.args("out", &["--batch-size", "40000"]));
+    while !setting.path("out/state.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send(&child, "INT");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none());
+    send(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(130), 0));
+    assert_eq!(fs::read_to_string(setting.path("out/metrics.jsonl")).unwrap(), "");
+}
+
+#[cfg(unix)]
 #[test]
 fn a_signal_saves_and_says_how_to_go_on() {
     let setting = Setting::new();
@@ -231,8 +263,7 @@ fn a_signal_saves_and_says_how_to_go_on() {
         while fs::read_to_string(&metrics).unwrap_or_default().lines().count() < 3 {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let kill = ["-s", signal, &child.id().to_string()].map(str::to_owned);
-        assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+        send(&child, signal);
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{said}");
@@ -258,6 +289,10 @@ fn the_settings_of_a_run_repeat_it() {
     let config = setting.arg("first/config.toml");
     bert(["train", "classify", "--config", &config, "--out", &setting.arg("second"), "-q"]).ok();
     setting.same("first", "second");
+
+    // Examples that are cut are told.
+    let run = setting.train("cut", &["--max-length", "4", "--epochs", "1"]);
+    assert_eq!(run.stderr, "warning: 48 examples are longer than 4 tokens, and cut\n");
 
     // What the command line says wins, and _ is as good as -.
     let text = fs::read_to_string(&config).unwrap();

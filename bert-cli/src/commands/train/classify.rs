@@ -14,22 +14,24 @@ use super::settings::{Columns, Settings};
 use crate::Outcome;
 use crate::error::{Error, Result};
 use crate::output::{OutputArgs, Sink};
+use crate::style::thousands;
 use crate::talk::Talk;
 
 /// Train a model to label texts, or pairs of texts
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Files are CSV, TSV or JSON lines, also as .gz or .zst. Columns are found by the usual names (text or sentence,
-or sentence1 and sentence2, and label) or are given.
+Files are CSV, TSV or JSON lines, also as .gz or .zst. Columns are found by the usual names (text or
+sentence, or sentence1 and sentence2, and label) or are given.
 
-The folder gets the model, which `bert classify --model FOLDER` uses, metrics.jsonl with each step, config.toml
-that repeats the run, and a state to resume from. Ctrl-C ends the step, saves a state and says how to go on;
-a second one ends at once. After any end, be it a kill, --resume leads to the same model as a run without a break.
+The folder gets the model, which `bert classify --model FOLDER` uses, metrics.jsonl with each step,
+config.toml that repeats the run, and a state to resume from. Ctrl-C ends the step, saves a state and
+says how to go on; a second one ends at once. Whatever ended a run, be it a kill, --resume leads to
+the same model as a run without a break.
 
 Examples:
   bert train classify --train reviews.tsv --eval dev.tsv --out my-model
-  bert train classify --model google-bert/bert-base-uncased --train mnli.jsonl --text-column premise \\
-      --pair-column hypothesis --label-column gold_label --epochs 2 --lr 3e-5 --out my-model
+  bert train classify --model google-bert/bert-base-uncased --train mnli.jsonl --epochs 2 \\
+      --text-column premise --pair-column hypothesis --label-column gold_label --out my-model
   bert train classify --out my-model --resume
   bert train classify --config my-model/config.toml --seed 2 --out another-model")]
 pub struct ClassifyCommand {
@@ -111,6 +113,14 @@ impl ClassifyCommand {
         let eval = job.eval.as_ref().map(|path| read(path, &options)).transpose()?.unwrap_or_default();
         let base = job.open_model(talk)?;
         let objective = Classification::new(&base, train, eval)?;
+        let longest = job.settings.options.options().longest(&base);
+        let cut = objective.longer_than(longest)?;
+        if cut > 0 {
+            talk.warning(format_args!(
+                "{} examples are longer than {longest} tokens, and cut",
+                thousands(cut as u64)
+            ));
+        }
         job.go(talk, sink, &base, &objective)
     }
 }

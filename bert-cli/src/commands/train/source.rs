@@ -33,8 +33,8 @@ pub struct FileArgs {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
 
-    /// The model to begin with: a folder, or the name of a model on the Hugging Face hub. The English model that is
-    /// built in, if not given. Its head is used if it is of the right kind and has the same labels, and else is fresh
+    /// The model to begin with: a folder, or the name of a model on the Hugging Face hub. If not given, the one in
+    /// BERT_MODEL, or the English model that is built in. Its head is used if it is of the right kind and has the same labels, and else is fresh
     #[arg(short, long, value_name = "FOLDER|NAME", value_hint = ValueHint::DirPath)]
     pub model: Option<String>,
 
