@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use bert_tasks::training::TrainingError;
+
 use crate::input::RecordError;
 use crate::model::Need;
 
@@ -156,6 +158,49 @@ pub enum Error {
         found: Vec<String>,
     },
 
+    /// A setting without which there is nothing to train.
+    #[error("this command needs --{flag}, or {flag} in a file of --config")]
+    NoSetting {
+        /// Its name.
+        flag: &'static str,
+    },
+    /// A file of settings that cannot be used.
+    #[error("{}{}: {reason}", path.display(), line.map_or(String::new(), |line| format!(":{line}")))]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        line: Option<usize>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting that there is not.
+    #[error("{}: unknown key {key:?}; known are {}", path.display(), known.join(", "))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A variable of the environment that means nothing.
+    #[error("the variable {name} is {found:?}: {reason}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// Why it means nothing.
+        reason: String,
+    },
+    /// A file of examples without one.
+    #[error("{} holds no examples", path.display())]
+    NoExamples {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// A result that cannot be written.
     #[error("cannot write {name}")]
     Write {
@@ -192,12 +237,24 @@ impl Error {
             Self::IsFolder { .. } => {
                 "give a file; several can be joined: cat FOLDER/*.txt | bert … -".to_owned()
             }
+            Self::Tasks(bert_tasks::Error::Training(error)) => return hint_on_training(error),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space, or write elsewhere with --output FILE".to_owned()
             }
             _ => return None,
         })
     }
+}
+
+fn hint_on_training(error: &TrainingError) -> Option<String> {
+    Some(match error {
+        TrainingError::NothingToResume { .. } => "begin a run without --resume".to_owned(),
+        TrainingError::OtherRun { .. } => {
+            "--resume with --out alone goes on with the settings that the run has in its config.toml"
+                .to_owned()
+        }
+        _ => return None,
+    })
 }
 
 fn is_wrong_head(error: &bert_tasks::Error) -> bool {

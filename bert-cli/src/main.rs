@@ -9,6 +9,7 @@ mod hub;
 mod input;
 mod model;
 mod output;
+mod signals;
 mod style;
 mod talk;
 
@@ -28,6 +29,8 @@ enum Outcome {
     Negative,
     /// Some inputs could not be answered, as has been said; the others were.
     Incomplete,
+    /// A signal stopped it and it saved its work; the status is the one that shells give such a process.
+    Stopped(u8),
 }
 
 impl From<Outcome> for ExitCode {
@@ -36,6 +39,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Negative => 1,
             Outcome::Incomplete => 2,
+            Outcome::Stopped(status) => status,
         })
     }
 }

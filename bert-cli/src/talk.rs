@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anstream::AutoStream;
@@ -167,6 +167,20 @@ impl Talk {
             let bar = self.new_bar(size, ProgressStyle::with_template(template));
             bar.set_message(visible(file).into_owned());
             bar
+        })
+    }
+
+    /// A bar for the steps of a run, which says so once `stop` is set. Its message stands behind the count.
+    pub fn step_bar(&self, steps: u64, stop: Arc<AtomicBool>) -> Option<ProgressBar> {
+        self.shows_progress().then(|| {
+            let stopping = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                if stop.load(Ordering::Relaxed) {
+                    let _ = out.write_str("  stopping after this step");
+                }
+            };
+            let template = "{bar:20.cyan/blue} {pos}/{len}  {msg}{stopping}";
+            let style = ProgressStyle::with_template(template);
+            self.new_bar(steps, style.map(|style| style.with_key("stopping", stopping)))
         })
     }
 

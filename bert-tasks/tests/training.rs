@@ -156,15 +156,49 @@ fn a_kill_at_any_moment_costs_the_steps_since_the_last_state_and_nothing_else() 
     let later = fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
     let later: Vec<_> = later.lines().take(17).collect();
     fs::write(killed.join("metrics.jsonl"), later.join("\n") + "\n{\"step\": 16, \"lo").unwrap();
-    fs::write(killed.join("state.safetensors.123.incomplete"), b"half").unwrap();
+    for half in ["state.safetensors.123.incomplete", ".tmpAbCdEf"] {
+        fs::write(killed.join(half), b"half").unwrap();
+    }
     run(&setting, &killed, 2, None);
     let lines = fs::read_to_string(killed.join("metrics.jsonl")).unwrap();
     assert_eq!(lines.lines().count(), 24 + 4);
     assert!(lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
-    let whole = files(&whole);
-    let killed: Vec<_> =
-        files(&killed).into_iter().filter(|(name, _)| !name.ends_with("incomplete")).collect();
-    assert!(whole == killed);
+    assert!(files(&whole) == files(&killed));
+}
+
+#[test]
+fn a_run_that_lost_its_patience_has_ended() {
+    let setting = Setting::new();
+    let (base, device, out) = (setting.base.open(), setting.device(1), setting.out("model"));
+    let task = setting.task(&base);
+    // It learns nothing, so that the first evaluation stays the best.
+    let options = TrainOptions { learning_rate: 1e-12, patience: Some(2), ..options() };
+    let trainer = Trainer::new(&base, &device, options);
+    assert_eq!(trainer.steps(&task), 24);
+    assert_eq!([4, 5].map(|most| task.longer_than(most).unwrap()), [60, 0]);
+    let longest = |max_length| TrainOptions { max_length, ..TrainOptions::default() }.longest(&base);
+    assert_eq!([longest(Some(9)), longest(None)], [9, longest(Some(1000))]);
+    assert!(!Trainer::is_occupied(&out) && !Trainer::can_resume(&out));
+    let summary = trainer.run(&task, &out, |_| ()).unwrap();
+    assert_eq!((summary.steps, summary.stopped), (18, false));
+    assert!(Trainer::is_occupied(&out) && Trainer::can_resume(&out));
+    assert_eq!(trainer.resume(&task, &out, |_| ()).unwrap(), summary);
+}
+
+#[test]
+fn a_run_can_be_resumed_from_its_first_moment_on() {
+    let setting = Setting::new();
+    let (base, device, out) = (setting.base.open(), setting.device(1), setting.out("model"));
+    let task = setting.task(&base);
+    let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Trainer::new(&base, &device, options()).run(&task, &out, |_| panic!("a kill at the first step"))
+    }));
+    assert!(broken.is_err());
+    let summary = Trainer::new(&base, &device, options()).resume(&task, &out, |_| ()).unwrap();
+    assert_eq!(summary.steps, 24);
+    let whole = setting.out("whole");
+    run(&setting, &whole, 1, None);
+    assert!(files(&whole) == files(&out));
 }
 
 #[test]
@@ -187,6 +221,10 @@ fn what_goes_wrong_is_said() {
     assert!(matches!(refused, TrainingError::Occupied { .. }), "{refused}");
     let refused = error(trainer(options()).resume(&task, &out, |_| ()));
     assert!(matches!(refused, TrainingError::OtherRun { what: "setting", .. }), "{refused}");
+    assert!(
+        refused.to_string().contains("epochs 1") && refused.to_string().contains("epochs 4"),
+        "{refused}"
+    );
 
     let state = out.join("state.safetensors");
     for damaged in [&b"\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"\x02\0\0\0\0\0\0\0{}", b""] {
@@ -204,6 +242,7 @@ fn what_goes_wrong_is_said() {
         TrainOptions { batch_size: 0, ..options() },
         TrainOptions { learning_rate: f64::NAN, ..options() },
         TrainOptions { warmup_ratio: 2.0, ..options() },
+        TrainOptions { max_length: Some(2), ..options() },
     ] {
         let refused = error(trainer(wrong).run(&task, &setting.out("wrong"), |_| ()));
         assert!(matches!(refused, TrainingError::Setting { .. }), "{refused}");

@@ -14,6 +14,7 @@ mod next_sentence;
 mod sentiment;
 mod similarity;
 mod tokenize;
+mod train;
 
 use clap::Subcommand;
 
@@ -34,6 +35,7 @@ pub enum Command {
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
     Tokenize(tokenize::TokenizeCommand),
+    Train(train::TrainCommand),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
@@ -57,6 +59,7 @@ impl Command {
             Self::Similarity(command) => command.run(talk),
             Self::Features(command) => command.run(talk),
             Self::Tokenize(command) => command.run(talk),
+            Self::Train(command) => command.run(talk),
             Self::Info(command) => command.run(talk),
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(talk),

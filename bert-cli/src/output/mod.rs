@@ -22,15 +22,15 @@ use target::Target;
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// One JSON document: an object for one text given as an argument, else an array
-    #[arg(long, group = "format")]
+    #[arg(long, group = "form")]
     pub json: bool,
 
     /// One JSON object a line, written as soon as it is known
-    #[arg(long, group = "format")]
+    #[arg(long, group = "form")]
     pub jsonl: bool,
 
     /// CSV with a header line
-    #[arg(long, group = "format")]
+    #[arg(long, group = "form")]
     pub csv: bool,
 
     /// Write to a file, which appears only when all of it has been written; `-` is stdout

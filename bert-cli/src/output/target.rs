@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once};
 
 use anstream::AutoStream;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::{Error, Result};
+use crate::signals;
 use crate::style::Look;
 use crate::talk::ColorWhen;
 
@@ -28,36 +28,6 @@ enum Out {
         temporary: TempPath,
         path: PathBuf,
     },
-}
-
-/// The temporary file of this process, so that it can be removed when a signal ends the process.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-/// Remembers the temporary file, or that there is none any more.
-fn remember(path: Option<PathBuf>) {
-    if let Ok(mut unfinished) = UNFINISHED.lock() {
-        *unfinished = path;
-    }
-}
-
-/// Lets the temporary file be removed when a signal ends the process.
-fn handle_signals() {
-    /// What a shell reports for a process that was interrupted.
-    const INTERRUPTED: i32 = 130;
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let handler = || {
-            if let Ok(mut unfinished) = UNFINISHED.lock()
-                && let Some(path) = unfinished.take()
-            {
-                // It may be gone already, and there is nobody to tell.
-                let _ = fs::remove_file(path);
-            }
-            std::process::exit(INTERRUPTED);
-        };
-        // Without a handler an interrupted run leaves its temporary file, and nothing worse.
-        let _ = ctrlc::set_handler(handler);
-    });
 }
 
 impl Target {
@@ -119,7 +89,7 @@ impl Target {
         file.sync_all().map_err(failed)?;
         drop(file);
         temporary.persist(&path).map_err(|error| failed(error.error))?;
-        remember(None);
+        signals::remove_at_end(None);
         Ok(())
     }
 }
@@ -152,7 +122,6 @@ impl Write for Out {
 
 /// A temporary file beside `path`, with the permissions that it will need.
 fn unfinished(path: &Path, permissions: Option<fs::Permissions>) -> io::Result<Out> {
-    handle_signals();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".bert-").suffix(".tmp");
@@ -167,7 +136,7 @@ fn unfinished(path: &Path, permissions: Option<fs::Permissions>) -> io::Result<O
         temporary.as_file().set_permissions(permissions)?;
     }
     let (file, temporary) = temporary.into_parts();
-    remember(Some(temporary.to_path_buf()));
+    signals::remove_at_end(Some(temporary.to_path_buf()));
     Ok(Out::Unfinished { file, temporary, path: path.to_owned() })
 }
 

@@ -97,11 +97,18 @@ fn replace_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<
     let mut name = path.file_name().expect("a file").to_owned();
     name.push(format!(".{}.incomplete", std::process::id()));
     let temporary = path.with_file_name(name);
-    let in_place = || -> io::Result<()> {
+    // A writer may put a file of its own into the place, which nobody else may read: the model is to be as readable as
+    // any other file.
+    let begin = || -> io::Result<fs::Permissions> { Ok(File::create(&temporary)?.metadata()?.permissions()) };
+    let in_place = |usual| -> io::Result<()> {
+        fs::set_permissions(&temporary, usual)?;
         File::open(&temporary)?.sync_all()?; // before the name says that it is whole
         fs::rename(&temporary, path)
     };
-    let done = write(&temporary).and_then(|()| in_place().map_err(|error| unwritable(path, error)));
+    let done = begin().map_err(|error| unwritable(path, error)).and_then(|usual| {
+        write(&temporary)?;
+        in_place(usual).map_err(|error| unwritable(path, error))
+    });
     if done.is_err() {
         let _ = fs::remove_file(&temporary); // the first error is the one to tell
     }

@@ -9,7 +9,7 @@ use super::{Evaluation, Objective, Scorer, TrainingError};
 use crate::data::LabelSet;
 use crate::data::classification::{Example, Label};
 use crate::fit::fit;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Encoded, Tokenizer};
 use crate::{Pretrained, Result, Sequence};
 
 /// Labelled texts to train on, and some to evaluate on.
@@ -56,13 +56,28 @@ impl Classification {
         Ok(Self { tokenizer: base.tokenizer().clone(), labels, problem, train, eval })
     }
 
-    /// The tokens that fit, and whether those are all.
-    fn sequence(&self, example: &Example, max_length: usize) -> Result<(Sequence, bool)> {
-        let encoded = match &example.second {
+    /// How many of all examples have more tokens, so that a run which takes no more than these cuts their ends.
+    ///
+    /// # Errors
+    /// A text that cannot be tokenised.
+    pub fn longer_than(&self, max_length: usize) -> Result<usize> {
+        let mut longer = 0;
+        for (example, _) in self.train.iter().chain(&self.eval) {
+            longer += usize::from(self.encode(example)?.len() > max_length);
+        }
+        Ok(longer)
+    }
+
+    fn encode(&self, example: &Example) -> Result<Encoded> {
+        Ok(match &example.second {
             Some(second) => self.tokenizer.encode_pair(&example.text, second)?,
             None => self.tokenizer.encode(&example.text)?,
-        };
-        let fitted = fit(encoded, max_length);
+        })
+    }
+
+    /// The tokens that fit, and whether texts are longer.
+    fn sequence(&self, example: &Example, max_length: usize) -> Result<(Sequence, bool)> {
+        let fitted = fit(self.encode(example)?, max_length);
         let truncated = fitted.truncated.iter().any(Option::is_some);
         Ok((fitted.encoded.into(), truncated))
     }

@@ -64,6 +64,21 @@ pub fn save_model(
     Ok(())
 }
 
+/// Removes what writes that were killed have left half done. What cannot be removed does no harm.
+pub fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = ["state.safetensors.", "model.safetensors.", "config.json."];
+        let ours = name.ends_with(".incomplete") && ours.iter().any(|ours| name.starts_with(ours));
+        // The format's writer begins with such a name.
+        let writers = name.len() == ".tmpAbCdEf".len() && name.starts_with(".tmp");
+        if ours || writers {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Parameters that were brought back from a device.
 struct InMemory(HashMap<String, HostTensor>);
 

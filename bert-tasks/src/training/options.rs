@@ -5,6 +5,7 @@ use bert_core::train::{AdamW, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
+use crate::Pretrained;
 
 /// Every setting of a run. The names are those that usual trainers have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +78,17 @@ impl TrainOptions {
     /// What linear layers compute in. Masters of the weights are `f32`.
     pub(super) const PRECISION: Precision = Precision::F32;
 
-    pub(super) fn check(&self) -> Result<(), TrainingError> {
+    /// Whether all settings make sense; a run looks itself before it begins.
+    ///
+    /// ```
+    /// use bert_tasks::training::TrainOptions;
+    /// let error = TrainOptions { warmup_ratio: 2.0, ..TrainOptions::default() }.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "warmup_ratio is 2; it must be a number between 0 and 1");
+    /// ```
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`] for the first that does not.
+    pub fn check(&self) -> Result<(), TrainingError> {
         let positive = |setting, found: f64| match found.is_finite() && found > 0.0 {
             true => Ok(()),
             false => Err(TrainingError::Setting {
@@ -92,6 +103,14 @@ impl TrainOptions {
         positive("learning_rate", self.learning_rate)?;
         positive("max_grad_norm", self.max_grad_norm)?;
         positive("save_steps", self.save_steps as f64)?;
+        if let Some(length @ ..3) = self.max_length {
+            let expected = "at least 3: two special tokens and one of the text";
+            return Err(TrainingError::Setting {
+                setting: "max_length",
+                found: length.to_string(),
+                expected,
+            });
+        }
         let share = |setting, found: f64| match (0.0..=1.0).contains(&found) {
             true => Ok(()),
             false => {
@@ -101,6 +120,12 @@ impl TrainOptions {
         };
         share("warmup_ratio", self.warmup_ratio)?;
         share("weight_decay", self.weight_decay)
+    }
+
+    /// The longest sequence that a model which begins as `base` is trained on; longer texts lose their ends.
+    pub fn longest(&self, base: &Pretrained) -> usize {
+        let of_tokenizer = base.tokenizer().max_length().unwrap_or(usize::MAX);
+        base.config().max_tokens().min(of_tokenizer).min(self.max_length.unwrap_or(usize::MAX))
     }
 
     pub(super) fn adam(&self) -> AdamW {

@@ -10,6 +10,7 @@ use bert_core::graph::{ParameterSource, ParameterSpec};
 use bert_core::tensor::{DType, HostTensor};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::engine::Engine;
 use super::{Evaluation, TrainOptions, TrainingError};
@@ -50,8 +51,14 @@ impl Progress {
         };
         other("number of examples", &self.examples, &begun.examples)?;
         other("kind of device", &self.backend, &begun.backend)?;
-        let settings = |options| serde_json::to_string(options).expect("numbers and words");
-        other("setting", &settings(&self.options), &settings(&begun.options))?;
+        let settings = |options| match serde_json::to_value(options).expect("numbers and words") {
+            Value::Object(settings) => settings,
+            _ => unreachable!("a struct is an object"),
+        };
+        let now = settings(&begun.options);
+        for (name, was) in settings(&self.options) {
+            other("setting", &format!("{name} {was}"), &format!("{name} {}", now[&name]))?;
+        }
         other("model", &self.config, &begun.config)
     }
 }

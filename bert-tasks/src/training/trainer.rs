@@ -13,7 +13,7 @@ use bert_core::{ModelConfig, PackedBatch};
 use serde::Serialize;
 
 use super::engine::{Engine, Terms};
-use super::folder::{Beginning, save_model};
+use super::folder::{self, Beginning, save_model};
 use super::metrics::Metrics;
 use super::state::{self, Progress};
 use super::target::{Target, TrainingExample};
@@ -96,13 +96,32 @@ impl<'a> Trainer<'a> {
         self.stop.clone()
     }
 
+    /// Whether a folder holds a run, or a model, so that none can [begin](Self::run) there.
+    pub fn is_occupied(out: &Path) -> bool {
+        [state::FILE, "model.safetensors"].iter().any(|file| out.join(file).exists())
+    }
+
+    /// Whether a folder holds a run that can [go on](Self::resume). So it is from before the first step on.
+    pub fn can_resume(out: &Path) -> bool {
+        out.join(state::FILE).exists()
+    }
+
+    /// How many steps a run has, unless its patience ends it early.
+    pub fn steps(&self, objective: &dyn Objective) -> u64 {
+        self.steps_of_epoch(objective).saturating_mul(self.options.epochs)
+    }
+
+    fn steps_of_epoch(&self, objective: &dyn Objective) -> u64 {
+        objective.examples().div_ceil(self.options.batch_size.max(1)) as u64
+    }
+
     /// Begins a run in a folder without one. The model that comes out lies there: the best one, or without an
     /// evaluation the last one.
     ///
     /// # Errors
     /// [`TrainingError`]; examples or a base model that cannot be used; a device that failed.
     pub fn run(&self, objective: &dyn Objective, out: &Path, on: impl FnMut(&Report)) -> Result<Summary> {
-        if [state::FILE, "model.safetensors"].iter().any(|file| out.join(file).exists()) {
+        if Self::is_occupied(out) {
             return Err(TrainingError::Occupied { path: out.to_owned() }.into());
         }
         let config = objective.configure(self.base.config());
@@ -114,6 +133,9 @@ impl<'a> Trainer<'a> {
             let path = out.to_owned();
             TrainingError::Folder { action: "make", path, source }
         })?;
+        // With a state from the beginning on, whatever ends the run leaves something to go on from; and a folder or a
+        // disk that cannot take one shows before any work is done.
+        state::save(out, &begun, &*engine)?;
         self.go_on(objective, out, config, engine, begun, on)
     }
 
@@ -128,6 +150,7 @@ impl<'a> Trainer<'a> {
         progress.continues(&begun)?;
         let mut engine = self.engine(&config, &masters, objective)?;
         engine.restore_moments([&mean, &square])?;
+        folder::sweep(out);
         self.go_on(objective, out, config, engine, progress, on)
     }
 
@@ -165,22 +188,24 @@ impl<'a> Trainer<'a> {
         progress: Progress,
         on: impl FnMut(&Report),
     ) -> Result<Summary> {
-        let of_tokenizer = self.base.tokenizer().max_length().unwrap_or(usize::MAX);
-        let longest = self.options.max_length.unwrap_or(usize::MAX);
-        let max_length = config.max_tokens().min(of_tokenizer).min(longest);
+        let max_length = self.options.longest(self.base);
         let metrics = Metrics::open(out, progress.step)?;
         let run = Run { objective, out, config, engine, progress, metrics, max_length };
-        self.steps(run, on)
+        self.make_steps(run, on)
     }
 
-    fn steps(&self, mut run: Run<'_>, mut on: impl FnMut(&Report)) -> Result<Summary> {
+    fn make_steps(&self, mut run: Run<'_>, mut on: impl FnMut(&Report)) -> Result<Summary> {
         let options = &self.options;
-        let each_epoch = run.objective.examples().div_ceil(options.batch_size) as u64;
-        let steps = each_epoch * options.epochs;
+        let each_epoch = self.steps_of_epoch(run.objective);
+        let steps = self.steps(run.objective);
+        let patient = |run: &Run<'_>| options.patience.is_none_or(|most| run.progress.since_best < most);
         let schedule = options.schedule(steps);
         let mut order: Option<(u64, Vec<usize>)> = None;
         while run.progress.step < steps {
             let (epoch, place) = (run.progress.step / each_epoch, run.progress.step % each_epoch);
+            if place == 0 && !patient(&run) {
+                break;
+            }
             if order.as_ref().is_none_or(|(of, _)| *of != epoch) {
                 let mut indices: Vec<_> = (0..run.objective.examples()).collect();
                 Random::new(options.seed).named("order").numbered(epoch).shuffle(&mut indices);
@@ -201,11 +226,9 @@ impl<'a> Trainer<'a> {
             if ends_epoch || stopped || run.progress.step.is_multiple_of(options.save_steps) {
                 state::save(run.out, &run.progress, &*run.engine)?;
             }
-            if stopped && run.progress.step < steps {
+            let over = run.progress.step == steps || (ends_epoch && !patient(&run));
+            if stopped && !over {
                 return Ok(run.summary(true));
-            }
-            if ends_epoch && options.patience.is_some_and(|most| run.progress.since_best >= most) {
-                break;
             }
         }
         if run.progress.best.is_none() {

@@ -1,0 +1,180 @@
+//! What every task does: settings become a run, which is begun or resumed, watched, stopped and summed up.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bert_core::checkpoint;
+use bert_tasks::Pretrained;
+use bert_tasks::training::{Objective, Trainer, TrainingError};
+use clap::{Args, ValueHint};
+
+use super::progress::Progress;
+use super::settings::{Columns, Settings};
+use super::summary::Trained;
+use crate::Outcome;
+use crate::error::{Error, Result};
+use crate::output::Sink;
+use crate::signals;
+use crate::talk::Talk;
+
+/// The file in the folder of a run that repeats it.
+const CONFIG: &str = "config.toml";
+
+/// How a run is begun.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Run")]
+pub struct RunArgs {
+    /// Go on with the run in --out, to the same model that it would have led to without a break. Its settings are
+    /// read from its config.toml
+    #[arg(long)]
+    resume: bool,
+
+    /// A TOML file with the long options as keys, such as `batch-size = 16`. What the command line says wins
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+
+    /// Use what the cache of the hub holds, without any connection; HF_HUB_OFFLINE=1 does the same
+    #[cfg(feature = "hub")]
+    #[arg(long)]
+    offline: bool,
+}
+
+/// A run that has its settings.
+pub struct Job<C: Columns> {
+    /// What the task is called.
+    task: &'static str,
+    run: RunArgs,
+    /// All settings.
+    pub settings: Settings<C>,
+    /// The examples to train on.
+    pub train: PathBuf,
+    /// The examples to evaluate on.
+    pub eval: Option<PathBuf>,
+    out: PathBuf,
+}
+
+impl<C: Columns> Job<C> {
+    /// Brings flags, files and the environment together.
+    ///
+    /// # Errors
+    /// Settings that are wrong or missing; a folder that holds a run already, or none to resume.
+    pub fn new(task: &'static str, run: RunArgs, flags: Settings<C>) -> Result<Self> {
+        let mut settings = match &run.config {
+            Some(path) => flags.over_file(path)?,
+            None => flags,
+        };
+        let out = settings.files.out.clone().ok_or(Error::NoSetting { flag: "out" })?;
+        if !run.resume && Trainer::is_occupied(&out) {
+            return Err(training(TrainingError::Occupied { path: out }));
+        }
+        if run.resume {
+            if !Trainer::can_resume(&out) {
+                return Err(training(TrainingError::NothingToResume { path: out }));
+            }
+            let own = out.join(CONFIG);
+            if run.config.is_none() && own.exists() {
+                settings = settings.over_file(&own)?;
+            }
+        }
+        settings.files = settings.files.or_environment()?;
+        settings.options.options().check().map_err(training)?;
+        let train = settings.files.train.clone().ok_or(Error::NoSetting { flag: "train" })?;
+        let eval = settings.files.eval.clone();
+        Ok(Self { task, run, settings, train, eval, out })
+    }
+
+    /// Opens the model to begin with.
+    ///
+    /// # Errors
+    /// One that is not there or cannot be used.
+    pub fn open_model(&self, talk: &Talk) -> Result<Pretrained> {
+        self.settings.files.open_model(
+            talk,
+            #[cfg(feature = "hub")]
+            self.run.offline,
+        )
+    }
+
+    /// Trains, and writes how it ended.
+    ///
+    /// # Errors
+    /// Those of the device, the folder and the training; an output that cannot be written.
+    pub fn go(
+        self,
+        talk: &Talk,
+        mut sink: Sink,
+        base: &Pretrained,
+        objective: &dyn Objective,
+    ) -> Result<Outcome> {
+        let device = self.settings.files.open_device()?;
+        if self.settings.files.device.as_deref().is_none_or(|word| word.trim().eq_ignore_ascii_case("auto")) {
+            talk.notice(format_args!("device {device}"));
+        }
+        let options = self.settings.options.options();
+        if !self.run.resume {
+            let settings = Settings {
+                files: self.settings.files.anywhere(&device),
+                options: options.clone().into(),
+                ..self.settings.clone()
+            };
+            self.write_config(&settings.to_toml(self.task)?)?;
+        }
+        let trainer = Trainer::new(base, &device, options);
+        let steps = trainer.steps(objective);
+        signals::set_switch(trainer.stop_switch());
+        let mut progress = Progress::new(talk, steps, trainer.stop_switch());
+        let on = |report: &_| progress.report(report);
+        let ended = match self.run.resume {
+            true => trainer.resume(objective, &self.out, on),
+            false => trainer.run(objective, &self.out, on),
+        };
+        drop(progress);
+        let summary = ended?;
+        if summary.stopped {
+            let out = quoted(&self.out);
+            talk.notice(format_args!(
+                "stopped after step {} of {steps}, and saved; go on with: bert train {} --resume --out {out}",
+                summary.steps, self.task
+            ));
+            return Ok(signals::status().map_or(Outcome::Done, Outcome::Stopped));
+        }
+        let folder = self.out.display().to_string();
+        let examples = objective.examples();
+        sink.write(None, &Trained { steps: summary.steps, best: summary.best, examples, folder })?;
+        sink.finish()?;
+        Ok(Outcome::Done)
+    }
+
+    fn write_config(&self, text: &str) -> Result<()> {
+        fs::create_dir_all(&self.out).map_err(|source| {
+            training(TrainingError::Folder { action: "make", path: self.out.clone(), source })
+        })?;
+        let written = checkpoint::replace(&self.out.join(CONFIG), |path| fs::write(path, text));
+        Ok(written.map_err(bert_tasks::Error::from)?)
+    }
+}
+
+fn training(error: TrainingError) -> Error {
+    bert_tasks::Error::from(error).into()
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:=@".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_can_be_pasted() {
+        let quoted = ["out/a-b.1", "my model", "it's"].map(|path| quoted(Path::new(path)));
+        assert_eq!(quoted, ["out/a-b.1", "'my model'", r"'it'\''s'"]);
+    }
+}

@@ -1,0 +1,182 @@
+//! Every setting of a trainer as a flag and as a key.
+
+use bert_tasks::training::{DecayWord, TrainOptions};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// How to train. What is not given is as [`TrainOptions`] has it.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[command(next_help_heading = "Training")]
+#[serde(default, rename_all = "kebab-case")]
+pub struct OptionArgs {
+    /// How often all examples are seen [default: 3]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    epochs: Option<u64>,
+
+    /// Examples of a step [default: 32]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    batch_size: Option<usize>,
+
+    /// The highest learning rate [default: 5e-5]
+    #[arg(long, visible_alias = "lr", value_name = "RATE", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
+
+    /// The share of all steps in which the rate rises [default: 0.1]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    warmup_ratio: Option<f64>,
+
+    /// How the rate falls after that [default: linear]
+    #[arg(long, value_name = "SCHEDULE", value_enum)]
+    schedule: Option<Schedule>,
+
+    /// How much weights are pulled to 0; not biases and LayerNorms [default: 0.01]
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+
+    /// Longer gradients are scaled down to this norm [default: 1]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    max_grad_norm: Option<f64>,
+
+    /// Where the order of examples and fresh weights come from; the same seed gives the same model [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+
+    /// The longest example in tokens; longer ones are cut. As long as the model allows, if not given
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
+    max_length: Option<usize>,
+
+    /// How many tokens are computed at a time: less takes less memory [default: 2048]
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
+    token_budget: Option<usize>,
+
+    /// Save a state to resume from every so many steps, besides at the end of each epoch [default: 500]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    save_steps: Option<u64>,
+
+    /// End after so many evaluations in a row that were no better than the best; never, if not given
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    patience: Option<u64>,
+
+    /// AdamW as the original BERT had it: moments are not corrected, epsilon is 1e-6
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    bert_adam: Option<bool>,
+
+    /// Drop numbers in training, with the probabilities that the model's configuration has
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    dropout: Option<bool>,
+}
+
+/// How the rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Schedule {
+    /// In a straight line, to 0 at the last step
+    Linear,
+    /// Along half a cosine, to 0
+    Cosine,
+    /// Not at all
+    Constant,
+}
+
+impl OptionArgs {
+    /// What the trainer is told.
+    pub fn options(&self) -> TrainOptions {
+        let usual = TrainOptions::default();
+        TrainOptions {
+            epochs: self.epochs.unwrap_or(usual.epochs),
+            batch_size: self.batch_size.unwrap_or(usual.batch_size),
+            token_budget: self.token_budget.unwrap_or(usual.token_budget),
+            learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+            warmup_ratio: self.warmup_ratio.unwrap_or(usual.warmup_ratio),
+            schedule: self.schedule.map_or(usual.schedule, Into::into),
+            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+            max_grad_norm: self.max_grad_norm.unwrap_or(usual.max_grad_norm),
+            bert_adam: self.bert_adam.unwrap_or(usual.bert_adam),
+            dropout: self.dropout.unwrap_or(usual.dropout),
+            seed: self.seed.unwrap_or(usual.seed),
+            max_length: self.max_length.or(usual.max_length),
+            save_steps: self.save_steps.unwrap_or(usual.save_steps),
+            patience: self.patience.or(usual.patience),
+        }
+    }
+}
+
+impl From<TrainOptions> for OptionArgs {
+    fn from(options: TrainOptions) -> Self {
+        Self {
+            epochs: Some(options.epochs),
+            batch_size: Some(options.batch_size),
+            learning_rate: Some(options.learning_rate),
+            warmup_ratio: Some(options.warmup_ratio),
+            schedule: Some(options.schedule.into()),
+            weight_decay: Some(options.weight_decay),
+            max_grad_norm: Some(options.max_grad_norm),
+            seed: Some(options.seed),
+            max_length: options.max_length,
+            token_budget: Some(options.token_budget),
+            save_steps: Some(options.save_steps),
+            patience: options.patience,
+            bert_adam: Some(options.bert_adam),
+            dropout: Some(options.dropout),
+        }
+    }
+}
+
+impl From<Schedule> for DecayWord {
+    fn from(schedule: Schedule) -> Self {
+        match schedule {
+            Schedule::Linear => Self::Linear,
+            Schedule::Cosine => Self::Cosine,
+            Schedule::Constant => Self::Constant,
+        }
+    }
+}
+
+impl From<DecayWord> for Schedule {
+    fn from(word: DecayWord) -> Self {
+        match word {
+            DecayWord::Linear => Self::Linear,
+            DecayWord::Cosine => Self::Cosine,
+            DecayWord::Constant => Self::Constant,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_on_the_way_and_the_help_tells_the_defaults() {
+        let usual = TrainOptions::default();
+        assert_eq!(OptionArgs::default().options(), usual);
+        let other = TrainOptions {
+            epochs: 7,
+            schedule: DecayWord::Cosine,
+            bert_adam: true,
+            max_length: Some(9),
+            patience: Some(2),
+            ..usual.clone()
+        };
+        assert_eq!(OptionArgs::from(other.clone()).options(), other);
+
+        let command = OptionArgs::augment_args(Command::new("train"));
+        let table = toml::Table::try_from(OptionArgs::from(usual)).unwrap();
+        for arg in command.get_arguments() {
+            let help = arg.get_help().unwrap().to_string();
+            let key = arg.get_long().unwrap();
+            let Some((_, told)) = help.split_once("[default: ") else {
+                assert!(["max-length", "patience", "bert-adam"].contains(&key), "{key}");
+                continue;
+            };
+            let told: toml::Value = told
+                .trim_end_matches(']')
+                .parse()
+                .unwrap_or_else(|_| toml::Value::String(told.trim_end_matches(']').to_owned()));
+            let number = |value: &toml::Value| value.as_float().or(value.as_integer().map(|n| n as f64));
+            assert_eq!((number(&told), told.as_str()), (number(&table[key]), table[key].as_str()), "{key}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a run begins with: a model, files of examples, a folder, a device.
+
+use std::path::PathBuf;
+
+use bert_tasks::{Device, DeviceOptions, Pretrained};
+use clap::{Args, ValueHint};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::positive;
+use crate::error::{Error, Result};
+#[cfg(feature = "hub")]
+use crate::model::HubArgs;
+use crate::model::{Need, SourceArgs};
+use crate::talk::Talk;
+
+const NEED: Need =
+    Need { kind: "a model to begin with", example: "google-bert/bert-base-uncased", embedded: true };
+
+/// What a run begins with, and where it goes.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[command(next_help_heading = "Files")]
+#[serde(default, rename_all = "kebab-case")]
+pub struct FileArgs {
+    /// The examples to train on
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub train: Option<PathBuf>,
+
+    /// Examples to measure the model with after each epoch; the best one is kept. Without them, the last
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub eval: Option<PathBuf>,
+
+    /// The folder of the run, where the model will be
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+
+    /// The model to begin with: a folder, or the name of a model on the Hugging Face hub. If not given, the one in
+    /// BERT_MODEL, or the English model that is built in. Its head is used if it is of the right kind and has the same labels, and else is fresh
+    #[arg(short, long, value_name = "FOLDER|NAME", value_hint = ValueHint::DirPath)]
+    pub model: Option<String>,
+
+    /// The branch, tag or commit of a model on the hub
+    #[cfg(feature = "hub")]
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
+
+    /// Where to compute: auto, cpu, or another backend of this build (`bert devices` lists them)
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+
+    /// How many CPU threads to compute with; as many as the system grants, if not given. The model is the same
+    #[arg(long, value_name = "COUNT", value_parser = positive, allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+}
+
+impl FileArgs {
+    /// Finds the model and opens its files; downloads them first if need be.
+    ///
+    /// # Errors
+    /// One that is not there or cannot be used.
+    pub fn open_model(&self, talk: &Talk, #[cfg(feature = "hub")] offline: bool) -> Result<Pretrained> {
+        let source = SourceArgs {
+            model: self.model.clone(),
+            #[cfg(feature = "hub")]
+            hub: HubArgs {
+                revision: self.revision.clone().unwrap_or(bert_tasks::hub::DEFAULT_REVISION.to_owned()),
+                offline,
+            },
+        };
+        source.open(talk, &NEED)
+    }
+
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// One that is not there.
+    pub fn open_device(&self) -> Result<Device> {
+        Ok(Device::open(self.device.as_deref().unwrap_or("auto"), DeviceOptions { threads: self.threads })?)
+    }
+
+    /// Fills in what the environment says of settings that were not made.
+    ///
+    /// # Errors
+    /// A variable that means nothing.
+    pub fn or_environment(mut self) -> Result<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        self.model = self.model.or_else(|| variable("BERT_MODEL"));
+        self.device = self.device.or_else(|| variable("BERT_DEVICE"));
+        if let (None, Some(found)) = (self.threads, variable("BERT_THREADS")) {
+            let parsed = positive(&found);
+            let wrong = |reason| Error::Variable { name: "BERT_THREADS", found, reason };
+            self.threads = Some(parsed.map_err(wrong)?);
+        }
+        Ok(self)
+    }
+
+    /// The same from any folder and in any environment. Without `out`: a run is repeated elsewhere.
+    pub fn anywhere(&self, device: &Device) -> Self {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        // An empty name is none; a missing one would be the environment's.
+        let model = self.model.clone().unwrap_or_default();
+        let folder = std::fs::canonicalize(&model).ok().filter(|_| !model.is_empty());
+        Self {
+            train: self.train.as_ref().map(absolute),
+            eval: self.eval.as_ref().map(absolute),
+            out: None,
+            model: Some(folder.map_or(model, |folder| folder.display().to_string())),
+            device: Some(match self.device.as_deref().map(str::trim) {
+                Some(word) if !word.eq_ignore_ascii_case("auto") => word.to_owned(),
+                _ => device.info().name.to_owned(),
+            }),
+            ..self.clone()
+        }
+    }
+}
