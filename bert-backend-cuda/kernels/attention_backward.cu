@@ -1,26 +1,6 @@
-// The backward pass of attention in f32, from the log-sum-exp that the forward pass left. Source: FlashAttention-2
-// (Dao, 2023), algorithm 2, in two passes, so that no sum meets an atomic and every run gives the same bits:
-//   delta = sum over a head's dimensions of dy * y
-//   weight = exp(scale * q k - lse),  slope = weight * (dy v - delta)
-//   a tile of queries, over all keys:  dq = scale * slope k
-//   a tile of keys, over all queries:  dk = scale * slopeᵀ q,  dv = weightᵀ dy
-// The order: attention_delta, then the passes for queries and for keys and values, in any order.
-#include <attention.cuh>
+// The backward pass of attention in f32, as attention_backward.cuh says.
+#include <attention_backward.cuh>
 #include <attention_tiles.cuh>
-
-struct AttentionBackwardArgs {
-    const float* qkv; // [tokens, 3 * heads * head_size]
-    const float* dy; // [tokens, heads * head_size]
-    const float* lse; // [heads, tokens]
-    const float* delta; // [heads, tokens]
-    const u32* bounds; // [sequences + 1]
-    float* dqkv; // [tokens, 3 * heads * head_size]
-    u32 heads;
-    u32 head_size;
-    u32 tiles; // of rows, in the longest sequence
-    u32 tokens;
-    float scale;
-};
 
 struct AttentionDeltaArgs {
     const float* y; // [tokens, heads * head_size]
@@ -56,23 +36,6 @@ struct BackwardShared {
     HeadRows<ROWS, HEAD> keys;
     HeadRows<ROWS, HEAD> values;
     Weights<ROWS> weights;
-};
-
-// The matrices of one head, at its first column.
-struct HeadOf {
-    const float *query, *key, *value, *dy, *lse, *delta;
-    u64 hidden, stride;
-
-    DEVICE HeadOf(const AttentionBackwardArgs& args, u32 head) {
-        hidden = args.heads * args.head_size;
-        stride = 3 * hidden;
-        query = args.qkv + head * args.head_size;
-        key = query + hidden;
-        value = key + hidden;
-        dy = args.dy + head * args.head_size;
-        lse = args.lse + (u64)head * args.tokens;
-        delta = args.delta + (u64)head * args.tokens;
-    }
 };
 
 template <u32 ROWS, u32 HEAD>
@@ -143,12 +106,13 @@ DEVICE void backward_keys(BackwardShared<ROWS, HEAD>& shared, const AttentionBac
 #pragma unroll
         for (u32 j = 0; j < N; j++) {
             u32 query = queries + thread_column() + 16 * j;
+            // A query from the end on is 0, and so is its dy: it adds nothing, whatever its weight.
             bool inside = query < place.end;
             float lse = inside ? of.lse[query] : 0.0f;
             float delta = inside ? of.delta[query] : 0.0f;
 #pragma unroll
             for (u32 i = 0; i < N; i++) {
-                float weight = inside ? expf(scores[i][j] * args.scale - lse) : 0.0f;
+                float weight = expf(scores[i][j] * args.scale - lse);
                 shared.weights.at[thread_row() + 16 * i][thread_column() + 16 * j] = weight;
                 products[i][j] = weight * (products[i][j] - delta);
             }

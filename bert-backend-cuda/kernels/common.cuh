@@ -83,22 +83,6 @@ DEVICE float block_reduce(float value, Partials<THREADS>& partials) {
     return result;
 }
 
-// Up to four floats that lie together, moved by one instruction.
-template <u32 N>
-struct alignas(4 * N) Pack {
-    float at[N];
-};
-
-template <u32 N>
-DEVICE Pack<N> load_pack(const float* from) {
-    return *reinterpret_cast<const Pack<N>*>(from);
-}
-
-template <u32 N>
-DEVICE void store_pack(float* to, const Pack<N>& pack) {
-    *reinterpret_cast<Pack<N>*>(to) = pack;
-}
-
 // Whether rows of this stride can be read four floats at a time.
 DEVICE bool quads_align(const float* rows, u64 stride) {
     return reinterpret_cast<u64>(rows) % 16 == 0 && stride % 4 == 0;

@@ -42,6 +42,22 @@ DEVICE float float_of(u32 bits) {
     return __uint_as_float(bits);
 }
 
+// Up to four floats that lie together, moved by one instruction.
+template <u32 N>
+struct alignas(4 * N) Pack {
+    float at[N];
+};
+
+template <u32 N>
+DEVICE Pack<N> load_pack(const float* from) {
+    return *reinterpret_cast<const Pack<N>*>(from);
+}
+
+template <u32 N>
+DEVICE void store_pack(float* to, const Pack<N>& pack) {
+    *reinterpret_cast<Pack<N>*>(to) = pack;
+}
+
 // Two floats rounded to the nearest, ties to even; `low` in the lower half.
 struct Bf16 {
     static DEVICE u32 pack(float low, float high) {

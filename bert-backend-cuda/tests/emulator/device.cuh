@@ -88,6 +88,26 @@ inline float rsqrtf(float x) {
     return (float)(1.0 / sqrt((double)x));
 }
 
+template <u32 N>
+struct alignas(4 * N) Pack {
+    float at[N];
+};
+
+// One access of full width, which has to be aligned to it.
+template <u32 N>
+inline Pack<N> load_pack(const float* from) {
+    emulator::check_access(from, 4 * N, false);
+    Pack<N> pack;
+    memcpy(&pack, from, sizeof pack);
+    return pack;
+}
+
+template <u32 N>
+inline void store_pack(float* to, const Pack<N>& pack) {
+    emulator::check_access(to, 4 * N, true);
+    memcpy(to, &pack, sizeof pack);
+}
+
 // A matrix product of one warp: a [16, K], b [K, 8], d [16, 8], spread over the lanes as PTX says. Numbers of
 // one register lie in one row of a (one column of b).
 template <class Number, class Total>

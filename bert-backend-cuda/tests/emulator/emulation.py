@@ -1,17 +1,19 @@
-"""Kernels compiled for the host, and what it takes to launch one from numpy arrays."""
+"""Kernels compiled for the host, and what it takes to launch one with numpy arrays."""
 
 import ctypes
 import hashlib
 import pathlib
 import struct
 import subprocess
+import tempfile
 
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 KERNELS = HERE.parent.parent / "kernels"
 BUILD = HERE.parent.parent.parent / "target" / "cuda" / "emulator"
-COMPILE = ["g++", "-std=c++20", "-O1", "-g", "-Wall", "-Werror", "-Wno-unknown-pragmas", "-fPIC", "-fno-gnu-unique"]
+COMPILE = ["g++", "-std=c++20", "-O1", "-g", "-fPIC", "-fno-gnu-unique"]
+WARNINGS = ["-Wall", "-Werror", "-Wno-unknown-pragmas"]
 # A call before each access to memory; emulator.cpp answers it.
 WATCHED = ["-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0"]
 
@@ -20,26 +22,29 @@ class Failure(Exception):
     """A kernel broke a rule or gave a wrong result."""
 
 
-def build(name, source=None):
-    """The library of kernels/NAME.cu, or of that text in its stead; compiled if it was not before."""
-    source = source or (KERNELS / f"{name}.cu").read_text()
-    parts = [source.encode(), repr(COMPILE + WATCHED).encode()]
-    parts += [path.read_bytes() for path in sorted(KERNELS.glob("*.cuh"))]
-    parts += [(HERE / file).read_bytes() for file in ("device.cuh", "memory.hpp", "emulator.cpp")]
-    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-    library = BUILD / f"{name}-{key}.so"
+def hash_of(texts):
+    return hashlib.sha256(repr([COMPILE, WATCHED, texts]).encode()).hexdigest()[:16]
+
+
+def build(name, changed={}):
+    """The library of kernels/NAME.cu, compiled if it was not before; `changed` has other texts for some files."""
+    texts = {path.name: path.read_text() for path in KERNELS.glob("*.cuh") if path.name != "device.cuh"}
+    texts |= {f"{name}.cu": (KERNELS / f"{name}.cu").read_text(), **changed}
+    emulator = [path.read_text() for path in sorted(HERE.iterdir()) if path.suffix in (".cpp", ".hpp", ".cuh")]
+    runtime = BUILD / f"emulator-{hash_of(emulator)}.o"
+    library = BUILD / f"{name}-{hash_of([emulator, sorted(texts.items())])}.so"
     if not library.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
-        text = BUILD / f"{name}-{key}.cpp"
-        text.write_text(source)
-        runtime = BUILD / f"emulator-{hashlib.sha256(b''.join(parts[-3:])).hexdigest()[:16]}.o"
         if not runtime.exists():
-            subprocess.run([*COMPILE, "-c", HERE / "emulator.cpp", "-o", runtime], check=True)
-        unlinked = library.with_suffix(".o")
-        subprocess.run([*COMPILE, *WATCHED, f"-I{HERE}", f"-I{KERNELS}", "-c", text, "-o", unlinked], check=True)
-        subprocess.run(["g++", "-shared", unlinked, runtime, "-o", library], check=True)
-        text.unlink()
-        unlinked.unlink()
+            subprocess.run([*COMPILE, *WARNINGS, "-c", HERE / "emulator.cpp", "-o", runtime], check=True)
+        with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+            for file, text in texts.items():
+                (pathlib.Path(folder) / file).write_text(text)
+            source, unlinked = f"{folder}/{name}.cu", f"{folder}/{name}.o"
+            options = [*COMPILE, *WATCHED, *(["-w"] if changed else WARNINGS), f"-I{HERE}", f"-I{folder}", "-x", "c++"]
+            subprocess.run([*options, "-c", source, "-o", unlinked], check=True)
+            subprocess.run(["g++", "-shared", unlinked, runtime, "-o", f"{folder}/{name}.so"], check=True)
+            pathlib.Path(folder, f"{name}.so").rename(library)
     return ctypes.CDLL(str(library))
 
 
