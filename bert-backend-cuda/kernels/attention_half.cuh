@@ -18,16 +18,11 @@ struct HalfRows {
     // Rows `first` to `end` of a matrix that starts at this head's first column, then zeros.
     template <class Half>
     DEVICE void load(const float* from, u64 stride, u32 first, u32 end, u32 head_size) {
-        bool aligned = quads_align(from, stride);
-#pragma unroll 8
-        for (u32 i = threadIdx.x; i < COUNT * HEAD / 4; i += THREADS) {
-            u32 row = i / (HEAD / 4), column = i % (HEAD / 4) * 4;
-            u32 length = first + row < end ? head_size : 0;
-            Pack<4> quad = load_quad(from + (first + row) * stride, column, length, aligned);
+        load_rows<COUNT, HEAD, THREADS>(from, stride, first, end, head_size, [&](u32 row, u32 column, Pack<4> quad) {
             u32* to = reinterpret_cast<u32*>(&at[row][column]);
             to[0] = Half::pack(quad.at[0], quad.at[1]);
             to[1] = Half::pack(quad.at[2], quad.at[3]);
-        }
+        });
     }
 };
 

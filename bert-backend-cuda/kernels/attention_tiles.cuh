@@ -23,13 +23,9 @@ struct HeadRows {
 
     // Rows `first` to `end` of a matrix that starts at this head's first column, then zeros.
     DEVICE void load(const float* from, u64 stride, u32 first, u32 end, u32 head_size) {
-        bool aligned = quads_align(from, stride);
-#pragma unroll 4
-        for (u32 i = threadIdx.x; i < ROWS * HEAD / 4; i += THREADS) {
-            u32 row = i / (HEAD / 4), column = i % (HEAD / 4) * 4;
-            u32 length = first + row < end ? head_size : 0;
-            store_pack(&at[row][column], load_quad(from + (first + row) * stride, column, length, aligned));
-        }
+        load_rows<ROWS, HEAD, THREADS>(from, stride, first, end, head_size, [&](u32 row, u32 column, Pack<4> quad) {
+            store_pack(&at[row][column], quad);
+        });
     }
 };
 

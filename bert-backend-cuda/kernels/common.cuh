@@ -83,20 +83,32 @@ DEVICE float block_reduce(float value, Partials<THREADS>& partials) {
     return result;
 }
 
-// Whether rows of this stride can be read four floats at a time.
-DEVICE bool quads_align(const float* rows, u64 stride) {
-    return reinterpret_cast<u64>(rows) % 16 == 0 && stride % 4 == 0;
-}
-
-// Floats `at` to `at + 3` of a row; 0 from `length` on.
-DEVICE Pack<4> load_quad(const float* row, u32 at, u32 length, bool aligned) {
-    if (aligned && at + 4 <= length) {
-        return load_pack<4>(row + at);
+// Rows `first` to `end` of a matrix, then zeros: `put(row, column, quad)` gets four neighbouring numbers of each of
+// COUNT rows of WIDTH, of which the matrix has `length`.
+template <u32 COUNT, u32 WIDTH, u32 THREADS, class Put>
+DEVICE void load_rows(const float* from, u64 stride, u32 first, u32 end, u32 length, Put put) {
+    if (reinterpret_cast<u64>(from) % 16 == 0 && stride % 4 == 0 && length % 4 == 0) {
+#pragma unroll 8
+        for (u32 i = threadIdx.x; i < COUNT * WIDTH / 4; i += THREADS) {
+            u32 row = i / (WIDTH / 4), column = i % (WIDTH / 4) * 4;
+            Pack<4> quad = {};
+            if (first + row < end && column < length) {
+                quad = load_pack<4>(from + (first + row) * stride + column);
+            }
+            put(row, column, quad);
+        }
+        return;
     }
-    Pack<4> quad;
+#pragma unroll 1
+    for (u32 i = threadIdx.x; i < COUNT * WIDTH / 4; i += THREADS) {
+        u32 row = i / (WIDTH / 4), column = i % (WIDTH / 4) * 4;
+        Pack<4> quad = {};
 #pragma unroll
-    for (u32 i = 0; i < 4; i++) {
-        quad.at[i] = at + i < length ? row[at + i] : 0.0f;
+        for (u32 part = 0; part < 4; part++) {
+            if (first + row < end && column + part < length) {
+                quad.at[part] = from[(first + row) * stride + column + part];
+            }
+        }
+        put(row, column, quad);
     }
-    return quad;
 }

@@ -6,14 +6,23 @@
     run.py --mutants          all mutants
     run.py --mutants NAME ... those whose file begins so
 
-It needs g++ and, in the Python that runs it, numpy."""
+It needs g++."""
 
 import argparse
+import os
+import pathlib
 import subprocess
 import sys
 import time
 
-import numpy as np
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from environment import PYTHON, install  # noqa: E402
+
+try:
+    import numpy as np
+except ImportError:
+    install(["numpy==2.4.6"])
+    os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 import attention_cases
 import products_cases

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Compiles every kernel with NVRTC for each family of GPUs and looks at what came out. Needs no GPU.
 
-It fails on a warning or an error of the compiler, on registers spilled to memory, and where a kernel for tensor
-cores has no instruction of theirs. It prints registers and shared memory of each kernel.
+It fails on a warning or an error of the compiler, on registers spilled to memory, on more shared memory than any
+GPU of the family has, and where a kernel for tensor cores has no instruction of theirs. It prints registers and
+shared memory of each kernel (from sm_90 on with the 1024 bytes that the driver takes; without rows whose length
+only a launch knows).
 
 The compiler comes as Python packages, into a virtual environment under target/."""
 
@@ -12,33 +14,25 @@ import ctypes
 import hashlib
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from environment import TARGET, install  # noqa: E402
+
 KERNELS = HERE.parent.parent / "kernels"
-TARGET = HERE.parent.parent.parent / "target" / "cuda"
-ENVIRONMENT = TARGET / "venv"
-CACHE = TARGET / "nvrtc" # what was compiled before, by the hash of all that went in
+CACHE = TARGET / "nvrtc"  # what was compiled before, by the hash of all that went in
 PACKAGES = [
     "nvidia-cuda-nvrtc==13.0.88",
     "nvidia-cuda-cuobjdump==13.2.51",
     "nvidia-cuda-nvdisasm==13.2.51",
 ]
 FAMILIES = [80, 90]  # and the newest that the compiler knows
+SHARED = {80: 163, 90: 227}  # KiB that a block can have; elsewhere 99
 TENSOR_CORES = {r"(linear|attention\w*)_(bf16|f16)": "HMMA", r"linear_int8": "IMMA"}
-
-
-def install():
-    """The folder of the compiler's packages, which are fetched if they are not there."""
-    if not (ENVIRONMENT / "bin" / "pip").exists():
-        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-    found = list(ENVIRONMENT.glob("lib/python3*/site-packages/nvidia/cu13"))
-    if not found or not (found[0] / "bin" / "nvdisasm").exists():
-        subprocess.run([ENVIRONMENT / "bin" / "pip", "install", "-q", "--no-deps", *PACKAGES], check=True)
-        found = list(ENVIRONMENT.glob("lib/python3*/site-packages/nvidia/cu13"))
-    return found[0]
 
 
 class Compiler:
@@ -94,16 +88,38 @@ class Compiler:
         return cubin, log
 
 
+def dynamic_shared(cubin):
+    """What the variables `KERNEL_shared` say, read from the ELF file."""
+    table, = struct.unpack_from("<Q", cubin, 0x28)
+    size, count = struct.unpack_from("<HH", cubin, 0x3A)
+    # Of each section: type, offset, size, link.
+    sections = [(*struct.unpack_from("<I", cubin, at + 4), *struct.unpack_from("<QQI", cubin, at + 24))
+                for at in range(table, table + size * count, size)]  # fmt: skip
+    found = {}
+    for kind, offset, length, link in sections:
+        if kind != 2:  # symbols
+            continue
+        for at in range(offset, offset + length, 24):
+            name_at, _, _, section, value = struct.unpack_from("<IBBHQ", cubin, at)
+            start = sections[link][1] + name_at
+            name = cubin[start : cubin.index(b"\0", start)].decode()
+            if name.endswith("_shared") and section < len(sections):
+                number, = struct.unpack_from("<I", cubin, sections[section][1] + value)
+                found[name.removesuffix("_shared")] = number
+    return found
+
+
 def facts_of(tools, cubin, folder):
     """Registers, shared memory, local memory and tensor core instructions of each kernel."""
+    dynamic = dynamic_shared(cubin)
     path = pathlib.Path(folder) / "kernel.cubin"
     path.write_bytes(cubin)
     run = lambda *args: subprocess.run(args, check=True, capture_output=True, text=True).stdout
     facts = {}
     for name, usage in re.findall(r"Function (\w+):\n\s*(.*)", run(tools / "cuobjdump", "-res-usage", path)):
         numbers = dict(re.findall(r"(\w+):(\d+)", usage))
-        facts[name] = {"registers": int(numbers["REG"]), "shared": int(numbers["SHARED"]),
-                       "spilled": int(numbers["STACK"]) + int(numbers["LOCAL"])}
+        facts[name] = {"registers": int(numbers["REG"]), "shared": int(numbers["SHARED"]) + dynamic.get(name, 0),
+                       "spilled": int(numbers["STACK"]) + int(numbers["LOCAL"])}  # fmt: skip
     sass = run(tools / "nvdisasm", "-c", path)
     for name, code in re.findall(r"\.section\s+\.text\.(\w+),(.*?)(?=\.section\s+\.text|\Z)", sass, re.S):
         for instruction in ("HMMA", "IMMA"):
@@ -117,7 +133,8 @@ def main():
     parser.add_argument("files", nargs="*", help="kernel files; all if none is named")
     parser.add_argument("--families", type=int, nargs="*")
     wanted = parser.parse_args()
-    folder = install()
+    install(PACKAGES)
+    folder = next((TARGET / "venv").glob("lib/python3*/site-packages/nvidia/cu13"))
     compiler = Compiler(folder)
     families = wanted.families or sorted({*FAMILIES, max(compiler.families())})
     paths = [path for path in sorted(KERNELS.glob("*.cu")) if not wanted.files or path.name in wanted.files]
@@ -135,6 +152,8 @@ def main():
                 rows.setdefault((path.name, name), {})[family] = facts
                 if facts["spilled"] or facts["local"]:
                     problems.append(f"{where}: {name} keeps {facts['spilled']} bytes in local memory")
+                if facts["shared"] > SHARED.get(family, 99) << 10:
+                    problems.append(f"{where}: {name} needs {facts['shared']} bytes of shared memory")
                 for pattern, instruction in TENSOR_CORES.items():
                     if re.match(pattern, name) and not facts[instruction]:
                         problems.append(f"{where}: {name} has no {instruction}")
