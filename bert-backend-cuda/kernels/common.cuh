@@ -88,7 +88,7 @@ DEVICE float block_reduce(float value, Partials<THREADS>& partials) {
 template <u32 COUNT, u32 WIDTH, u32 THREADS, class Put>
 DEVICE void load_rows(const float* from, u64 stride, u32 first, u32 end, u32 length, Put put) {
     if (reinterpret_cast<u64>(from) % 16 == 0 && stride % 4 == 0 && length % 4 == 0) {
-#pragma unroll 8
+#pragma unroll 4
         for (u32 i = threadIdx.x; i < COUNT * WIDTH / 4; i += THREADS) {
             u32 row = i / (WIDTH / 4), column = i % (WIDTH / 4) * 4;
             Pack<4> quad = {};
@@ -102,12 +102,11 @@ DEVICE void load_rows(const float* from, u64 stride, u32 first, u32 end, u32 len
 #pragma unroll 1
     for (u32 i = threadIdx.x; i < COUNT * WIDTH / 4; i += THREADS) {
         u32 row = i / (WIDTH / 4), column = i % (WIDTH / 4) * 4;
-        Pack<4> quad = {};
+        Pack<4> quad;
 #pragma unroll
         for (u32 part = 0; part < 4; part++) {
-            if (first + row < end && column + part < length) {
-                quad.at[part] = from[(first + row) * stride + column + part];
-            }
+            bool inside = first + row < end && column + part < length;
+            quad.at[part] = inside ? from[(first + row) * stride + column + part] : 0.0f;
         }
         put(row, column, quad);
     }

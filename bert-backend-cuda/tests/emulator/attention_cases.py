@@ -60,8 +60,9 @@ def forward(k, kind, tile_of):
             qkv[:, 2 * heads * head_size :] /= F32(spread)
         hidden, tokens, scale = heads * head_size, int(bounds[-1]), float(F32(head_size**-0.5))
         size = kernel_size(head_size)
-        # Rows may lie further apart than they are long.
-        wide = np.concatenate([qkv, normal(0, tokens, 4)], 1)
+        # Rows may lie further apart than they are long, at multiples of four numbers or not.
+        more = {1: 3, 17: 5, 64: 2}.get(head_size, 4)
+        wide = np.concatenate([qkv, normal(0, tokens, more)], 1)
         args = lambda qkv, bounds, tiles, lse=True: [
             qkv, bounds, Out(bounds[-1], hidden), Out(heads, bounds[-1]) if lse else None, U64(qkv.shape[1]), heads,
             head_size, tiles, int(bounds[-1]), scale]  # fmt: skip

@@ -66,8 +66,8 @@ WRITTEN = [
     Mutant("common.cuh", "stride % 4 == 0 && length % 4 == 0", "stride % 4 == 0", "attention"),
     Mutant("common.cuh", "first + row < end && column < length", "column < length", "attention"),
     Mutant("common.cuh", "first + row < end && column < length", "first + row < end", "attention_half"),
-    Mutant("common.cuh", "first + row < end && column + part < length", "column + part < length", "attention_half"),
-    Mutant("common.cuh", "first + row < end && column + part < length", "first + row < end", "attention"),
+    Mutant("common.cuh", "inside = first + row < end &&", "inside =", "attention_half"),
+    Mutant("common.cuh", "&& column + part < length", "", "attention"),
     # Reductions.
     Mutant("common.cuh", "mask = LANES / 2", "mask = LANES / 4", "softmax"),
     Mutant("common.cuh", "mask > 0; mask /= 2", "mask > 1; mask /= 2", "reduce"),

@@ -67,11 +67,11 @@ def run_mutants(files):
         try:
             ran = subprocess.run([sys.executable, __file__, "--mutant", str(i)], capture_output=True, text=True,
                                  timeout=LONGEST)  # fmt: skip
-            lines = (ran.stdout or ran.stderr).strip().splitlines()
-            if "CalledProcessError" in ran.stderr:
-                lines = []  # what does not compile proves nothing
+            said = ran.stdout.strip()
+            if ran.returncode < 0:
+                said = f"ended by signal {-ran.returncode}"
+            elif ran.returncode:  # what does not compile proves nothing
                 print(ran.stderr, file=sys.stderr)
-            said = lines[-1] if lines else ""
         except subprocess.TimeoutExpired:
             said = f"no end after {LONGEST} s"
         survivors += [] if said else [i]
