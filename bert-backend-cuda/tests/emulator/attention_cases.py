@@ -9,7 +9,7 @@ from rows_cases import F32, blocks, bounds_of, normal
 # Heads, head size, lengths. Ragged, at the borders of tiles, one token alone.
 SHAPES = [
     (2, 32, [1, 17, 70, 64, 65]),
-    (1, 17, [33, 5]),
+    (4, 17, [33, 5]),
     (3, 1, [40]),
     (1, 64, [70, 2, 63]),
     (1, 100, [35, 66]),
@@ -61,7 +61,7 @@ def forward(k, kind, tile_of):
         hidden, tokens, scale = heads * head_size, int(bounds[-1]), float(F32(head_size**-0.5))
         size = kernel_size(head_size)
         # Rows may lie further apart than they are long, at multiples of four numbers or not.
-        more = {1: 3, 17: 5, 64: 2}.get(head_size, 4)
+        more = {1: 3, 64: 2}.get(head_size, 4)
         wide = np.concatenate([qkv, normal(0, tokens, more)], 1)
         args = lambda qkv, bounds, tiles, lse=True: [
             qkv, bounds, Out(bounds[-1], hidden), Out(heads, bounds[-1]) if lse else None, U64(qkv.shape[1]), heads,
