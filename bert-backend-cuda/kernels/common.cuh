@@ -88,8 +88,8 @@ DEVICE float block_reduce(float value, Partials<THREADS>& partials) {
 template <u32 COUNT, u32 WIDTH, u32 THREADS, class Put>
 DEVICE void load_rows(const float* from, u64 stride, u32 first, u32 end, u32 length, Put put) {
     if (reinterpret_cast<u64>(from) % 16 == 0 && stride % 4 == 0 && length % 4 == 0) {
-        const u32 AT_ONCE = 1024 / THREADS; // 16 KiB of a block's registers
-#pragma unroll AT_ONCE
+        // So many at once: 16 KiB of a block's registers.
+#pragma unroll (1024 / THREADS)
         for (u32 i = threadIdx.x; i < COUNT * WIDTH / 4; i += THREADS) {
             u32 row = i / (WIDTH / 4), column = i % (WIDTH / 4) * 4;
             Pack<4> quad = {};
