@@ -1,85 +1,14 @@
-//! `bert train`: a model learns from a file, a run that ends in any way goes on to the same model, and what is wrong is
-//! said in one message.
+//! `bert train`: a model learns from a file, settings repeat a run, and a run that ends in any way goes on to the same
+//! model.
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
-use common::{Run, Tiny, bert, command};
-
-/// A base, files of examples, and a place for results.
-struct Setting {
-    base: Tiny,
-    folder: tempfile::TempDir,
-}
-
-const WORDS: [&str; 8] = ["bank", "river", "paris", "money", "door", "room", "the", "a"];
-
-/// Texts whose label says one word of them.
-fn examples(count: usize) -> Vec<(String, &'static str)> {
-    let example = |index: usize| {
-        let label = if index.is_multiple_of(3) { "good" } else { "bad" };
-        (format!("{} {label} {}", WORDS[index % 8], WORDS[index / 8 % 8]), label)
-    };
-    (0..count).map(example).collect()
-}
-
-impl Setting {
-    fn new() -> Self {
-        let setting = Self { base: Tiny::new("BertForMaskedLM"), folder: tempfile::tempdir().unwrap() };
-        setting.table("train.tsv", "text\tlabel", &examples(48));
-        setting.table("dev.tsv", "text\tlabel", &examples(60)[48..]);
-        setting
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn arg(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().to_owned()
-    }
-
-    fn table(&self, name: &str, header: &str, examples: &[(String, &str)]) {
-        let lines: String = examples.iter().map(|(text, label)| format!("{text}\t{label}\n")).collect();
-        fs::write(self.path(name), format!("{header}\n{lines}")).unwrap();
-    }
-
-    /// The arguments of a run of the base on `train.tsv`.
-    fn args(&self, out: &str, more: &[&str]) -> Vec<String> {
-        let (train, out) = (self.arg("train.tsv"), self.arg(out));
-        let args = ["--device", "cpu", "-m", self.base.arg(), "--train", &train, "--out", &out];
-        let usual = ["--epochs", "4", "--batch-size", "8", "--lr", "3e-3", "--token-budget", "24"];
-        let given = |flag: &str| more.contains(&flag);
-        let usual = usual.chunks(2).filter(|pair| !given(pair[0])).flatten();
-        ["train", "classify"].iter().chain(&args).chain(usual).chain(more).map(ToString::to_string).collect()
-    }
-
-    fn train(&self, out: &str, more: &[&str]) -> Run {
-        bert(self.args(out, more))
-    }
-
-    /// What every file of a run holds but for `metrics.jsonl`, where times are.
-    fn files(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
-        let entries = fs::read_dir(self.path(out)).unwrap().map(|entry| entry.unwrap().path());
-        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let files = entries.map(|path| (name(&path), fs::read(&path).unwrap()));
-        files.filter(|(name, _)| name != "metrics.jsonl").collect()
-    }
-
-    #[track_caller]
-    fn same(&self, one: &str, other: &str) {
-        let (one, other) = (self.files(one), self.files(other));
-        assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
-        for (name, bytes) in &one {
-            assert!(other[name] == *bytes, "{name} differs");
-        }
-    }
-}
+use common::training::{Setting, WORDS, examples};
+use common::{bert, command};
 
 #[test]
 fn a_model_learns_from_a_table_and_answers() {
@@ -304,107 +233,4 @@ fn the_settings_of_a_run_repeat_it() {
     assert_eq!(bert(run).json()["steps"], 6);
     let third = fs::read_to_string(setting.path("third/config.toml")).unwrap();
     assert!(third.contains("bert-adam = false") && third.contains("epochs = 1"), "{third}");
-}
-
-#[test]
-fn a_file_of_settings_that_is_wrong_says_where() {
-    let setting = Setting::new();
-    let own = setting.arg("own.toml");
-    for (text, parts) in [
-        ("epoch = 3", &["own.toml", "unknown key \"epoch\"", "epochs", "learning-rate", "text-column"][..]),
-        ("[training]\nepochs = 3", &["unknown key \"training\""]),
-        ("epochs = 3\nseed = ", &["own.toml:2: "]),
-        ("epochs = \"three\"", &["own.toml: ", "\"three\"", "epochs"]),
-        ("labels = \"some\"", &["own.toml: ", "single", "multi", "labels"]),
-        ("batch-size = 2\nbatch_size = 3", &["own.toml: ", "twice"]),
-        ("weight-decay = -1", &["weight_decay is -1", "between 0 and 1"]),
-    ] {
-        fs::write(&own, text).unwrap();
-        setting.train("out", &["--config", &own]).reports_without(&setting, "out", parts);
-    }
-    setting.train("out", &["--config", &setting.arg("none.toml")]).fails(&["none.toml", "No such file"]);
-    bert(["train", "classify", "--train", &setting.arg("train.tsv")]).fails(&["--out"]);
-    bert(["train", "classify", "--out", &setting.arg("out")]).fails(&["--train"]);
-}
-
-impl Run {
-    /// It failed with these words, and left no folder.
-    #[track_caller]
-    fn reports_without(&self, setting: &Setting, out: &str, parts: &[&str]) {
-        self.fails(parts);
-        assert!(!setting.path(out).exists());
-    }
-}
-
-#[test]
-fn examples_that_are_of_no_use_are_errors() {
-    let setting = Setting::new();
-    let train = fs::read_to_string(setting.path("train.tsv")).unwrap();
-    for (text, parts) in [
-        ("text\tlabel\na\tgood\nb\n", &["train.tsv:3: 1 fields where the table has 2 columns"][..]),
-        ("text\tlabel\na\tgood\nb\t \n", &["train.tsv:3: the label is"]),
-        ("text\tlabel\n", &["train.tsv holds no examples"]),
-        ("", &["train.tsv holds no examples"]),
-        ("text\tlabel\na\tgood\nb\tgood\n", &["all 2 examples have the label \"good\""]),
-        ("words\tlabel\na\tgood\n", &["no column for the text", "\"words\", \"label\""]),
-    ] {
-        fs::write(setting.path("train.tsv"), text).unwrap();
-        setting.train("out", &[]).reports_without(&setting, "out", parts);
-    }
-    fs::write(setting.path("train.tsv"), train).unwrap();
-    setting.table("other.tsv", "text\tlabel", &[("a".to_owned(), "bad"), ("b".to_owned(), "ugly")]);
-    let other = setting.arg("other.tsv");
-    let parts = ["other.tsv:3: no label \"ugly\"; there are bad, good"];
-    setting.train("out", &["--eval", &other]).reports_without(&setting, "out", &parts);
-    fs::write(&other, "text\tlabel\n").unwrap();
-    setting.train("out", &["--eval", &other]).reports_without(
-        &setting,
-        "out",
-        &["other.tsv holds no examples"],
-    );
-    let missing = setting.arg("missing.tsv");
-    setting.train("out", &["--eval", &missing]).reports_without(
-        &setting,
-        "out",
-        &["cannot open", "missing.tsv"],
-    );
-}
-
-#[test]
-fn runs_that_cannot_begin_or_go_on_are_errors() {
-    let setting = Setting::new();
-    let one = ["--epochs", "1", "-q"];
-    let resume = |more: &[&str]| setting.train("out", &[&["--resume", "-q"], more].concat());
-    setting.train("out", &["--resume"]).reports_without(
-        &setting,
-        "out",
-        &["holds no run to resume", "--resume"],
-    );
-    setting.train("out", &one).ok();
-    setting.train("out", &one).fails(&["out holds a run already", "resume it"]);
-    setting.train(setting.base.arg(), &one).fails(&["holds a run already"]);
-    resume(&["--epochs", "1"]).ok();
-    resume(&["--epochs", "2"]).fails(&["another setting", "epochs 1", "epochs 2"]);
-    resume(&["--epochs", "1", "--seed", "5"]).fails(&["another setting", "seed 1", "seed 5"]);
-    setting.table("train.tsv", "text\tlabel", &examples(40));
-    resume(&["--epochs", "1"]).fails(&["another number of examples", "48", "40"]);
-    fs::write(setting.path("out/state.safetensors"), "half").unwrap();
-    resume(&["--epochs", "1"]).fails(&["state.safetensors"]);
-
-    setting
-        .train("nan", &["--lr", "1e30", "--weight-decay", "0"])
-        .fails(&["is not a finite number", "lower"]);
-    setting.train("short", &["--max-length", "2"]).reports_without(&setting, "short", &["max_length is 2"]);
-    setting.train("none", &["--epochs", "0"]).reports_without(&setting, "none", &["epochs is 0"]);
-    setting.train("device", &["--batch-size", "x"]).reports_without(&setting, "device", &["--batch-size"]);
-}
-
-#[test]
-fn folders_that_cannot_be_written_are_errors() {
-    let setting = Setting::new();
-    fs::write(setting.path("file"), "").unwrap();
-    setting.train("file/out", &[]).fails(&["cannot make", "file/out"]);
-    setting.train("file", &[]).fails(&["cannot make", "file"]);
-    #[cfg(target_os = "linux")]
-    setting.train("/proc/out", &[]).fails(&["cannot make", "/proc/out"]);
 }

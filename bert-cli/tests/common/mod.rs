@@ -3,6 +3,8 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+pub mod training;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
