@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backward::TrainBackend;
-use super::optimiser::Gradients;
+use super::gradients::Gradients;
 use super::parameter::{Node, Parameter, inner, layers};
 use super::tape::{Collected, Entry, Ids};
 use crate::contract::{

@@ -12,6 +12,7 @@
 
 mod autodiff;
 mod backward;
+mod gradients;
 pub mod loss;
 mod optimiser;
 mod parameter;
@@ -21,7 +22,8 @@ mod trainable;
 
 pub use autodiff::Autodiff;
 pub use backward::{NormGradients, TrainBackend, default_attention_backward};
-pub use optimiser::{AdamStep, AdamW, Gradients, clip};
+pub use gradients::Gradients;
+pub use optimiser::{AdamStep, AdamW, clip};
 pub use parameter::{Node, Parameter};
 pub use schedule::{Decay, Schedule};
 pub use trainable::Trainable;

@@ -1,34 +1,7 @@
 //! From gradients to a step.
 
-use std::sync::Arc;
-
-use super::backward::TrainBackend;
-use super::parameter::Parameter;
-use super::tape::Collected;
 use crate::Result;
-use crate::contract::{BinaryOp, Tensor, UnaryOp};
-
-/// The gradients of a backward pass.
-pub struct Gradients<B: TrainBackend>(Collected<B>);
-
-impl<B: TrainBackend> Gradients<B> {
-    pub(super) fn new(collected: Collected<B>) -> Self {
-        Self(collected)
-    }
-
-    /// Adds the gradients of another batch.
-    ///
-    /// # Errors
-    /// A device that failed.
-    pub fn add(&mut self, backend: &B, other: Self) -> Result<()> {
-        self.0.merge(backend, other.0)
-    }
-
-    /// That of a parameter; `None` if nothing depends on it.
-    pub fn of(&self, parameter: &Arc<Parameter<B>>) -> Option<&Tensor<B>> {
-        self.0.of(parameter)
-    }
-}
+use crate::contract::{Backend, BinaryOp, Tensor, UnaryOp};
 
 /// The factor that brings gradients of this norm down to a largest one, as PyTorch's `clip_grad_norm_` computes it.
 pub fn clip(norm: f64, most: f64) -> f64 {
@@ -80,7 +53,7 @@ pub struct AdamStep {
 }
 
 /// A parameter and its two moments after a step, by the words of the backend.
-pub(super) fn adamw<B: TrainBackend>(
+pub(super) fn adamw<B: Backend>(
     backend: &B,
     options: &AdamW,
     step: &AdamStep,

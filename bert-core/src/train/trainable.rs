@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::autodiff::Autodiff;
 use super::backward::TrainBackend;
-use super::optimiser::{AdamStep, AdamW, Gradients};
+use super::gradients::Gradients;
+use super::optimiser::{AdamStep, AdamW};
 use super::parameter::{Node, Parameter};
 use crate::config::ModelConfig;
 use crate::contract::{BinaryOp, Precision, Tensor, UnaryOp, upload_f32};
