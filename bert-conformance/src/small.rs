@@ -56,6 +56,7 @@ pub struct Small {
     words: String,
     more: Vec<Head>,
     seed: u64,
+    untrained: bool,
 }
 
 impl Small {
@@ -67,7 +68,15 @@ impl Small {
             "max_position_embeddings": 64,
         });
         let fields = fields.as_object().expect("made as an object").clone();
-        Self { head, class: class.to_owned(), fields, words: WORDS.to_owned(), more: vec![], seed: SEED }
+        Self {
+            head,
+            class: class.to_owned(),
+            fields,
+            words: WORDS.to_owned(),
+            more: vec![],
+            seed: SEED,
+            untrained: false,
+        }
     }
 
     /// Fields of `config.json`, by the names that BERT has for them, that are to have these values.
@@ -110,6 +119,14 @@ impl Small {
         self
     }
 
+    /// The numbers are those that training begins with, by the `initializer_range` of the fields; else they lie far
+    /// from there, so that a parameter that is left out is seen.
+    #[must_use]
+    pub fn untrained(mut self) -> Self {
+        self.untrained = true;
+        self
+    }
+
     /// Writes the files of the model into a folder, which is made if need be: `config.json`, `model.safetensors`,
     /// and `vocab.txt` and `tokenizer_config.json` where the family has WordPiece.
     pub fn save(&self, folder: &Path) -> ModelConfig {
@@ -120,7 +137,10 @@ impl Small {
             ModelConfig::from_json(&Value::from(fields).to_string()).expect("fields of a configuration");
         assert_eq!(self.class, self.head.class(&config), "a class of the family that `model_type` names");
 
-        let numbers = Initial::spread(self.seed);
+        let numbers = match self.untrained {
+            true => Initial::new(self.seed, config.initializer_range),
+            false => Initial::spread(self.seed),
+        };
         let save = |head| checkpoint::save(folder, &config, head, &numbers).expect("a folder for tests");
         let mut more = Tensors::new();
         for &head in self.more.iter().rev() {
@@ -230,6 +250,9 @@ mod tests {
         edit(folder, |tensors| drop(tensors.remove("pooler.dense.bias").unwrap()));
         assert_eq!(read(folder).len(), before.len() - 1);
         assert_eq!(read(folder)["pooler.dense.weight"], before["pooler.dense.weight"]);
+        assert!(before["pooler.dense.bias"].1[0] != 0.0);
+        Small::new("BertModel").untrained().save(folder);
+        assert!(read(folder)["pooler.dense.bias"].1[0] == 0.0);
         configure(folder, |config| drop(config.insert("hidden_act".to_owned(), "relu".into())));
         let config = ModelConfig::from_folder(folder).unwrap();
         assert_eq!(config.hidden_act, bert_core::contract::Activation::Relu);

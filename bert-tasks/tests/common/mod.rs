@@ -28,6 +28,14 @@ impl Tiny {
         Self { folder }
     }
 
+    /// A masked LM with the numbers that training begins with. The usual range is for wider models.
+    pub fn untrained() -> Self {
+        let folder = TempDir::new().unwrap();
+        let fields = serde_json::json!({ "initializer_range": 0.15 });
+        Small::new("BertForMaskedLM").fields(&fields).untrained().save(folder.path());
+        Self { folder }
+    }
+
     /// The folder, as a user would name it.
     pub fn name(&self) -> &str {
         self.folder.path().to_str().unwrap()
