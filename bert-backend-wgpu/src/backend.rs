@@ -374,7 +374,7 @@ impl Backend for WgpuBackend {
         layer: &Linear<WgpuBuffer>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
-        if !layer.weight.is_packed() {
+        if layer.precision == Precision::F32 && !layer.weight.is_packed() {
             return self.plain_linear(x, layer, activation);
         }
         let out = self.output("linear", DType::F32, [x.shape()[0], layer.out_features])?;

@@ -168,7 +168,7 @@ mod tests {
             let help = arg.get_help().unwrap().to_string();
             let key = arg.get_long().unwrap();
             let Some((_, told)) = help.split_once("[default: ") else {
-                assert!(["max-length", "patience", "bert-adam"].contains(&key), "{key}");
+                assert!(["max-length", "patience", "bert-adam", "dropout"].contains(&key), "{key}");
                 continue;
             };
             let told: toml::Value = told
