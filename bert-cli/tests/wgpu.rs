@@ -108,8 +108,8 @@ fn a_profile_counts_what_a_forward_pass_asks_of_the_device() {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     assert_eq!((number("submissions"), number("downloads")), (1, 1));
-    // Ids, segments, positions, bounds, and the places of masks.
-    assert_eq!(number("uploads"), 5);
+    // Ids, segments, positions, bounds, and the places of masks together.
+    assert_eq!(number("uploads"), 1);
 }
 
 #[test]
