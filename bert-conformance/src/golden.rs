@@ -99,7 +99,7 @@ impl Suite<'_> {
             let operation = format!("{kind} {checkpoint}");
             let Some((folder, bytes)) = find(checkpoint) else { continue };
             for precision in backend.info().precisions {
-                let tolerance = tolerance(kind, None, precision, self.name);
+                let tolerance = tolerance(&operation, None, precision, self.name);
                 let results = catch(|| {
                     let recorded = read(&folder, &bytes)?;
                     let names: Vec<_> = recorded.wanted.iter().map(|wanted| wanted.name.as_str()).collect();

@@ -119,7 +119,7 @@ impl Suite<'_> {
             return;
         }
         let operation = format!("model {}", example.name);
-        let tolerance = tolerance("model", None, precision, self.name);
+        let tolerance = tolerance(&operation, None, precision, self.name);
         let models = catch(|| {
             let numbers = Initial::spread(self.plan.seed);
             let reference = load(&Reference, &config, &numbers, head, Precision::F32)?;
