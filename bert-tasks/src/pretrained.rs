@@ -47,7 +47,8 @@ pub struct MemoryModel {
 }
 
 impl MemoryModel {
-    fn file(&self, name: &str) -> Option<&[u8]> {
+    /// The bytes of a file; `None` if it is not there.
+    pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(|file| file.bytes())
     }
 

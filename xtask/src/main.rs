@@ -4,6 +4,7 @@
 
 mod bench;
 mod conformance;
+mod default_models;
 mod error;
 mod models;
 mod new_backend;
@@ -28,6 +29,7 @@ enum Command {
     Models(models::Args),
     Conformance(conformance::Args),
     Bench(bench::Args),
+    DefaultModels(default_models::Args),
     NewBackend(new_backend::Args),
 }
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Models(args) => models::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::DefaultModels(args) => default_models::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NewBackend(args) => new_backend::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match outcome {

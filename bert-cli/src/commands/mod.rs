@@ -36,6 +36,7 @@ pub enum Command {
     Features(features::FeaturesCommand),
     Tokenize(tokenize::TokenizeCommand),
     Train(train::TrainCommand),
+    Pretrain(Box<train::PretrainCommand>),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
@@ -60,6 +61,7 @@ impl Command {
             Self::Features(command) => command.run(talk),
             Self::Tokenize(command) => command.run(talk),
             Self::Train(command) => command.run(talk),
+            Self::Pretrain(command) => command.run(talk),
             Self::Info(command) => command.run(talk),
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(talk),

@@ -156,7 +156,12 @@ impl Objective for Classification {
                 ("pearson", pearson(rows.zip(&self.eval).map(numbers)))
             }
         };
-        Ok(Some(Evaluation { metric: metric.to_owned(), value, examples: self.eval.len() }))
+        Ok(Some(Evaluation {
+            metric: metric.to_owned(),
+            value,
+            examples: self.eval.len(),
+            ..Default::default()
+        }))
     }
 }
 

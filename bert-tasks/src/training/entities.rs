@@ -106,6 +106,11 @@ impl Objective for Entities {
             wanted += right.len();
         }
         let value = if found + wanted == 0 { 1.0 } else { 2.0 * both as f64 / (found + wanted) as f64 };
-        Ok(Some(Evaluation { metric: "f1".to_owned(), value, examples: self.eval.len() }))
+        Ok(Some(Evaluation {
+            metric: "f1".to_owned(),
+            value,
+            examples: self.eval.len(),
+            ..Default::default()
+        }))
     }
 }

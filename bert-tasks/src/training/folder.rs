@@ -37,10 +37,18 @@ pub fn save_model(
 ) -> Result<()> {
     let named = engine.parameters()?.into_iter().map(|(spec, tensor)| (spec.name, tensor)).collect();
     checkpoint::save(folder, config, head, &InMemory(named))?;
+    copy_tokenizer(base.source(), folder)
+}
+
+/// Writes the files of a model's tokenizer to a folder.
+///
+/// # Errors
+/// A file that cannot be read or written.
+pub fn copy_tokenizer(source: &ModelSource, folder: &Path) -> Result<()> {
     for name in TOKENIZER {
         let path = folder.join(name);
         let fail = |source| TrainingError::Folder { action: "write", path: path.clone(), source };
-        let bytes = match base.source() {
+        let bytes = match source {
             ModelSource::Folder(from) => match fs::read(from.join(name)) {
                 Ok(bytes) => Some(bytes),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -55,7 +63,7 @@ pub fn save_model(
                 "tokenizer_config.json" => Some(model.tokenizer_config.as_bytes().to_vec()),
                 _ => None,
             },
-            ModelSource::Memory(_) => base.read(name)?.map(String::into_bytes),
+            ModelSource::Memory(model) => model.file(name).map(<[u8]>::to_vec),
         };
         if let Some(bytes) = bytes {
             fs::write(&path, bytes).map_err(fail)?;

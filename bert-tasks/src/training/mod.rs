@@ -42,6 +42,7 @@ mod trainer;
 pub use classification::Classification;
 pub use entities::Entities;
 pub use error::TrainingError;
+pub use folder::copy_tokenizer;
 pub use objective::{Evaluation, Objective, Scorer};
 pub use options::DecayWord;
 pub use options::TrainOptions;

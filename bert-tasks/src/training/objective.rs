@@ -1,5 +1,7 @@
 //! What is trained.
 
+use std::collections::BTreeMap;
+
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use bert_core::{ModelConfig, PackedBatch};
@@ -35,7 +37,7 @@ pub trait Objective {
 }
 
 /// How good a model is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// What is measured: `accuracy`.
     pub metric: String,
@@ -43,6 +45,9 @@ pub struct Evaluation {
     pub value: f64,
     /// How many examples it was measured on.
     pub examples: usize,
+    /// Other figures of the same examples, which decide nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, f64>,
 }
 
 /// A model in the midst of its training, to be evaluated.

@@ -37,6 +37,10 @@ pub struct TrainOptions {
     pub max_length: Option<usize>,
     /// A state is saved every so many steps, and at the end of each epoch.
     pub save_steps: u64,
+    /// The run has so many steps, whatever [`epochs`](Self::epochs) says.
+    pub max_steps: Option<u64>,
+    /// The model is evaluated every so many steps and after the last one; after each epoch, if not given.
+    pub eval_steps: Option<u64>,
     /// The run ends after so many evaluations that were no better than the best; never if not given.
     pub patience: Option<u64>,
 }
@@ -69,6 +73,8 @@ impl Default for TrainOptions {
             seed: 1,
             max_length: None,
             save_steps: 500,
+            max_steps: None,
+            eval_steps: None,
             patience: None,
         }
     }
@@ -103,6 +109,8 @@ impl TrainOptions {
         positive("learning_rate", self.learning_rate)?;
         positive("max_grad_norm", self.max_grad_norm)?;
         positive("save_steps", self.save_steps as f64)?;
+        positive("max_steps", self.max_steps.unwrap_or(1) as f64)?;
+        positive("eval_steps", self.eval_steps.unwrap_or(1) as f64)?;
         if let Some(length @ ..3) = self.max_length {
             let expected = "at least 3: two special tokens and one of the text";
             return Err(TrainingError::Setting {

@@ -18,6 +18,7 @@ use super::metrics::Metrics;
 use super::state::{self, Progress};
 use super::target::{Target, TrainingExample};
 use super::{Evaluation, Objective, Scorer, TrainOptions, TrainingError};
+use crate::order::Order;
 use crate::{Device, Pretrained, Result};
 
 /// Trains a model.
@@ -108,7 +109,8 @@ impl<'a> Trainer<'a> {
 
     /// How many steps a run has, unless its patience ends it early.
     pub fn steps(&self, objective: &dyn Objective) -> u64 {
-        self.steps_of_epoch(objective).saturating_mul(self.options.epochs)
+        let of_epochs = self.steps_of_epoch(objective).saturating_mul(self.options.epochs);
+        self.options.max_steps.unwrap_or(of_epochs)
     }
 
     fn steps_of_epoch(&self, objective: &dyn Objective) -> u64 {
@@ -200,33 +202,30 @@ impl<'a> Trainer<'a> {
         let steps = self.steps(run.objective);
         let patient = |run: &Run<'_>| options.patience.is_none_or(|most| run.progress.since_best < most);
         let schedule = options.schedule(steps);
-        let mut order: Option<(u64, Vec<usize>)> = None;
-        while run.progress.step < steps {
+        let examples = run.objective.examples() as u64;
+        let batch = options.batch_size as u64;
+        while run.progress.step < steps && patient(&run) {
             let (epoch, place) = (run.progress.step / each_epoch, run.progress.step % each_epoch);
-            if place == 0 && !patient(&run) {
-                break;
-            }
-            if order.as_ref().is_none_or(|(of, _)| *of != epoch) {
-                let mut indices: Vec<_> = (0..run.objective.examples()).collect();
-                Random::new(options.seed).named("order").numbered(epoch).shuffle(&mut indices);
-                order = Some((epoch, indices));
-            }
-            let (_, indices) = order.as_ref().expect("just made");
-            let chunk = indices.chunks(options.batch_size).nth(place as usize).expect("counted before");
-            let report = run.step(epoch, chunk, options, steps, schedule.rate(run.progress.step))?;
+            let order = Order::new(examples, Random::new(options.seed).named("order").numbered(epoch));
+            let places = place * batch..examples.min((place + 1) * batch);
+            let indices: Vec<_> = places.map(|place| order.get(place) as usize).collect();
+            let report = run.step(epoch, &indices, options, steps, schedule.rate(run.progress.step))?;
             run.metrics.write(&report)?;
             on(&report);
 
-            let ends_epoch = run.progress.step.is_multiple_of(each_epoch);
-            if ends_epoch && let Some(report) = run.evaluate(self.base, options)? {
+            let step = run.progress.step;
+            let ends_epoch = step.is_multiple_of(each_epoch);
+            let evaluates =
+                step == steps || options.eval_steps.map_or(ends_epoch, |n| step.is_multiple_of(n));
+            if evaluates && let Some(report) = run.evaluate(self.base, options)? {
                 run.metrics.write(&report)?;
                 on(&report);
             }
+            let over = step == steps || !patient(&run);
             let stopped = self.stop.load(Ordering::Relaxed);
-            if ends_epoch || stopped || run.progress.step.is_multiple_of(options.save_steps) {
+            if evaluates || ends_epoch || stopped || step.is_multiple_of(options.save_steps) {
                 state::save(run.out, &run.progress, &*run.engine)?;
             }
-            let over = run.progress.step == steps || (ends_epoch && !patient(&run));
             if stopped && !over {
                 return Ok(run.summary(true));
             }

@@ -107,9 +107,12 @@ impl TextColumns {
 impl ClassifyCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("classify", self.run, self.settings)?;
+        let job = Job::new("train classify", self.run, self.settings)?;
         let options = job.settings.columns.options()?;
-        let train = read(&job.train, &options)?;
+        let mut train = vec![];
+        for path in &job.train {
+            train.extend(read(path, &options)?);
+        }
         let eval = job.eval.as_ref().map(|path| read(path, &options)).transpose()?.unwrap_or_default();
         let base = job.open_model(talk)?;
         let objective = Classification::new(&base, train, eval)?;

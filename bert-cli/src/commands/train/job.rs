@@ -41,16 +41,17 @@ pub struct RunArgs {
 
 /// A run that has its settings.
 pub struct Job<C: Columns> {
-    /// What the task is called.
-    task: &'static str,
+    /// The words that begin the command, such as `train classify`.
+    command: &'static str,
     run: RunArgs,
     /// All settings.
     pub settings: Settings<C>,
-    /// The examples to train on.
-    pub train: PathBuf,
+    /// The files of examples to train on; at least one.
+    pub train: Vec<PathBuf>,
     /// The examples to evaluate on.
     pub eval: Option<PathBuf>,
-    out: PathBuf,
+    /// The folder of the run.
+    pub out: PathBuf,
 }
 
 impl<C: Columns> Job<C> {
@@ -58,7 +59,7 @@ impl<C: Columns> Job<C> {
     ///
     /// # Errors
     /// Settings that are wrong or missing; a folder that holds a run already, or none to resume.
-    pub fn new(task: &'static str, run: RunArgs, flags: Settings<C>) -> Result<Self> {
+    pub fn new(command: &'static str, run: RunArgs, flags: Settings<C>) -> Result<Self> {
         let mut settings = match &run.config {
             Some(path) => flags.over_file(path)?,
             None => flags,
@@ -78,9 +79,12 @@ impl<C: Columns> Job<C> {
         }
         settings.files = settings.files.or_environment()?;
         settings.options.options().check().map_err(training)?;
-        let train = settings.files.train.clone().ok_or(Error::NoSetting { flag: "train" })?;
+        let train = settings.files.train.clone();
+        if train.is_empty() {
+            return Err(Error::NoSetting { flag: "train" });
+        }
         let eval = settings.files.eval.clone();
-        Ok(Self { task, run, settings, train, eval, out })
+        Ok(Self { command, run, settings, train, eval, out })
     }
 
     /// Opens the model to begin with.
@@ -117,7 +121,7 @@ impl<C: Columns> Job<C> {
                 options: options.clone().into(),
                 ..self.settings.clone()
             };
-            self.write_config(&settings.to_toml(self.task)?)?;
+            self.write_config(&settings.to_toml(self.command)?)?;
         }
         let trainer = Trainer::new(base, &device, options);
         let steps = trainer.steps(objective);
@@ -133,8 +137,8 @@ impl<C: Columns> Job<C> {
         if summary.stopped {
             let out = quoted(&self.out);
             talk.notice(format_args!(
-                "stopped after step {} of {steps}, and saved; go on with: bert train {} --resume --out {out}",
-                summary.steps, self.task
+                "stopped after step {} of {steps}, and saved; go on with: bert {} --resume --out {out}",
+                summary.steps, self.command
             ));
             return Ok(signals::status().map_or(Outcome::Done, Outcome::Stopped));
         }

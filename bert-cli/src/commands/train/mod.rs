@@ -6,10 +6,13 @@
 mod classify;
 mod job;
 mod options;
+mod pretrain;
 mod progress;
 mod settings;
 mod source;
 mod summary;
+
+pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};
 

@@ -53,6 +53,14 @@ pub struct OptionArgs {
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     save_steps: Option<u64>,
 
+    /// Make so many steps, whatever --epochs says
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    max_steps: Option<u64>,
+
+    /// Measure the model every so many steps, and after the last one; after each epoch, if not given
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    eval_steps: Option<u64>,
+
     /// End after so many evaluations in a row that were no better than the best; never, if not given
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     patience: Option<u64>,
@@ -96,6 +104,8 @@ impl OptionArgs {
             seed: self.seed.unwrap_or(usual.seed),
             max_length: self.max_length.or(usual.max_length),
             save_steps: self.save_steps.unwrap_or(usual.save_steps),
+            max_steps: self.max_steps.or(usual.max_steps),
+            eval_steps: self.eval_steps.or(usual.eval_steps),
             patience: self.patience.or(usual.patience),
         }
     }
@@ -115,6 +125,8 @@ impl From<TrainOptions> for OptionArgs {
             max_length: options.max_length,
             token_budget: Some(options.token_budget),
             save_steps: Some(options.save_steps),
+            max_steps: options.max_steps,
+            eval_steps: options.eval_steps,
             patience: options.patience,
             bert_adam: Some(options.bert_adam),
             dropout: Some(options.dropout),
@@ -168,7 +180,11 @@ mod tests {
             let help = arg.get_help().unwrap().to_string();
             let key = arg.get_long().unwrap();
             let Some((_, told)) = help.split_once("[default: ") else {
-                assert!(["max-length", "patience", "bert-adam", "dropout"].contains(&key), "{key}");
+                assert!(
+                    ["max-length", "max-steps", "eval-steps", "patience", "bert-adam", "dropout"]
+                        .contains(&key),
+                    "{key}"
+                );
                 continue;
             };
             let told: toml::Value = told
