@@ -13,6 +13,9 @@ const ARTICLES: u64 = 400;
 /// One line of modern text in so many is.
 const LINES: u64 = 20;
 
+/// Whether a paragraph is kept for measuring; its number in the file is counted from 0.
+type Keep = dyn Fn(&Paragraph, u64) -> bool;
+
 /// Splits the data, unless it is done.
 ///
 /// # Errors
@@ -25,16 +28,16 @@ pub fn prepare(shared: &Path, data: &Path) -> Result<()> {
     }
     fs::create_dir_all(data).map_err(|source| file("make", data, source))?;
     let mut kept = create(&data.join("held-out.txt"))?;
-    let article = |paragraph: &Paragraph, _: u64| paragraph.document % ARTICLES == 0;
-    let line = |_: &Paragraph, number: u64| number % LINES == 0;
+    let article = |paragraph: &Paragraph, _: u64| paragraph.document.is_multiple_of(ARTICLES);
+    let line = |_: &Paragraph, number: u64| number.is_multiple_of(LINES);
     let nothing = |_: &Paragraph, _: u64| false;
-    let keep: [(&str, &str, &dyn Fn(&Paragraph, u64) -> bool); 4] = [
+    let files: [(&str, &str, &Keep); 4] = [
         ("enwiki2015.txt.zst", "wikipedia.txt", &article),
         ("modern.txt.zst", "modern.txt", &line),
         ("wikinews.txt.zst", "wikinews.txt", &nothing),
         ("books.txt.zst", "books.txt", &nothing),
     ];
-    for (from, to, is_kept) in keep {
+    for (from, to, is_kept) in files {
         split(&shared.join("data/corpus").join(from), &data.join(to), &mut kept, is_kept)?;
     }
     kept.finish()?;
@@ -42,12 +45,7 @@ pub fn prepare(shared: &Path, data: &Path) -> Result<()> {
 }
 
 /// Writes the paragraphs of a file to one of two.
-fn split(
-    from: &Path,
-    to: &Path,
-    kept: &mut Documents,
-    is_kept: &dyn Fn(&Paragraph, u64) -> bool,
-) -> Result<()> {
+fn split(from: &Path, to: &Path, kept: &mut Documents, is_kept: &Keep) -> Result<()> {
     eprintln!("data: {}", from.display());
     let mut others = create(to)?;
     for (number, paragraph) in (0..).zip(paragraphs([from], &Options::default())) {

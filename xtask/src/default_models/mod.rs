@@ -59,9 +59,10 @@ const STEPS: &[Step] = &[Step {
         "--batch-size=64",
         "--learning-rate=4e-4",
         "--warmup-ratio=0.05",
-        "--max-steps=3000",
-        "--eval-steps=500",
+        "--max-steps=1500",
+        "--eval-steps=250",
         "--save-steps=50",
+        "--shards=data/shards",
         "--eval-examples=2000",
     ],
 }];
