@@ -38,6 +38,14 @@ fn a_model_learns_from_a_table_and_answers() {
     assert_eq!(labels, ["good", "bad"]);
     assert_eq!(fs::read_to_string(setting.path("model/metrics.jsonl")).unwrap().lines().count(), 120 + 20);
 
+    let card = fs::read_to_string(setting.path("model/README.md")).unwrap();
+    let score = format!("value: {}", summary["best"]["value"].as_f64().unwrap());
+    for part in ["pipeline_tag: text-classification", &score, "train.tsv (48 examples an epoch)"] {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+    let curves = fs::read_to_string(setting.path("model/curves.svg")).unwrap();
+    assert!(curves.contains(">loss<") && curves.contains(">accuracy<"), "{curves}");
+
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -14,6 +14,7 @@ mod next_sentence;
 mod sentiment;
 mod similarity;
 mod tokenize;
+mod tokenizer;
 mod train;
 
 use clap::Subcommand;
@@ -35,6 +36,7 @@ pub enum Command {
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
     Tokenize(tokenize::TokenizeCommand),
+    Tokenizer(tokenizer::TokenizerCommand),
     Train(train::TrainCommand),
     Pretrain(Box<train::PretrainCommand>),
     Info(info::InfoCommand),
@@ -60,6 +62,7 @@ impl Command {
             Self::Similarity(command) => command.run(talk),
             Self::Features(command) => command.run(talk),
             Self::Tokenize(command) => command.run(talk),
+            Self::Tokenizer(command) => command.run(talk),
             Self::Train(command) => command.run(talk),
             Self::Pretrain(command) => command.run(talk),
             Self::Info(command) => command.run(talk),

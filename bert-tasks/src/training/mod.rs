@@ -26,7 +26,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod card;
 mod classification;
+pub mod curves;
 pub(crate) mod engine;
 mod entities;
 mod error;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint;
 use bert_tasks::Pretrained;
+use bert_tasks::training::card::{self, Card};
 use bert_tasks::training::{Objective, Trainer, TrainingError};
 use clap::{Args, ValueHint};
 
@@ -144,6 +145,20 @@ impl<C: Columns> Job<C> {
         }
         let folder = self.out.display().to_string();
         let examples = objective.examples();
+        let base_name = match self.settings.files.model.as_deref() {
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ => base.source().to_string(),
+        };
+        let card = Card {
+            made_by: format!("bert {}", self.command),
+            task: objective.head().hub_task().to_owned(),
+            base: base_name,
+            train: self.train.clone(),
+            examples,
+            eval: self.eval.clone(),
+            device: device.to_string(),
+        };
+        card::write(&self.out, &card, &self.settings.options.options(), &summary).map_err(training)?;
         sink.write(None, &Trained { steps: summary.steps, best: summary.best, examples, folder })?;
         sink.finish()?;
         Ok(Outcome::Done)
