@@ -6,7 +6,7 @@ use bert_core::graph::{self, Head, Initial, Output, ParameterSource, ParameterSp
 use bert_core::random::Random;
 use bert_core::reference::Reference;
 use bert_core::tensor::HostTensor;
-use bert_core::train::{Trainable, loss};
+use bert_core::train::{AdamStep, AdamW, Gradients, Trainable, loss};
 use bert_core::{ModelConfig, PackedBatch, Result};
 use pollster::block_on;
 
@@ -94,13 +94,14 @@ fn weighted_sum(
     results.iter().enumerate().map(sum).sum()
 }
 
-/// Compares every parameter of a model, at two places each.
-fn agree(family: &str, head: Head, dropout: Option<Random>) {
-    let config = config(family);
-    let numbers = Initial::spread(3);
-    let whole = Moved { source: &numbers, name: "", index: 0, by: 0.0 };
-    let model = Trainable::new(Reference, config.clone(), &whole, head, Precision::F32).unwrap();
-    let results = model.forward(&batch(), &outputs(&config, head), dropout).unwrap();
+/// The gradients of the weighted sum.
+fn gradients(
+    model: &Trainable<Reference>,
+    config: &ModelConfig,
+    head: Head,
+    dropout: Option<Random>,
+) -> Gradients<Reference> {
+    let results = model.forward(&batch(), &outputs(config, head), dropout).unwrap();
     let seeds: Vec<_> = results
         .into_iter()
         .enumerate()
@@ -110,7 +111,16 @@ fn agree(family: &str, head: Head, dropout: Option<Random>) {
             (result, seed)
         })
         .collect();
-    let gradients = model.backward(&seeds).unwrap();
+    model.backward(&seeds).unwrap()
+}
+
+/// Compares every parameter of a model, at two places each.
+fn agree(family: &str, head: Head, dropout: Option<Random>) {
+    let config = config(family);
+    let numbers = Initial::spread(3);
+    let whole = Moved { source: &numbers, name: "", index: 0, by: 0.0 };
+    let model = Trainable::new(Reference, config.clone(), &whole, head, Precision::F32).unwrap();
+    let gradients = gradients(&model, &config, head, dropout);
     let gradients = block_on(model.download(Some(&gradients))).unwrap();
     let list = graph::parameters(&config, head).unwrap();
     assert_eq!(gradients.len(), list.len(), "{family} {head}");
@@ -166,6 +176,63 @@ fn every_parameter_with_dropout() {
     assert_eq!(sum(dropout), sum(dropout));
     assert_ne!(sum(dropout), sum(None));
     assert_ne!(sum(dropout), sum(Some(Random::new(9).numbered(5))));
+}
+
+/// Of what trains, the gradients are the same to the bit; of the rest there are none, and a step leaves it as it is.
+#[test]
+fn what_is_frozen_stays_and_changes_nothing_else() {
+    let frozen: [fn(&str) -> bool; 4] = [
+        |name| name.starts_with("embeddings") || name.starts_with("encoder.layer.0."),
+        |name| name.contains("LayerNorm") || name.ends_with(".bias"),
+        |name| name.starts_with("encoder.layer.1.attention.self") && name.ends_with(".weight"),
+        |_| true,
+    ];
+    let (config, head) = (config(FAMILIES[0]), Head::PreTraining);
+    let bits = |tensors: Vec<(ParameterSpec, HostTensor)>| -> Vec<(String, Vec<u8>)> {
+        tensors.into_iter().map(|(spec, tensor)| (spec.name, tensor.bytes().to_vec())).collect()
+    };
+    let new =
+        || Trainable::new(Reference, config.clone(), &Initial::spread(3), head, Precision::F32).unwrap();
+    let whole = new();
+    let wanted = bits(block_on(whole.download(Some(&gradients(&whole, &config, head, None)))).unwrap());
+    for frozen in frozen {
+        let mut model = new();
+        model.set_rates(|spec| if frozen(&spec.name) { 0.0 } else { 1.0 }).unwrap();
+        let gradients = gradients(&model, &config, head, None);
+        let found = bits(block_on(model.download(Some(&gradients))).unwrap());
+        for ((name, found), (_, wanted)) in found.iter().zip(&wanted) {
+            let same = if frozen(name) { found.iter().all(|&byte| byte == 0) } else { found == wanted };
+            assert!(same, "{name}");
+        }
+        let before = bits(block_on(model.download(None)).unwrap());
+        let step = AdamStep { number: 1, rate: 1e-2, scale: 1.0 };
+        model.step(&gradients, &AdamW::default(), &step).unwrap();
+        let after = bits(block_on(model.download(None)).unwrap());
+        for ((name, before), (_, after)) in before.iter().zip(&after) {
+            assert_eq!(before == after, frozen(name), "{name}");
+        }
+        let [means, _] = block_on(model.moments()).unwrap();
+        assert!(means.iter().all(|(spec, _)| !frozen(&spec.name)));
+    }
+    let apart = new().set_rates(|spec| if spec.name.contains("query") { 1.0 } else { 0.0 }).unwrap_err();
+    assert!(apart.to_string().contains("one matrix"), "{apart}");
+}
+
+/// A rate of its own is a factor of the rate of the step.
+#[test]
+fn a_parameter_moves_by_its_own_rate() {
+    let (config, head) = (config(FAMILIES[0]), Head::SequenceClassification);
+    let moved = |factor: f64, rate: f64| {
+        let numbers = Initial::spread(3);
+        let mut model = Trainable::new(Reference, config.clone(), &numbers, head, Precision::F32).unwrap();
+        model.set_rates(|spec| if spec.name.starts_with("classifier") { factor } else { 1.0 }).unwrap();
+        let gradients = gradients(&model, &config, head, None);
+        model.step(&gradients, &AdamW::default(), &AdamStep { number: 1, rate, scale: 1.0 }).unwrap();
+        block_on(model.download(None)).unwrap()
+    };
+    for ((spec, fast), (_, slow)) in moved(8.0, 1e-3).iter().zip(&moved(1.0, 8e-3)) {
+        assert_eq!(fast.bytes() == slow.bytes(), spec.name.starts_with("classifier"), "{}", spec.name);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backward::TrainBackend;
 use super::gradients::Gradients;
-use super::parameter::{Node, Parameter, inner, layers};
+use super::parameter::{Node, Parameter, forwards, inner};
 use super::tape::{Collected, Entry, Ids};
 use crate::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, Dropout, EmbeddingTables,
@@ -56,7 +56,7 @@ impl<B: TrainBackend> Autodiff<B> {
         self.tape().clear();
     }
 
-    /// The gradients of all parameters, given those of some results; forgets what was computed.
+    /// The gradients of all parameters that train, given those of some results; forgets what was computed.
     ///
     /// # Errors
     /// [`Error::Gradient`] for a word that has no rule; a device that failed.
@@ -75,8 +75,12 @@ impl<B: TrainBackend> Autodiff<B> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down how a result was made.
+    /// Writes down how a result was made, if anything in it trains. What follows from frozen parameters alone has no
+    /// gradient: nothing is kept for it, and nothing below it is walked.
     fn record(&self, value: Tensor<B>, entry: Entry<B>) -> Tensor<Self> {
+        if !entry.needs_gradient() {
+            return Self::constant(value, None);
+        }
         let mut tape = self.tape();
         let node = Node::Result(value.buffer().clone(), tape.len());
         tape.push(entry);
@@ -198,8 +202,7 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
         layer: &Linear<Node<B>>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
-        let [forwards, _] = layers(&self.backend, layer)?;
-        let z = self.backend.linear(&inner(x), &forwards, Activation::Identity)?;
+        let z = self.backend.linear(&inner(x), &forwards(&self.backend, layer)?, Activation::Identity)?;
         let z = self.record(z, Entry::Linear { x: whole("linear", x)?, layer: layer.clone() });
         match activation.as_unary() {
             None => Ok(z),

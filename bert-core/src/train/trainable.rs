@@ -52,6 +52,8 @@ pub struct Trainable<B: TrainBackend> {
 struct Slot<B: TrainBackend> {
     specs: Vec<ParameterSpec>,
     parameter: Arc<Parameter<B>>,
+    /// What the rate of a step is multiplied with; 0 is frozen.
+    rate: f64,
     moments: Option<[Tensor<B>; 2]>,
 }
 
@@ -70,10 +72,27 @@ impl<B: TrainBackend> Trainable<B> {
         let (model, loaded) =
             Model::load_for_training(Autodiff::new(backend), config, source, head, precision)?;
         let slot = |(specs, buffer)| match buffer {
-            Node::Parameter(parameter) => Slot { specs, parameter, moments: None },
+            Node::Parameter(parameter) => Slot { specs, parameter, rate: 1.0, moments: None },
             other => unreachable!("{other:?} was loaded as a parameter"),
         };
         Ok(Self { model, slots: loaded.into_iter().map(slot).collect() })
+    }
+
+    /// Gives each parameter a rate of its own: what the rate of a step is multiplied with. A parameter with 0 is frozen:
+    /// it has no gradient and no moments, and what only its gradient needs is not computed. All begin with 1.
+    ///
+    /// # Errors
+    /// [`Error::Gradient`] for different rates of a layer's query, key and value, which are one matrix.
+    pub fn set_rates(&mut self, rate: impl Fn(&ParameterSpec) -> f64) -> Result<()> {
+        for slot in &mut self.slots {
+            slot.rate = rate(&slot.specs[0]);
+            if slot.specs.iter().any(|spec| rate(spec) != slot.rate) {
+                let reason = "query, key and value of a layer are one matrix and have one rate";
+                return Err(Error::Gradient { word: "linear", reason });
+            }
+            slot.parameter.set_trains(slot.rate != 0.0);
+        }
+        Ok(())
     }
 
     /// The model.
@@ -106,7 +125,7 @@ impl<B: TrainBackend> Trainable<B> {
         self.model.backend().value(x)
     }
 
-    /// The gradients of all parameters, given those of some results of the last forward pass.
+    /// The gradients of all parameters that train, given those of some results of the last forward pass.
     ///
     /// # Errors
     /// [`Error::Gradient`] for a word that has no rule; a device that failed.
@@ -146,8 +165,9 @@ impl<B: TrainBackend> Trainable<B> {
                     none.insert([zero()?, zero()?])
                 }
             };
+            let step = AdamStep { rate: step.rate * slot.rate, ..*step };
             slot.parameter
-                .step(|master| backend.adamw(options, step, decays, [master, mean, square], gradient))?;
+                .step(|master| backend.adamw(options, &step, decays, [master, mean, square], gradient))?;
         }
         Ok(())
     }
