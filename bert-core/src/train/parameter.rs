@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::TrainBackend;
+use super::adapter::Adapter;
 use crate::Result;
 use crate::contract::{Linear, Precision, Tensor};
 use crate::tensor::{HostTensor, Shape, View};
@@ -46,6 +47,10 @@ impl<B: TrainBackend> fmt::Debug for Node<B> {
 pub struct Parameter<B: TrainBackend> {
     shape: Shape,
     trains: AtomicBool,
+    /// 1 where its numbers move, and 0 where they stay; all of them move if there is none.
+    mask: Option<Tensor<B>>,
+    /// What is learnt beside it, if it is the weight of a linear layer.
+    adapter: OnceLock<Adapter<B>>,
     state: RwLock<State<B>>,
 }
 
@@ -67,7 +72,32 @@ impl<B: TrainBackend> Parameter<B> {
     pub(super) fn new(master: Tensor<B>) -> Self {
         let shape = master.shape();
         let state = State { master, prepared: [None, None] };
-        Self { shape, trains: AtomicBool::new(true), state: RwLock::new(state) }
+        Self {
+            shape,
+            trains: AtomicBool::new(true),
+            mask: None,
+            adapter: OnceLock::new(),
+            state: RwLock::new(state),
+        }
+    }
+
+    /// The same, of which those numbers stay as they are where the mask is 0.
+    pub(super) fn with_mask(self, mask: Tensor<B>) -> Self {
+        Self { mask: Some(mask), ..self }
+    }
+
+    /// Where its numbers move, if not everywhere.
+    pub(super) fn mask(&self) -> Option<&Tensor<B>> {
+        self.mask.as_ref()
+    }
+
+    /// Puts an adapter beside the weight, unless it has one.
+    pub(super) fn adapt(&self, adapter: Adapter<B>) {
+        let _ = self.adapter.set(adapter);
+    }
+
+    pub(super) fn adapter(&self) -> Option<&Adapter<B>> {
+        self.adapter.get()
     }
 
     /// The extents.

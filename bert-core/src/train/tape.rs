@@ -102,6 +102,13 @@ impl<B: TrainBackend> Collected<B> {
                 Key::Parameter(address)
             }
         };
+        let gradient = match target {
+            Node::Parameter(parameter) => match parameter.mask() {
+                Some(mask) => backend.zip(BinaryOp::Mul, &gradient, mask)?,
+                None => gradient,
+            },
+            _ => gradient,
+        };
         let sum = match self.gradients.remove(&key) {
             Some(before) => backend.zip(BinaryOp::Add, &before, &gradient)?,
             None => gradient,
