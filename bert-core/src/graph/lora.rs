@@ -7,8 +7,8 @@
 use super::parameters::{ParameterKind, ParameterSpec};
 
 /// The ends of the names of an adapter's matrices, which PEFT has, too.
-const LORA_A: &str = ".lora_A.weight";
-const LORA_B: &str = ".lora_B.weight";
+pub(crate) const LORA_A: &str = ".lora_A.weight";
+pub(crate) const LORA_B: &str = ".lora_B.weight";
 
 /// The matrices `A` and `B` of an adapter of this weight; `None` for a parameter that is no matrix of a linear layer.
 ///

@@ -33,6 +33,7 @@ pub use heads::Head;
 pub use initial::Initial;
 pub use loader::ParameterSource;
 pub use lora::lora;
+pub(crate) use lora::{LORA_A, LORA_B};
 pub use model::Model;
 pub use output::{Axis, Output};
 pub use parameters::{ParameterKind, ParameterSpec, parameters};
