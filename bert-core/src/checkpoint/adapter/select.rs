@@ -32,9 +32,9 @@ impl Selection {
     /// checkpoint. What is trained as a whole has no adapter.
     ///
     /// ```
-    /// use bert_core::{ModelConfig, checkpoint::Selection, graph::Head};
+    /// use bert_core::{ModelConfig, checkpoint::Selection, graph::{Head, ParameterSpec}};
     /// let config = ModelConfig::from_json(r#"{"model_type": "distilbert", "n_layers": 2}"#)?;
-    /// let fresh = |name: &str| name.contains("classifier");
+    /// let fresh = |spec: &ParameterSpec| spec.name.contains("classifier");
     /// let targets = ["query".to_owned(), "value".to_owned()];
     /// let selection = Selection::new(&config, Head::SequenceClassification, &targets, &[], fresh)?;
     /// assert_eq!(selection.adapted.len(), 4);
@@ -50,7 +50,7 @@ impl Selection {
         head: Head,
         targets: &[String],
         modules_to_save: &[String],
-        fresh: impl Fn(&str) -> bool,
+        fresh: impl Fn(&ParameterSpec) -> bool,
     ) -> Result<Self> {
         let layout = Layout::of(config.model_type);
         let list = graph::parameters(config, head)?;
@@ -66,7 +66,7 @@ impl Selection {
             ends.any(|end| ends_with(&path[..end], name))
         };
         let mut saved_names: BTreeSet<String> = modules_to_save.iter().cloned().collect();
-        for spec in list.iter().filter(|spec| fresh(&spec.name)) {
+        for spec in list.iter().filter(|spec| fresh(spec)) {
             let name = layout.stored(&spec.name, false);
             saved_names.insert(name.split('.').next().expect("a first part").to_owned());
         }
