@@ -5,6 +5,7 @@
 
 mod classify;
 mod job;
+mod lora;
 mod options;
 mod progress;
 mod settings;
