@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Low-rank adapters against PEFT: makes small ones that a test reads, and shows that PEFT reads those that `bert` trains.
+"""Low-rank adapters against PEFT: makes small ones for a test, and shows that PEFT reads those that `bert` trains.
 
     pip install torch transformers safetensors peft
     python adapters.py make                  writes the folder `adapters` anew
     python adapters.py check [--bert PATH]   trains adapters with `bert` and computes with them in PEFT
 
-Each folder in `adapters` holds what PEFT saves of an adapter over a small checkpoint of this folder (by a relative name,
-`base_model_name_or_path`), and golden.safetensors: the batch of the checkpoint, and the logits of the adapted model,
-computed in f64 and rounded to f32. Matrices are random and far from where training begins.
+Each folder in `adapters` holds what PEFT saves of an adapter over a small checkpoint of this folder, which
+`base_model_name_or_path` names, and golden.safetensors: the batch of the checkpoint, and the logits of the adapted
+model, computed in f64 and rounded to f32. Matrices are random and far from where training begins.
 
 `check` trains an adapter of each family with the command `bert`, asks it for probabilities of some texts, and compares
 them with what PEFT gives for the folder that came out. Prints a line for each; exits with 1 if one is wrong.
@@ -101,7 +101,9 @@ def check(name, bert, folder):
     found = [{score["label"]: score["score"] for score in json.loads(line)["scores"]} for line in answers]
 
     config = hf.AutoConfig.from_pretrained(out)
-    model = hf.AutoModelForSequenceClassification.from_pretrained(HERE / base, config=config)
+    # The head of the checkpoint may have other labels; that of the adapter takes its place.
+    model = hf.AutoModelForSequenceClassification.from_pretrained(HERE / base, config=config,
+                                                                  ignore_mismatched_sizes=True)
     model = PeftModel.from_pretrained(model, out).eval()
     tokenizer = hf.AutoTokenizer.from_pretrained(out)
     worst = 0.0

@@ -41,7 +41,7 @@ impl Setting {
     }
 
     fn examples(&self) -> Vec<Example> {
-        let examples = read(&self.out("examples.tsv"), &Options::default()).unwrap();
+        let examples = read(self.out("examples.tsv"), &Options::default()).unwrap();
         examples.collect::<Result<_, _>>().unwrap()
     }
 
