@@ -9,6 +9,7 @@ use bert_core::random::Random;
 use bert_core::tensor::HostTensor;
 use bert_core::train::{AdamStep, AdamW, Gradients, TrainBackend, Trainable, clip};
 
+use super::plan::Plan;
 use super::target::{Target, loss};
 use crate::Result;
 use crate::wait::wait;
@@ -37,6 +38,12 @@ pub(crate) trait Engine {
 
     /// All parameters.
     fn parameters(&self) -> Result<Named>;
+
+    /// The parameters that train.
+    fn trained(&self) -> Result<Named>;
+
+    /// Begins to train what a plan says, from these numbers.
+    fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()>;
 
     /// The moments of the optimiser.
     fn moments(&self) -> Result<[Named; 2]>;
@@ -128,6 +135,17 @@ impl<B: TrainBackend> Engine for Typed<B> {
 
     fn parameters(&self) -> Result<Named> {
         ready(self.model.download(None))
+    }
+
+    fn trained(&self) -> Result<Named> {
+        ready(self.model.trained())
+    }
+
+    fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()> {
+        if let Some(adapters) = plan.adapters() {
+            self.model.adapt(adapters.lora, source, |weight| adapters.targets(weight))?;
+        }
+        Ok(self.model.set_rates(|spec| plan.rate_factor(spec))?)
     }
 
     fn moments(&self) -> Result<[Named; 2]> {

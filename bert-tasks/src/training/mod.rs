@@ -2,7 +2,8 @@
 //!
 //! An [`Objective`] says what the examples are and how good a model is at them; [`Trainer`] does the rest: it packs
 //! examples without padding, sums gradients in an order that no thread count changes, clips, steps, writes down what
-//! happens, evaluates, and saves a state from which a killed run goes on to equal bits.
+//! happens, evaluates, and saves a state from which a killed run goes on to equal bits. All of a model trains, or its
+//! upper layers, or low-rank adapters beside it ([`LoraOptions`]): what is frozen costs neither gradients nor moments.
 //!
 //! ```
 //! use bert_tasks::data::classification;
@@ -36,6 +37,7 @@ mod folder;
 mod metrics;
 mod objective;
 mod options;
+mod plan;
 mod pretraining;
 mod state;
 mod target;
@@ -47,7 +49,7 @@ pub use error::TrainingError;
 pub use folder::copy_tokenizer;
 pub use objective::{Evaluation, Objective, Scorer};
 pub use options::DecayWord;
-pub use options::TrainOptions;
+pub use options::{LoraOptions, TrainOptions};
 pub use pretraining::Pretraining;
 pub use target::{Target, TrainingExample};
 pub use trainer::{Report, Summary, Trainer};

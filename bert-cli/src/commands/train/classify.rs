@@ -32,6 +32,7 @@ Examples:
   bert train classify --train reviews.tsv --eval dev.tsv --out my-model
   bert train classify --model google-bert/bert-base-uncased --train mnli.jsonl --epochs 2 \\
       --text-column premise --pair-column hypothesis --label-column gold_label --out my-model
+  bert train classify --model roberta-base --train reviews.tsv --lora --lr 5e-4 --out my-adapter
   bert train classify --out my-model --resume
   bert train classify --config my-model/config.toml --seed 2 --out another-model")]
 pub struct ClassifyCommand {

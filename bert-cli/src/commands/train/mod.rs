@@ -5,6 +5,7 @@
 
 mod classify;
 mod job;
+mod lora;
 mod options;
 mod pretrain;
 mod progress;

@@ -4,6 +4,8 @@ use bert_tasks::training::{DecayWord, TrainOptions};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::lora::LoraArgs;
+
 /// How to train. What is not given is as [`TrainOptions`] has it.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Training")]
@@ -72,6 +74,22 @@ pub struct OptionArgs {
     /// Drop numbers in training, with the probabilities that the model's configuration has
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dropout: Option<bool>,
+
+    /// Leave the embeddings and so many layers above them as they are; with 0 the embeddings alone
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    freeze_layers: Option<usize>,
+
+    /// The learning rate of what lies above the encoder, as a multiple [default: 1]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    head_rate_factor: Option<f64>,
+
+    /// What the learning rate is multiplied with for each layer further down [default: 1]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    layer_decay: Option<f64>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    lora: LoraArgs,
 }
 
 /// How the rate falls after the warm-up.
@@ -107,6 +125,10 @@ impl OptionArgs {
             max_steps: self.max_steps.or(usual.max_steps),
             eval_steps: self.eval_steps.or(usual.eval_steps),
             patience: self.patience.or(usual.patience),
+            freeze_layers: self.freeze_layers.or(usual.freeze_layers),
+            head_rate_factor: self.head_rate_factor.unwrap_or(usual.head_rate_factor),
+            layer_decay: self.layer_decay.unwrap_or(usual.layer_decay),
+            lora: self.lora.options(),
         }
     }
 }
@@ -130,6 +152,10 @@ impl From<TrainOptions> for OptionArgs {
             patience: options.patience,
             bert_adam: Some(options.bert_adam),
             dropout: Some(options.dropout),
+            freeze_layers: options.freeze_layers,
+            head_rate_factor: Some(options.head_rate_factor),
+            layer_decay: Some(options.layer_decay),
+            lora: options.lora.into(),
         }
     }
 }
@@ -156,6 +182,7 @@ impl From<DecayWord> for Schedule {
 
 #[cfg(test)]
 mod tests {
+    use bert_tasks::training::LoraOptions;
     use clap::Command;
 
     use super::*;
@@ -170,6 +197,8 @@ mod tests {
             bert_adam: true,
             max_length: Some(9),
             patience: Some(2),
+            freeze_layers: Some(3),
+            lora: Some(LoraOptions { rank: 2, ..LoraOptions::default() }),
             ..usual.clone()
         };
         assert_eq!(OptionArgs::from(other.clone()).options(), other);
@@ -180,11 +209,17 @@ mod tests {
             let help = arg.get_help().unwrap().to_string();
             let key = arg.get_long().unwrap();
             let Some((_, told)) = help.split_once("[default: ") else {
-                assert!(
-                    ["max-length", "max-steps", "eval-steps", "patience", "bert-adam", "dropout"]
-                        .contains(&key),
-                    "{key}"
-                );
+                let optional = [
+                    "max-length",
+                    "max-steps",
+                    "eval-steps",
+                    "patience",
+                    "bert-adam",
+                    "dropout",
+                    "freeze-layers",
+                ];
+                let of_adapters = key.starts_with("lora") || key == "modules-to-save";
+                assert!(optional.contains(&key) || of_adapters, "{key}");
                 continue;
             };
             let told: toml::Value = told
