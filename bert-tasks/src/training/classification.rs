@@ -156,7 +156,7 @@ impl Objective for Classification {
                 ("pearson", pearson(rows.zip(&self.eval).map(numbers)))
             }
         };
-        Ok(Some(Evaluation { metric: metric.to_owned(), value, examples: self.eval.len() }))
+        Ok(Some(Evaluation::new(metric, value, self.eval.len())))
     }
 }
 

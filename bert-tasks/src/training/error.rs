@@ -20,6 +20,20 @@ pub enum TrainingError {
         count: usize,
     },
 
+    /// There is no entity to learn.
+    #[error("none of the {count} examples to train on has an entity")]
+    NoEntities {
+        /// How many examples there are.
+        count: usize,
+    },
+
+    /// There is no answer to learn.
+    #[error("none of the {count} questions to train on has an answer")]
+    NoAnswers {
+        /// How many questions there are.
+        count: usize,
+    },
+
     /// The loss or the gradients are no numbers any more.
     #[error(
         "step {step}: the {what} is not a finite number; what was saved before is intact. A lower learning rate, a \

@@ -1,5 +1,7 @@
 //! What is trained.
 
+use std::collections::BTreeMap;
+
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use bert_core::{ModelConfig, PackedBatch};
@@ -43,6 +45,23 @@ pub struct Evaluation {
     pub value: f64,
     /// How many examples it was measured on.
     pub examples: usize,
+    /// Further figures, which do not count when models are compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, f64>,
+}
+
+impl Evaluation {
+    /// An evaluation with one figure.
+    pub fn new(metric: &str, value: f64, examples: usize) -> Self {
+        Self { metric: metric.to_owned(), value, examples, details: BTreeMap::new() }
+    }
+
+    /// The same with a further figure.
+    #[must_use]
+    pub fn with_detail(mut self, name: &str, value: f64) -> Self {
+        self.details.insert(name.to_owned(), value);
+        self
+    }
 }
 
 /// A model in the midst of its training, to be evaluated.

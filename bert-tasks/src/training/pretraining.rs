@@ -93,6 +93,6 @@ impl Objective for Pretraining {
             }
         }
         let value = if all == 0 { 0.0 } else { right as f64 / all as f64 };
-        Ok(Some(Evaluation { metric: "masked accuracy".to_owned(), value, examples: all }))
+        Ok(Some(Evaluation::new("masked accuracy", value, all)))
     }
 }
