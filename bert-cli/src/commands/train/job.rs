@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint;
-use bert_tasks::Pretrained;
 use bert_tasks::training::{Objective, Trainer, TrainingError};
+use bert_tasks::{Pretrained, data};
 use clap::{Args, ValueHint};
 
 use super::progress::Progress;
@@ -15,6 +15,7 @@ use crate::Outcome;
 use crate::error::{Error, Result};
 use crate::output::Sink;
 use crate::signals;
+use crate::style::thousands;
 use crate::talk::Talk;
 
 /// The file in the folder of a run that repeats it.
@@ -77,7 +78,7 @@ impl<C: Columns> Job<C> {
             }
         }
         settings.files = settings.files.or_environment()?;
-        settings.options.options().check().map_err(training)?;
+        settings.options().check().map_err(training)?;
         let train = settings.files.train.clone().ok_or(Error::NoSetting { flag: "train" })?;
         let eval = settings.files.eval.clone();
         Ok(Self { task, run, settings, train, eval, out })
@@ -95,6 +96,24 @@ impl<C: Columns> Job<C> {
         )
     }
 
+    /// The examples to train on, and those to evaluate on.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or without examples.
+    pub fn examples<T, I: Iterator<Item = data::Result<T>>>(
+        &self,
+        read: impl Fn(&Path) -> data::Result<I>,
+    ) -> Result<(Vec<T>, Vec<T>)> {
+        let all = |path: &PathBuf| -> Result<Vec<T>> {
+            let examples = read(path).and_then(Iterator::collect).map_err(bert_tasks::Error::from)?;
+            match Vec::is_empty(&examples) {
+                true => Err(Error::NoExamples { path: path.clone() }),
+                false => Ok(examples),
+            }
+        };
+        Ok((all(&self.train)?, self.eval.as_ref().map(all).transpose()?.unwrap_or_default()))
+    }
+
     /// Trains, and writes how it ended.
     ///
     /// # Errors
@@ -110,7 +129,7 @@ impl<C: Columns> Job<C> {
         if self.settings.files.device.as_deref().is_none_or(|word| word.trim().eq_ignore_ascii_case("auto")) {
             talk.notice(format_args!("device {device}"));
         }
-        let options = self.settings.options.options();
+        let options = self.settings.options();
         if !self.run.resume {
             let settings = Settings {
                 files: self.settings.files.anywhere(&device),
@@ -151,6 +170,16 @@ impl<C: Columns> Job<C> {
         })?;
         let written = checkpoint::replace(&self.out.join(CONFIG), |path| fs::write(path, text));
         Ok(written.map_err(bert_tasks::Error::from)?)
+    }
+}
+
+/// Says how many examples are longer than a run takes them.
+pub fn tell_cut(talk: &Talk, cut: usize, longest: usize) {
+    if cut > 0 {
+        talk.warning(format_args!(
+            "{} examples are longer than {longest} tokens, and cut",
+            thousands(cut as u64)
+        ));
     }
 }
 

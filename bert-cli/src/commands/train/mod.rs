@@ -3,7 +3,9 @@
 //! A task is a command whose [`Settings`](settings::Settings) add the columns of its files; it makes an objective of
 //! its examples and hands it to a [`Job`](job::Job), which does the rest.
 
+mod answer;
 mod classify;
+mod entities;
 mod job;
 mod options;
 mod progress;
@@ -25,7 +27,9 @@ use crate::talk::Talk;
     after_help = "\
 Examples:
   bert train classify --train reviews.tsv --eval dev.tsv --out my-model
-  bert classify --model my-model \"A gorgeous, witty, seductive movie.\""
+  bert classify --model my-model \"A gorgeous, witty, seductive movie.\"
+  bert train entities --train train.conll --eval dev.conll --out my-tagger
+  bert train answer --train train-v2.0.json --eval dev-v2.0.json --out my-reader"
 )]
 pub struct TrainCommand {
     #[command(subcommand)]
@@ -35,6 +39,8 @@ pub struct TrainCommand {
 #[derive(Debug, Subcommand)]
 enum Task {
     Classify(Box<classify::ClassifyCommand>),
+    Entities(Box<entities::EntitiesCommand>),
+    Answer(Box<answer::AnswerCommand>),
 }
 
 impl TrainCommand {
@@ -45,6 +51,8 @@ impl TrainCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         match self.task {
             Task::Classify(command) => command.run(talk),
+            Task::Entities(command) => command.run(talk),
+            Task::Answer(command) => command.run(talk),
         }
     }
 }
