@@ -11,7 +11,8 @@ use crate::train::TrainBackend;
 /// Texts that belong together, against those of all other examples: for each example the cross-entropy of the cosines
 /// of its first text with the other texts of all examples, multiplied by `scale`, where its own second text is the right
 /// one. `embeddings [examples * texts, hidden]`; with three texts or more, the third and later ones are wrong for every
-/// example ("hard negatives").
+/// example ("hard negatives"). A text that happens to be right for another example, too, is left out of that example's
+/// sum: `left_out` has the number of the example and the row of the text.
 ///
 /// Sources: "Efficient Natural Language Response Suggestion for Smart Reply" (Henderson et al., 2017), and
 /// `MultipleNegativesRankingLoss` of sentence-transformers, whose scale is 20.
@@ -26,6 +27,7 @@ pub fn multiple_negatives_ranking<B: TrainBackend>(
     embeddings: &Tensor<B>,
     texts: usize,
     scale: f64,
+    left_out: &[(usize, usize)],
 ) -> Result<Loss<B>> {
     assert!(texts >= 2, "a text and one that belongs to it");
     let blocks = Blocks::new(backend, embeddings, texts)?;
@@ -34,7 +36,19 @@ pub fn multiple_negatives_ranking<B: TrainBackend>(
     let anchors = units.directions.slice(0, 0..examples)?;
     let candidates = units.directions.slice(0, examples..examples * texts)?;
     let cosines = backend.matmul(&anchors, &candidates.permute(&[1, 0])?)?;
-    let scores = backend.map(UnaryOp::Scale(scale), &cosines)?;
+    let mut scores = backend.map(UnaryOp::Scale(scale), &cosines)?;
+    if !left_out.is_empty() {
+        // So little that its exponential is 0, and so is its gradient.
+        const NOTHING: f32 = -1e9;
+        let shape = scores.shape();
+        let mut offsets = vec![0f32; shape.len()];
+        for &(example, row) in left_out {
+            let candidate = (row % texts - 1) * examples + row / texts;
+            offsets[example * shape[1] + candidate] = NOTHING;
+        }
+        let offsets = backend.upload(&HostTensor::from_vec(offsets, shape))?;
+        scores = backend.zip(BinaryOp::Add, &scores, &offsets)?;
+    }
     let own: Vec<_> = (0..examples as u32).map(Some).collect();
     let Loss { parts, gradient } = classes(backend, &scores, &own, 0.0)?;
     let gradient = backend.map(UnaryOp::Scale(scale), &gradient)?;
