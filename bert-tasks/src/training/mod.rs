@@ -27,6 +27,8 @@
 //! ```
 
 mod classification;
+mod correlation;
+mod embeddings;
 pub(crate) mod engine;
 mod entities;
 mod error;
@@ -39,11 +41,13 @@ mod question_answering;
 mod state;
 mod target;
 mod trainer;
+mod vectors;
 
 pub use classification::Classification;
+pub use embeddings::{Embeddings, EmbeddingsOptions};
 pub use entities::Entities;
 pub use error::TrainingError;
-pub use objective::{Evaluation, Objective, Scorer};
+pub use objective::{Evaluation, Objective, Scorer, Vectors};
 pub use options::DecayWord;
 pub use options::TrainOptions;
 pub use pretraining::Pretraining;

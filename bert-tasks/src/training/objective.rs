@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bert_core::contract::Precision;
+use bert_core::contract::{Pooling, Precision};
 use bert_core::graph::{Head, Output};
 use bert_core::{ModelConfig, PackedBatch};
 use ndarray::{Array2, Ix2, s};
@@ -29,11 +29,30 @@ pub trait Objective {
     /// An example that cannot be used.
     fn example(&self, epoch: u64, index: usize, max_length: usize) -> Result<TrainingExample>;
 
+    /// How the vectors of texts are compared, where these are what is trained and not the scores of a head.
+    fn vectors(&self) -> Option<Vectors> {
+        None
+    }
+
+    /// Further files of the model that comes out, by their names in its folder.
+    fn files(&self) -> &[(String, String)] {
+        &[]
+    }
+
     /// How good the model is now; `None` if there is nothing to evaluate on.
     ///
     /// # Errors
     /// A device that failed.
     fn evaluate(&self, model: &Scorer<'_>) -> Result<Option<Evaluation>>;
+}
+
+/// How the vectors of texts are compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vectors {
+    /// How hidden states become the vector of a text.
+    pub pooling: Pooling,
+    /// What cosines are multiplied by before they are compared with one another: 20, as a rule.
+    pub scale: f64,
 }
 
 /// How good a model is.
