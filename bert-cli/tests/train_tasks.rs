@@ -240,3 +240,276 @@ fn entities_that_are_of_no_use_are_errors() {
         &["dev.jsonl:1: no label \"B-ORG\"", "B-LOC"],
     );
 }
+
+/// Words that belong to [`WORDS`], each to one.
+const OTHERS: [&str; 8] = ["rome", "italy", "opened", "empty", "day", "name", "sarah", "los"];
+
+fn vectors(model: &str, texts: &[&str]) -> Vec<Vec<f64>> {
+    let args = ["embed", "-m", model, "--device", "cpu", "--jsonl"];
+    let answers = bert(args.iter().chain(texts)).jsonl();
+    let numbers =
+        |answer: &Value| answer["vector"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    answers.iter().map(numbers).collect()
+}
+
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn vectors_are_learnt_from_pairs_whatever_fits_in_memory() {
+    let setting = Setting::new();
+    let pairs: String = (0..8).map(|at| format!("the {},a {}\n", WORDS[at], OTHERS[at])).collect();
+    fs::write(setting.path("train.csv"), format!("query,passage\n{pairs}")).unwrap();
+    let file = setting.arg("train.csv");
+    // So small a model stands no more dropout.
+    for field in ["hidden_dropout_prob", "attention_probs_dropout_prob"] {
+        setting.base.configure(field, json!(0.02));
+    }
+    let run = |out: &str, more: &[&str]| {
+        let usual = ["--eval", &file, "--json", "--epochs", "150", "--lr", "1e-2", "--batch-size", "8"];
+        train(&setting, "embed", "train.csv", out, &[&usual[..], more].concat()).json()
+    };
+    let summary = run("model", &[]);
+    assert_eq!((&summary["best"]["metric"], &summary["best"]["value"]), (&json!("accuracy@1"), &json!(1.0)));
+    fell(&setting, "model");
+    // A step in parts is the same step, but for the last bits of sums; where numbers are dropped, each part is computed
+    // twice with the same ones left.
+    run("parts", &["--token-budget", "9"]);
+    for (whole, parts) in losses(&setting, "model").into_iter().zip(losses(&setting, "parts")).take(5) {
+        assert!((whole - parts).abs() < 1e-4 * whole, "{whole} {parts}");
+    }
+    let summary = run("dropped", &["--token-budget", "9", "--dropout"]);
+    assert_eq!(summary["best"]["value"], 1.0);
+
+    let model = setting.arg("model");
+    let found = vectors(&model, &["the paris", "a opened", "a empty"]);
+    assert!(cosine(&found[0], &found[1]) > cosine(&found[0], &found[2]));
+    let pooling = fs::read_to_string(setting.path("model/1_Pooling/config.json")).unwrap();
+    assert!(pooling.contains("\"pooling_mode_mean_tokens\": true"), "{pooling}");
+    assert!(
+        setting.path("model/modules.json").exists()
+            && setting.path("model/sentence_bert_config.json").exists()
+    );
+}
+
+#[test]
+fn vectors_are_learnt_from_scores_and_triplets_and_keep_their_recipe() {
+    let setting = Setting::new();
+    let modules = json!([
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+    ]);
+    setting.base.write("modules.json", modules.to_string().as_bytes());
+    fs::create_dir(setting.base.file("1_Pooling")).unwrap();
+    let pooling = br#"{"word_embedding_dimension": 16, "pooling_mode_cls_token": true}"#;
+    setting.base.write("1_Pooling/config.json", pooling);
+
+    let (mut scored, mut triplets) = (String::new(), String::new());
+    for at in 0..8 {
+        for other in 0..3 {
+            let score = if other == 0 { 5.0 } else { 1.0 };
+            scored += &format!("{}\t{}\t{score}\n", WORDS[at], OTHERS[(at + other) % 8]);
+        }
+        let [anchor, positive, negative] = [WORDS[at], OTHERS[at], OTHERS[(at + 1) % 8]];
+        triplets += &format!("{}\n", json!({"anchor": anchor, "positive": positive, "negative": negative}));
+    }
+    fs::write(setting.path("scored.tsv"), scored).unwrap();
+    fs::write(setting.path("triplets.jsonl"), triplets).unwrap();
+    let (scored, triplets) = (setting.arg("scored.tsv"), setting.arg("triplets.jsonl"));
+    let fast = ["--json", "--epochs", "40", "--lr", "1e-2", "--batch-size", "8", "--token-budget", "32"];
+    let more = ["--kind", "scored", "--max-score", "5", "--eval", &scored];
+    let summary = train(&setting, "embed", "scored.tsv", "scored", &[&fast[..], &more].concat()).json();
+    assert_eq!(summary["best"]["metric"], "spearman");
+    // Equal scores have no order of their own: more than this there is not.
+    assert!(summary["best"]["value"].as_f64().unwrap() > 0.75, "{summary}");
+    fell(&setting, "scored");
+
+    let more = ["--kind", "triplets", "--eval-kind", "scored", "--max-score", "5", "--eval", &scored];
+    let summary = train(&setting, "embed", "triplets.jsonl", "triplets", &[&fast[..], &more].concat()).json();
+    assert!(summary["best"]["value"].as_f64().unwrap() > 0.75, "{summary}");
+    let more = ["--kind", "triplets", "--eval", &triplets, "--pooling", "mean"];
+    let summary = train(&setting, "embed", "triplets.jsonl", "mean", &[&fast[..], &more].concat()).json();
+    assert_eq!((&summary["best"]["metric"], &summary["best"]["value"]), (&json!("accuracy"), &json!(1.0)));
+
+    // The files that say how are the base's, unless another way was chosen.
+    let model = setting.arg("scored");
+    assert_eq!(fs::read(setting.path("scored/1_Pooling/config.json")).unwrap(), pooling);
+    let vector = vectors(&model, &["paris"]).remove(0);
+    assert!((vector.iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-6, "{vector:?}");
+    let chosen = fs::read_to_string(setting.path("mean/1_Pooling/config.json")).unwrap();
+    assert!(chosen.contains("\"pooling_mode_cls_token\": false") && chosen.contains("mean_tokens\": true"));
+    assert!(fs::read_to_string(setting.path("mean/modules.json")).unwrap().contains("2_Normalize"));
+}
+
+#[test]
+fn pairs_that_are_of_no_use_are_errors() {
+    let setting = Setting::new();
+    for (text, more, parts) in [
+        ("a,b\n", &[][..], &["one pair is too few"][..]),
+        ("anchor,positive\na,b\nc\n", &[], &["train.csv:3: 1 fields where the table has 2 columns"]),
+        ("", &[], &["train.csv holds no examples"]),
+        ("a,b\nc,d\n", &["--batch-size", "1"], &["batch_size is 1", "at least 2"]),
+        ("a,b\nc,d\n", &["--scale", "0"], &["scale is 0", "above 0"]),
+        ("a,b\nc,d\n", &["--kind", "triplets"], &["no column for the negative text"]),
+        (
+            "a,b,5\nc,d,5\n",
+            &["--kind", "scored", "--max-score", "5"],
+            &["all 2 examples have the label \"1\""],
+        ),
+        ("a,b,5\n", &["--kind", "scored"], &["train.csv:1: the score is", "from 0 to 1"]),
+        ("a,b\nc,d\n", &["--columns", "1,2,3"], &["columns is", "2 columns for pairs"]),
+    ] {
+        fs::write(setting.path("train.csv"), text).unwrap();
+        train(&setting, "embed", "train.csv", "out", more).reports_without(&setting, "out", parts);
+    }
+    fs::write(setting.path("train.csv"), "a,bank river paris\nc,d\n").unwrap();
+    let run = train(&setting, "embed", "train.csv", "cut", &["--max-length", "4", "--epochs", "1"]);
+    assert_eq!(run.stderr, "warning: 1 examples are longer than 4 tokens, and cut\n");
+}
+
+#[test]
+fn choices_are_learnt() {
+    let setting = Setting::new();
+    let mut csv = "sent1,sent2,ending0,ending1,ending2,ending3,label\n".to_owned();
+    for index in 0..32 {
+        let endings = (0..4).map(|at| {
+            let word = if at == index * 3 % 4 { "good" } else { "bad" };
+            format!("{word} {}", WORDS[(index + at) % 8])
+        });
+        let endings: Vec<String> = endings.collect();
+        csv += &format!("{},the,{},{}\n", WORDS[index % 8], endings.join(","), index * 3 % 4);
+    }
+    fs::write(setting.path("train.csv"), &csv).unwrap();
+    let file = setting.arg("train.csv");
+    let more = [&FAST[..], &["--eval", &file, "--json"]].concat();
+    let summary = train(&setting, "choose", "train.csv", "model", &more).json();
+    assert_eq!(
+        (&summary["best"]["metric"], &summary["best"]["value"]),
+        (&json!("accuracy"), &json!(1.0)),
+        "{summary}"
+    );
+    fell(&setting, "model");
+    let model = setting.arg("model");
+    let choice = bert_tasks::MultipleChoice::load(&model, &bert_tasks::Device::cpu().unwrap()).unwrap();
+    let answer = choice.predict("paris", &["the bad door", "the good door", "the bad room"]).unwrap();
+    assert_eq!(answer.best, 1, "{answer:?}");
+
+    let json = |choices: &[&str], label: usize| {
+        format!("{}\n", json!({"question": "a", "choices": choices, "label": label}))
+    };
+    fs::write(setting.path("train.jsonl"), json(&["a", "b"], 0) + &json(&["a", "b", "c"], 1)).unwrap();
+    let parts = ["train.jsonl:2: 3 choices where the first example has 2"];
+    train(&setting, "choose", "train.jsonl", "out", &[]).reports_without(&setting, "out", &parts);
+    fs::write(setting.path("train.jsonl"), json(&["a", "b"], 0) + &json(&["a", "b"], 2)).unwrap();
+    train(&setting, "choose", "train.jsonl", "out", &[]).reports_without(
+        &setting,
+        "out",
+        &["train.jsonl:2: "],
+    );
+    fs::write(setting.path("train.jsonl"), json(&["a", "b"], 1) + &json(&["a", "the door"], 1)).unwrap();
+    let run = train(&setting, "choose", "train.jsonl", "same", &["--max-length", "5", "--epochs", "1"]);
+    assert_eq!(
+        run.stderr,
+        "warning: choice 1 is the right one in all examples; are the labels missing?\n\
+         warning: 1 examples are longer than 5 tokens, and cut\n"
+    );
+}
+
+#[test]
+fn a_masked_language_model_learns_a_text() {
+    let setting = Setting::new();
+    let document = |index: usize| {
+        let sentences = [
+            "the door opened . the room was empty .",
+            "my name is sarah connor . my day was good .",
+            "the bank of rome . the money of italy .",
+        ];
+        format!("{}\n{}\n\n", sentences[index % 3], sentences[(index + 1) % 3])
+    };
+    let text: String = (0..30).map(document).collect();
+    fs::write(setting.path("train.txt"), &text).unwrap();
+    let file = setting.arg("train.txt");
+    let more = [
+        "--eval",
+        &file,
+        "--json",
+        "--epochs",
+        "100",
+        "--lr",
+        "1e-2",
+        "--batch-size",
+        "8",
+        "--mask-rate",
+        "0.2",
+    ];
+    let run = train(&setting, "fill-mask", "train.txt", "model", &more);
+    assert!(run.stderr.contains("tokens in 30 documents to train on"), "{}", run.stderr);
+    let summary = run.json();
+    assert_eq!(summary["best"]["metric"], "masked accuracy");
+    assert!(summary["best"]["value"].as_f64().unwrap() > 0.8, "{summary}");
+    fell(&setting, "model");
+    let model = setting.arg("model");
+    let args =
+        ["fill-mask", "-m", &model, "--device", "cpu", "--json", "the door [MASK] . the room was empty ."];
+    let word = bert(args).json()["masks"][0]["candidates"][0]["token_str"].clone();
+    assert_eq!(word, "opened");
+
+    for (text, more, parts) in [
+        ("\n\n", &[][..], &["train.txt holds no examples"][..]),
+        ("a\n", &["--mask-rate", "0"], &["rate is 0", "above 0"]),
+        ("a\n\0\n", &[], &["train.txt:2: a NUL byte"]),
+        ("a\n", &["--max-length", "4"], &["max_length is 4"]),
+    ] {
+        fs::write(setting.path("train.txt"), text).unwrap();
+        train(&setting, "fill-mask", "train.txt", "out", more).reports_without(&setting, "out", parts);
+    }
+    let none = setting.path("none");
+    fs::create_dir(&none).unwrap();
+    train(&setting, "fill-mask", "none", "out", &[]).reports_without(
+        &setting,
+        "out",
+        &["no .shard files in"],
+    );
+}
+
+#[test]
+fn next_sentences_are_learnt() {
+    let setting = Setting::new();
+    let mut pairs = String::new();
+    for index in 0..32 {
+        let (word, label) = if index % 3 == 0 { ("good", "is_next") } else { ("bad", "Not-Next") };
+        let (first, second) = (WORDS[index % 8], WORDS[index / 8 % 8]);
+        pairs += &format!("the {first}\t{word} {second}\t{label}\n");
+    }
+    fs::write(setting.path("train.tsv"), format!("sentence1\tsentence2\tlabel\n{pairs}")).unwrap();
+    let file = setting.arg("train.tsv");
+    let more = [&FAST[..], &["--eval", &file, "--json"]].concat();
+    let summary = train(&setting, "next-sentence", "train.tsv", "model", &more).json();
+    assert_eq!(
+        (&summary["best"]["metric"], &summary["best"]["value"]),
+        (&json!("accuracy"), &json!(1.0)),
+        "{summary}"
+    );
+    fell(&setting, "model");
+    let model = setting.arg("model");
+    let probability = |second: &str| {
+        let args = ["next-sentence", "-m", &model, "--device", "cpu", "--json", "the paris", second];
+        bert(args).json()["is_next"].as_f64().unwrap()
+    };
+    assert!(probability("good river") > 0.5 && probability("bad river") < 0.5);
+
+    for (text, parts) in [
+        (
+            "sentence1\tsentence2\tlabel\na\tb\t1\na\tb\tmaybe\n",
+            &["train.tsv:3: the label is \"maybe\"", "0 or false"][..],
+        ),
+        ("sentence1\tsentence2\tlabel\na\tb\t1\na\tb\t1\n", &["all 2 examples have the label \"1\""]),
+        ("text\tlabel\na\t1\n", &["train.tsv:2: the second text is missing"]),
+    ] {
+        fs::write(setting.path("train.tsv"), text).unwrap();
+        train(&setting, "next-sentence", "train.tsv", "out", &[]).reports_without(&setting, "out", parts);
+    }
+}

@@ -104,14 +104,20 @@ impl<C: Columns> Job<C> {
         &self,
         read: impl Fn(&Path) -> data::Result<I>,
     ) -> Result<(Vec<T>, Vec<T>)> {
-        let all = |path: &PathBuf| -> Result<Vec<T>> {
-            let examples = read(path).and_then(Iterator::collect).map_err(bert_tasks::Error::from)?;
-            match Vec::is_empty(&examples) {
-                true => Err(Error::NoExamples { path: path.clone() }),
-                false => Ok(examples),
-            }
-        };
-        Ok((all(&self.train)?, self.eval.as_ref().map(all).transpose()?.unwrap_or_default()))
+        self.examples_by(&read, &read)
+    }
+
+    /// The same where the two files are read in different ways.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or without examples.
+    pub fn examples_by<T, I: Iterator<Item = data::Result<T>>>(
+        &self,
+        train: impl Fn(&Path) -> data::Result<I>,
+        eval: impl Fn(&Path) -> data::Result<I>,
+    ) -> Result<(Vec<T>, Vec<T>)> {
+        let train = all(&self.train, train)?;
+        Ok((train, self.eval.as_deref().map(|path| all(path, eval)).transpose()?.unwrap_or_default()))
     }
 
     /// Trains, and writes how it ended.
@@ -173,6 +179,18 @@ impl<C: Columns> Job<C> {
     }
 }
 
+/// All examples of a file, of which there is at least one.
+fn all<T, I: Iterator<Item = data::Result<T>>>(
+    path: &Path,
+    read: impl Fn(&Path) -> data::Result<I>,
+) -> Result<Vec<T>> {
+    let examples: Vec<T> = read(path).and_then(Iterator::collect).map_err(bert_tasks::Error::from)?;
+    match examples.is_empty() {
+        true => Err(Error::NoExamples { path: path.to_owned() }),
+        false => Ok(examples),
+    }
+}
+
 /// Says how many examples are longer than a run takes them.
 pub fn tell_cut(talk: &Talk, cut: usize, longest: usize) {
     if cut > 0 {
@@ -183,7 +201,8 @@ pub fn tell_cut(talk: &Talk, cut: usize, longest: usize) {
     }
 }
 
-fn training(error: TrainingError) -> Error {
+/// A training that cannot begin.
+pub fn training(error: TrainingError) -> Error {
     bert_tasks::Error::from(error).into()
 }
 

@@ -4,9 +4,13 @@
 //! its examples and hands it to a [`Job`](job::Job), which does the rest.
 
 mod answer;
+mod choose;
 mod classify;
+mod embed;
 mod entities;
+mod fill_mask;
 mod job;
+mod next_sentence;
 mod options;
 mod progress;
 mod settings;
@@ -29,7 +33,8 @@ Examples:
   bert train classify --train reviews.tsv --eval dev.tsv --out my-model
   bert classify --model my-model \"A gorgeous, witty, seductive movie.\"
   bert train entities --train train.conll --eval dev.conll --out my-tagger
-  bert train answer --train train-v2.0.json --eval dev-v2.0.json --out my-reader"
+  bert train answer --train train-v2.0.json --eval dev-v2.0.json --out my-reader
+  bert train embed --train pairs.csv --out my-search"
 )]
 pub struct TrainCommand {
     #[command(subcommand)]
@@ -41,6 +46,10 @@ enum Task {
     Classify(Box<classify::ClassifyCommand>),
     Entities(Box<entities::EntitiesCommand>),
     Answer(Box<answer::AnswerCommand>),
+    Embed(Box<embed::EmbedCommand>),
+    Choose(Box<choose::ChooseCommand>),
+    FillMask(Box<fill_mask::FillMaskCommand>),
+    NextSentence(Box<next_sentence::NextSentenceCommand>),
 }
 
 impl TrainCommand {
@@ -53,6 +62,10 @@ impl TrainCommand {
             Task::Classify(command) => command.run(talk),
             Task::Entities(command) => command.run(talk),
             Task::Answer(command) => command.run(talk),
+            Task::Embed(command) => command.run(talk),
+            Task::Choose(command) => command.run(talk),
+            Task::FillMask(command) => command.run(talk),
+            Task::NextSentence(command) => command.run(talk),
         }
     }
 }
