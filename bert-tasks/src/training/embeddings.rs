@@ -104,6 +104,11 @@ impl Embeddings {
         Ok(Self { tokenizer, vectors, prompt: recipe.prompt, most, files, train, eval })
     }
 
+    /// The longest text, where a run takes no more than these tokens: the base may be made for shorter ones.
+    pub fn longest(&self, max_length: usize) -> usize {
+        max_length.min(self.most)
+    }
+
     /// How many of all examples have a text of more tokens, so that a run which takes no more than these cuts its end.
     ///
     /// # Errors
@@ -126,7 +131,7 @@ impl Embeddings {
         let (mut sequences, mut truncated) = (vec![], false);
         for text in texts {
             let encoded = self.tokenizer.encode(&format!("{}{text}", self.prompt))?;
-            let fitted = fit(encoded, max_length.min(self.most));
+            let fitted = fit(encoded, self.longest(max_length));
             truncated |= fitted.truncated[0].is_some();
             sequences.push(fitted.encoded.into());
         }

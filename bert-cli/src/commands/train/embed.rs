@@ -168,7 +168,7 @@ impl EmbedCommand {
             job.examples_by(|path| pairs::read(path, &train), |path| pairs::read(path, &eval))?;
         let base = job.open_model(talk)?;
         let objective = Embeddings::new(&base, train, eval, own.training())?;
-        let longest = options.longest(&base);
+        let longest = objective.longest(options.longest(&base));
         tell_cut(talk, objective.longer_than(longest)?, longest);
         job.go(talk, sink, &base, &objective)
     }
