@@ -4,6 +4,16 @@
 //! examples without padding, sums gradients in an order that no thread count changes, clips, steps, writes down what
 //! happens, evaluates, and saves a state from which a killed run goes on to equal bits.
 //!
+//! | objective | examples | head |
+//! | --- | --- | --- |
+//! | [`Classification`] | texts and pairs with labels or numbers | sequence classification |
+//! | [`Entities`] | texts with marked entities | token classification |
+//! | [`QuestionAnswering`] | questions about texts | question answering |
+//! | [`MultipleChoice`] | prompts with choices | multiple choice |
+//! | [`NextSentence`] | pairs of which one may follow the other | next sentence |
+//! | [`Embeddings`] | pairs, triplets, pairs with scores | none: the pooled hidden states |
+//! | [`Pretraining`] | raw text | masked LM, or that and next sentence |
+//!
 //! ```
 //! use bert_tasks::data::classification;
 //! use bert_tasks::training::{Classification, TrainOptions, Trainer};
