@@ -35,6 +35,15 @@ pub enum TrainingError {
         expected: usize,
     },
 
+    /// A family whose models do not tell two texts apart, or have no pooler.
+    #[error(
+        "next sentence prediction needs a pooler and two segments, which {family} does not have; begin with a BERT"
+    )]
+    NoPairs {
+        /// The family.
+        family: String,
+    },
+
     /// There is nothing to tell a pair from.
     #[error(
         "one pair is too few to train on: the texts of the other pairs of a step are what it is told apart from"

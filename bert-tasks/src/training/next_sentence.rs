@@ -35,8 +35,12 @@ impl NextSentence {
     ///
     /// # Errors
     /// [`TrainingError::NoExamples`], [`TrainingError::OneLabel`]; an example without a second text or with another
-    /// label.
+    /// label; [`TrainingError::NoPairs`] for a family without this head.
     pub fn new(base: &Pretrained, train: Vec<Example>, eval: Vec<Example>) -> Result<Self> {
+        let config = base.config();
+        if !config.pooler || config.type_vocab_size < 2 {
+            return Err(TrainingError::NoPairs { family: config.model_type.to_string() }.into());
+        }
         let pairs =
             |examples: Vec<Example>| examples.into_iter().map(pair).collect::<Result<Vec<_>, DataError>>();
         let label = train.first().and_then(|example| example.label.names().first().cloned());

@@ -177,8 +177,11 @@ impl Objective for QuestionAnswering {
     }
 
     fn configure(&self, base: &ModelConfig) -> ModelConfig {
-        // transformers makes as many outputs as there are labels; these are the ones that it gives a start and an end.
-        let labels = ["LABEL_0", "LABEL_1"].map(str::to_owned).to_vec();
+        // transformers makes as many outputs as there are labels, and needs a start and an end.
+        let labels = match base.labels.len() {
+            2 => base.labels.clone(),
+            _ => ["LABEL_0", "LABEL_1"].map(str::to_owned).to_vec(),
+        };
         ModelConfig { labels, problem_type: None, ..base.clone() }
     }
 
@@ -200,7 +203,8 @@ impl Objective for QuestionAnswering {
     }
 
     /// The F1 of SQuAD, from 0 to 1, and how many answers are exact. Where some questions have no answer, one is given
-    /// only if it is more probable than none; what the best threshold of the odds would lead to stands in the details.
+    /// only if it is more probable than none; what the best threshold of the odds would lead to stands in the details, under
+    /// the names of the official script.
     fn evaluate(&self, model: &Scorer<'_>) -> Result<Option<Evaluation>> {
         let Some(dataset) = &self.eval else { return Ok(None) };
         let (predictions, odds) = self.answers(dataset, model)?;
@@ -214,9 +218,9 @@ impl Objective for QuestionAnswering {
         }
         let best = best_thresholds(dataset, &predictions, &odds).f1;
         let evaluation = figures(&with_threshold(&predictions, &odds, 0.0));
-        let evaluation = evaluation.with_detail("best f1", best.score / 100.0);
+        let evaluation = evaluation.with_detail("best_f1", best.score / 100.0);
         Ok(Some(match best.threshold {
-            Some(threshold) => evaluation.with_detail("best f1 threshold", threshold),
+            Some(threshold) => evaluation.with_detail("best_f1_thresh", threshold),
             None => evaluation,
         }))
     }
