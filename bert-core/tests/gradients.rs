@@ -381,8 +381,28 @@ fn losses() {
     check_loss("squares", [3, 1], |x| loss::squares(b, x, &[0.5, -1.0, 2.0]));
     check_loss("spans", [6, 2], |x| loss::spans(b, x, &[0, 4, 6], &[[1, 3], [0, 0]]));
     check_loss("choices", [4, 1], |x| loss::choices(b, x, 2, &[1, 0]));
+    check_loss("ranking of pairs", [6, 4], |x| loss::multiple_negatives_ranking(b, x, 2, 20.0, &[]));
+    check_loss("ranking of triplets", [6, 4], |x| loss::multiple_negatives_ranking(b, x, 3, 5.0, &[]));
+    let some = [(0, 3), (2, 1)];
+    check_loss("some left out", [6, 4], |x| loss::multiple_negatives_ranking(b, x, 2, 5.0, &some));
+    check_loss("cosines", [4, 3], |x| loss::cosines(b, x, &[0.25, 1.0]));
     let soft = b.upload(&HostTensor::from_vec(vec![0.2f64, 0.8, 0.5, 0.5], [2, 2])).unwrap();
     check_loss("distributions", [2, 2], |x| loss::distributions(b, x, &soft, 2));
+
+    // Vectors whose directions are the axes: two texts that belong together point the same way.
+    let axes = [[2.0, 0.0], [0.5, 0.0], [0.0, 3.0], [0.0, 1.0]].concat();
+    let axes = b.upload(&HostTensor::from_vec(axes, [4, 2])).unwrap();
+    let ranked = loss::multiple_negatives_ranking(b, &axes, 2, 20.0, &[]).unwrap();
+    let value = block_on(ranked.value(b)).unwrap();
+    let alone = loss::multiple_negatives_ranking(b, &axes, 2, 20.0, &[(0, 3), (1, 1)]).unwrap();
+    assert_eq!(block_on(alone.value(b)).unwrap(), 0.0);
+    assert!((value - (-20f64).exp().ln_1p()).abs() < 1e-12, "{value}");
+    let value = block_on(loss::cosines(b, &axes, &[1.0, 0.0]).unwrap().value(b)).unwrap();
+    assert!((value - 0.5).abs() < 1e-12, "{value}");
+    // A row of zeros has no direction, and no gradient that is not a number.
+    let none = b.upload(&HostTensor::from_vec(vec![0f64, 0.0, 1.0, 0.0], [2, 2])).unwrap();
+    let value = block_on(loss::cosines(b, &none, &[1.0]).unwrap().value(b)).unwrap();
+    assert!((value - 1.0).abs() < 1e-12, "{value}");
 
     // Equal scores: the logarithm of the count.
     let flat = b.upload(&HostTensor::from_vec(vec![1f64; 8], [2, 4])).unwrap();

@@ -23,6 +23,7 @@
 pub mod classification;
 pub mod entities;
 mod error;
+mod fuse;
 mod labels;
 mod lines;
 pub mod multiple_choice;

@@ -11,7 +11,7 @@
 //! ```
 
 mod index;
-mod sentence_transformers;
+pub(crate) mod sentence_transformers;
 
 use std::ops::Range;
 

@@ -4,6 +4,7 @@ use bert_core::ModelConfig;
 use bert_core::config::ProblemType;
 use bert_core::graph::{Head, Output};
 
+use super::correlation::pearson;
 use super::target::{Target, TrainingExample};
 use super::{Evaluation, Objective, Scorer, TrainingError};
 use crate::data::LabelSet;
@@ -153,29 +154,9 @@ impl Objective for Classification {
                     let Target::Number(number) = target else { unreachable!("one kind a file") };
                     (f64::from(row[0]), f64::from(*number))
                 };
-                ("pearson", pearson(rows.zip(&self.eval).map(numbers)))
+                ("pearson", pearson(&rows.zip(&self.eval).map(numbers).collect::<Vec<_>>()))
             }
         };
-        Ok(Some(Evaluation {
-            metric: metric.to_owned(),
-            value,
-            examples: self.eval.len(),
-            ..Default::default()
-        }))
+        Ok(Some(Evaluation::new(metric, value, self.eval.len())))
     }
-}
-
-/// Pearson's correlation; 0 where one side does not vary.
-fn pearson(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let count = pairs.clone().count() as f64;
-    let mean = |of: fn((f64, f64)) -> f64| pairs.clone().map(of).sum::<f64>() / count;
-    let (a, b) = (mean(|(a, _)| a), mean(|(_, b)| b));
-    let (mut product, mut squares) = (0.0, [0.0, 0.0]);
-    for (x, y) in pairs {
-        product += (x - a) * (y - b);
-        squares[0] += (x - a).powi(2);
-        squares[1] += (y - b).powi(2);
-    }
-    let scale = (squares[0] * squares[1]).sqrt();
-    if scale > 0.0 { product / scale } else { 0.0 }
 }

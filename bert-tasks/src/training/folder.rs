@@ -82,6 +82,17 @@ pub fn copy_tokenizer(source: &ModelSource, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes further files beside a model, in folders of their own where their names say so.
+pub fn save_files(folder: &Path, files: &[(String, String)]) -> Result<()> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        let fail = |source| TrainingError::Folder { action: "write", path: path.clone(), source };
+        fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(fail)?;
+        fs::write(&path, text).map_err(fail)?;
+    }
+    Ok(())
+}
+
 /// Removes what writes that were killed have left half done. What cannot be removed does no harm.
 pub fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

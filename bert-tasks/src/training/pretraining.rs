@@ -1,6 +1,5 @@
 //! Pre-training as an objective: masked words, and whether a sentence follows another.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bert_core::ModelConfig;
@@ -126,15 +125,14 @@ impl Sums {
 
     fn evaluation(&self) -> Evaluation {
         let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
-        let mut others = BTreeMap::from([
-            ("masked accuracy in 5".to_owned(), mean(self.of_first_five as f64, self.words)),
-            ("masked loss".to_owned(), mean(self.loss, self.words)),
-        ]);
+        let mut evaluation =
+            Evaluation::new("masked accuracy", mean(self.first as f64, self.words), self.words)
+                .with_detail("masked accuracy in 5", mean(self.of_first_five as f64, self.words))
+                .with_detail("masked loss", mean(self.loss, self.words));
         if self.pairs > 0 {
             let accuracy = mean(self.right_pairs as f64, self.pairs);
-            others.insert("next sentence accuracy".to_owned(), accuracy);
+            evaluation = evaluation.with_detail("next sentence accuracy", accuracy);
         }
-        let value = mean(self.first as f64, self.words);
-        Evaluation { metric: "masked accuracy".to_owned(), value, examples: self.words, others }
+        evaluation
     }
 }

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use bert_core::ModelConfig;
 use bert_core::graph::ParameterSource;
 use bert_core::random::Random;
-use bert_core::{ModelConfig, PackedBatch};
 use serde::Serialize;
 
-use super::engine::{Engine, Terms};
-use super::folder::{self, Beginning, save_model};
+use super::engine::{Batch, Engine, Terms};
+use super::folder::{self, Beginning, save_files, save_model};
 use super::metrics::Metrics;
 use super::plan::{Plan, Resumed};
 use super::state::{self, Progress};
-use super::target::{Target, TrainingExample};
+use super::target::TrainingExample;
 use super::{Evaluation, Objective, Scorer, TrainOptions, TrainingError};
 use crate::order::Order;
 use crate::{Device, Pretrained, Result};
@@ -250,7 +250,7 @@ impl<'a> Trainer<'a> {
             }
         }
         if run.progress.best.is_none() {
-            save_model(run.out, self.base, &run.config, run.objective.head(), &*run.engine, &run.plan)?;
+            run.save_model(self.base)?;
         }
         Ok(run.summary(false))
     }
@@ -278,18 +278,21 @@ impl Run<'_> {
             terms.insert(part, examples.iter().map(|example| example.target.terms(part)).sum());
         }
         let truncated = examples.iter().filter(|example| example.truncated).count();
-        let (mut loss, mut tokens) = (0.0, 0);
         let random = Random::new(options.seed).named("dropout").numbered(step);
-        for (index, part) in cut(examples, options.token_budget).into_iter().enumerate() {
-            let drops = options.dropout || options.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
-            let dropout = drops.then(|| random.numbered(index as u64));
-            let mut batch = PackedBatch::default();
-            for sequence in part.iter().flat_map(|example| &example.sequences) {
-                batch.push_marked(&sequence.ids, &sequence.segments, &sequence.masked);
+        let parts = cut(examples, options.token_budget);
+        let drops = options.dropout || options.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
+        let dropout = |index| drops.then(|| random.numbered(index));
+        let batches: Vec<_> =
+            (0..).zip(&parts).map(|(index, part)| Batch::new(part, dropout(index))).collect();
+        let tokens = batches.iter().map(|batch| batch.packed.tokens()).sum();
+        let mut loss = 0.0;
+        match self.objective.vectors() {
+            Some(vectors) => loss = self.engine.accumulate_vectors(&batches, &vectors)?,
+            None => {
+                for Batch { packed, targets, dropout } in &batches {
+                    loss += self.engine.accumulate(packed, targets, &terms, *dropout)?;
+                }
             }
-            let targets: Vec<&Target> = part.iter().map(|example| &example.target).collect();
-            loss += self.engine.accumulate(&batch, &targets, &terms, dropout)?;
-            tokens += batch.tokens();
         }
         let grad_norm = self.engine.norm()?;
         for (what, number) in [("loss", loss), ("norm of the gradients", grad_norm)] {
@@ -310,13 +313,18 @@ impl Run<'_> {
         let Some(evaluation) = self.objective.evaluate(&scorer)? else { return Ok(None) };
         let best = self.progress.best.as_ref().is_none_or(|best| evaluation.value > best.value);
         if best {
-            save_model(self.out, base, &self.config, self.objective.head(), &*self.engine, &self.plan)?;
+            self.save_model(base)?;
             self.progress.best = Some(evaluation.clone());
             self.progress.since_best = 0;
         } else {
             self.progress.since_best += 1;
         }
         Ok(Some(Report::Evaluated { step: self.progress.step, evaluation, best }))
+    }
+
+    fn save_model(&self, base: &Pretrained) -> Result<()> {
+        save_model(self.out, base, &self.config, self.objective.head(), &*self.engine, &self.plan)?;
+        save_files(self.out, self.objective.files())
     }
 
     fn summary(&self, stopped: bool) -> Summary {

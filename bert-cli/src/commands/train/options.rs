@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lora::LoraArgs;
 
-/// How to train. What is not given is as [`TrainOptions`] has it.
+/// How to train. What is not given is as the task has it.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Training")]
 #[serde(default, rename_all = "kebab-case")]
@@ -43,7 +43,7 @@ pub struct OptionArgs {
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// The longest example in tokens; longer ones are cut. As long as the model allows, if not given
+    /// The longest example in tokens; longer ones are cut [default: as long as the model allows]
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     max_length: Option<usize>,
 
@@ -105,9 +105,8 @@ enum Schedule {
 }
 
 impl OptionArgs {
-    /// What the trainer is told.
-    pub fn options(&self) -> TrainOptions {
-        let usual = TrainOptions::default();
+    /// What the trainer is told; what is not given is as usual for the task.
+    pub fn options(&self, usual: TrainOptions) -> TrainOptions {
         TrainOptions {
             epochs: self.epochs.unwrap_or(usual.epochs),
             batch_size: self.batch_size.unwrap_or(usual.batch_size),
@@ -190,7 +189,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_on_the_way_and_the_help_tells_the_defaults() {
         let usual = TrainOptions::default();
-        assert_eq!(OptionArgs::default().options(), usual);
+        assert_eq!(OptionArgs::default().options(usual.clone()), usual);
         let other = TrainOptions {
             epochs: 7,
             schedule: DecayWord::Cosine,
@@ -201,14 +200,14 @@ mod tests {
             lora: Some(LoraOptions { rank: 2, ..LoraOptions::default() }),
             ..usual.clone()
         };
-        assert_eq!(OptionArgs::from(other.clone()).options(), other);
+        assert_eq!(OptionArgs::from(other.clone()).options(usual.clone()), other);
 
         let command = OptionArgs::augment_args(Command::new("train"));
         let table = toml::Table::try_from(OptionArgs::from(usual)).unwrap();
         for arg in command.get_arguments() {
             let help = arg.get_help().unwrap().to_string();
             let key = arg.get_long().unwrap();
-            let Some((_, told)) = help.split_once("[default: ") else {
+            let Some((_, told)) = help.split_once("[default: ").filter(|_| key != "max-length") else {
                 let optional = [
                     "max-length",
                     "max-steps",
