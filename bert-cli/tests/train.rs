@@ -90,6 +90,10 @@ fn an_adapter_is_trained_and_used_over_its_model() {
     assert_eq!(labels, ["good", "bad"]);
     assert_eq!(answers(&["--model", &adapter]), over);
     assert_eq!(answers(&["--adapter", &adapter]), over);
+
+    let info = bert(["info", "--device", "cpu", "--json", "--model", &adapter]).json();
+    assert_eq!(info["adapter"]["rank"], 4, "{info}");
+    assert_eq!(info["labels"], serde_json::json!(["bad", "good"]), "{info}");
 }
 
 #[test]

@@ -253,9 +253,9 @@ impl Pretrained {
         })
     }
 
-    /// Whether the model has an adapter.
-    pub fn is_adapted(&self) -> bool {
-        self.adapted.is_some()
+    /// The adapter that the model has.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapted.as_ref().map(Adapted::adapter)
     }
 
     /// The parameters of the model: those of the checkpoint, with an adapter merged into them if it has one.

@@ -121,7 +121,7 @@ fn an_adapter_learns_and_is_loaded_over_its_base() {
 
     // By its own name, and over a base that is open.
     let alone = open(&out);
-    assert!(alone.is_adapted());
+    assert_eq!(alone.adapter().unwrap().config(), &config);
     assert_eq!(alone.config().labels, ["bad", "good"]);
     let base = setting.base.open();
     let over = base.with_adapter(&out).unwrap();
@@ -138,7 +138,7 @@ fn an_adapter_learns_and_is_loaded_over_its_base() {
     fs::copy(out.join("vocab.txt"), merged.join("vocab.txt")).unwrap();
     fs::copy(out.join("tokenizer_config.json"), merged.join("tokenizer_config.json")).unwrap();
     let merged = open(&merged);
-    assert!(!merged.is_adapted());
+    assert!(merged.adapter().is_none());
     assert_eq!(answers(&merged), answers(&over));
 
     // Another one over the same files.

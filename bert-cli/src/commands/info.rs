@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bert_core::ModelConfig;
-use bert_core::checkpoint::Checkpoint;
+use bert_core::checkpoint::{AdapterConfig, Checkpoint};
 use bert_core::contract::Activation;
 use bert_core::graph::{self, Head};
 use bert_tasks::Pretrained;
@@ -119,6 +119,8 @@ struct Info {
     dtypes: BTreeMap<String, u64>,
     heads: Vec<String>,
     labels: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<AdapterFacts>,
     tokenizer: TokenizerFacts,
     unused_tensors: Vec<String>,
     /// Count of numbers that are infinite or not a number, by tensor.
@@ -128,6 +130,21 @@ struct Info {
     /// Why it cannot be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AdapterFacts {
+    rank: usize,
+    alpha: f64,
+    targets: Vec<String>,
+    modules_to_save: Vec<String>,
+}
+
+impl From<&AdapterConfig> for AdapterFacts {
+    fn from(config: &AdapterConfig) -> Self {
+        let AdapterConfig { rank, alpha, targets, modules_to_save, .. } = config.clone();
+        Self { rank, alpha, targets, modules_to_save }
+    }
 }
 
 #[derive(Serialize)]
@@ -164,7 +181,10 @@ impl Info {
         let list = graph::parameters(config, main_head(config, checkpoint)).unwrap_or_default();
         let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
         let parameters = there.map(|parameter| parameter.shape.len() as u64).sum();
-        let heads = heads(config, checkpoint);
+        let mut heads = heads(config, checkpoint);
+        // An adapter may bring a head that its model does not have.
+        let own = files.adapter().and_then(|_| Head::of(config)).filter(|head| *head != Head::None);
+        heads.extend(own.map(|head| head.to_string()).filter(|own| !heads.contains(own)));
         // Configurations without labels get two by default, which mean nothing without a classifier.
         let labelled = heads.iter().any(|head| head.ends_with("classification"));
         let tokenizer = files.tokenizer();
@@ -198,6 +218,7 @@ impl Info {
             dtypes,
             labels: if labelled { config.labels.clone() } else { vec![] },
             heads,
+            adapter: files.adapter().map(|adapter| adapter.config().into()),
             tokenizer: TokenizerFacts {
                 vocab_size: tokenizer.vocab_size(),
                 max_length: tokenizer.max_length(),
@@ -248,6 +269,11 @@ impl Info {
         ];
         if !self.labels.is_empty() {
             facts.push(("labels", join(&self.labels)));
+        }
+        if let Some(AdapterFacts { rank, alpha, targets, modules_to_save }) = &self.adapter {
+            let (targets, saved) = (join(targets), join(modules_to_save));
+            let text = format!("rank {rank}, alpha {alpha}, of {targets}; trained as a whole: {saved}");
+            facts.push(("adapter", visible(&text).to_string()));
         }
         facts.extend([
             (

@@ -46,7 +46,7 @@ impl Plan {
         beginning: &Beginning<'_>,
     ) -> Result<Self> {
         let adapters = match &options.lora {
-            Some(_) if base.is_adapted() => {
+            Some(_) if base.adapter().is_some() => {
                 let found = "given for a model that has an adapter already".to_owned();
                 let expected = "begun from a model without one";
                 return Err(TrainingError::Setting { setting: "lora", found, expected }.into());

@@ -149,6 +149,11 @@ impl Adapted {
         Ok(Self { base, adapter, layers })
     }
 
+    /// The adapter.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
     /// The weight of a layer, with what the adapter adds to it.
     fn merged(&self, spec: &ParameterSpec, layer: &str, (rank, scale): (usize, f32)) -> Result<HostTensor> {
         let matrix = |end: &str, shape: [usize; 2]| -> Result<Array2<f32>> {
