@@ -13,6 +13,7 @@
 //! trainers note down) say nothing here, as in transformers; a value that changes results and that the model
 //! graph does not have is refused by name.
 
+mod albert;
 mod bert;
 mod distilbert;
 mod electra;
@@ -45,6 +46,8 @@ pub enum ModelType {
     XlmRoberta,
     /// ELECTRA, generator or discriminator.
     Electra,
+    /// ALBERT, whose layers share their parameters.
+    Albert,
 }
 
 /// Every family, with the words that `model_type` has for it. The first one is for messages.
@@ -55,6 +58,7 @@ const FAMILIES: &[(&str, &Family)] = &[
     ("camembert", &roberta::CAMEMBERT),
     ("xlm-roberta", &roberta::XLM_ROBERTA),
     ("electra", &electra::FAMILY),
+    ("albert", &albert::FAMILY),
 ];
 
 /// How a family differs from BERT.
@@ -144,6 +148,15 @@ impl Positions {
     }
 }
 
+/// Which encoder layers share their parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerSharing {
+    /// Each layer has its own.
+    None,
+    /// There are so many sets of them; each one serves layers that follow one another.
+    Groups(usize),
+}
+
 /// What a family puts between the first token of a sequence and a score of the whole sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceHead {
@@ -162,12 +175,16 @@ pub struct ModelConfig {
     pub model_type: ModelType,
     /// Rows of the word embedding table.
     pub vocab_size: usize,
-    /// Extent of a row of the embedding tables. Where it is not `hidden_size`, a linear layer leads to that.
+    /// Extent of a row of the embedding tables.
     pub embedding_size: usize,
+    /// Whether a linear layer leads from there to hidden states; it has to where the extents differ.
+    pub embedding_projection: bool,
     /// Extent of a hidden state.
     pub hidden_size: usize,
     /// Count of encoder layers.
     pub num_hidden_layers: usize,
+    /// Which of them share their parameters.
+    pub layer_sharing: LayerSharing,
     /// Attention heads of a layer; a divisor of `hidden_size`.
     pub num_attention_heads: usize,
     /// Extent of the feed-forward network's inner state.
@@ -188,6 +205,8 @@ pub struct ModelConfig {
     pub sequence_classifier: SequenceHead,
     /// The layers of a multiple-choice head.
     pub multiple_choice: SequenceHead,
+    /// Dropout before the layer that tells whether the second sentence follows, in training.
+    pub next_sentence_dropout: f64,
     /// What follows the masked-LM head's first linear layer, where it is not `hidden_act`.
     pub masked_lm_act: Option<Activation>,
     /// The names of the labels, by index.
@@ -245,6 +264,20 @@ impl ModelConfig {
     /// Extent of one attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
+    }
+
+    /// How many encoder layers have parameters of their own.
+    pub fn distinct_layers(&self) -> usize {
+        match self.layer_sharing {
+            LayerSharing::None => self.num_hidden_layers,
+            LayerSharing::Groups(groups) => groups,
+        }
+    }
+
+    /// Which of the [distinct layers](Self::distinct_layers) the encoder's `index`-th is, both counted from 0.
+    pub fn distinct_layer(&self, index: usize) -> usize {
+        // In the floats of transformers, whose rounding decides where counts do not divide each other.
+        (index as f64 / (self.num_hidden_layers as f64 / self.distinct_layers() as f64)) as usize
     }
 
     /// The longest sequence, in tokens.

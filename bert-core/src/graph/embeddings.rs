@@ -25,7 +25,9 @@ impl EmbeddingsSpec {
             position: table("position_embeddings", config.max_position_embeddings),
             token_type: (types > 0).then(|| table("token_type_embeddings", types)),
             norm: NormSpec::new("embeddings.LayerNorm", width),
-            project: (width != hidden).then(|| LinearSpec::new("embeddings_project", hidden, width)),
+            project: config
+                .embedding_projection
+                .then(|| LinearSpec::new("embeddings_project", hidden, width)),
         }
     }
 

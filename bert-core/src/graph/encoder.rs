@@ -15,12 +15,12 @@ pub(super) struct EncoderWeights<Buf> {
 
 impl<Buf: Clone> EncoderWeights<Buf> {
     pub fn load<B: Backend<Buffer = Buf>>(loader: &Loader<'_, B>) -> Result<Self> {
-        Ok(Self {
-            embeddings: Embeddings::load(loader)?,
-            layers: (0..loader.config.num_hidden_layers)
-                .map(|index| Layer::load(loader, index))
-                .collect::<Result<_>>()?,
-        })
+        let (embeddings, config) = (Embeddings::load(loader)?, loader.config);
+        let distinct = (0..config.distinct_layers()).map(|index| Layer::load(loader, index));
+        let distinct = distinct.collect::<Result<Vec<_>>>()?;
+        // Layers that share their parameters share their buffers, too.
+        let layer = |index| distinct[config.distinct_layer(index)].clone().at(index);
+        Ok(Self { embeddings, layers: (0..config.num_hidden_layers).map(layer).collect() })
     }
 
     /// The hidden states `[tokens, hidden]` of every layer that `keep` asks for, in order: 0 is the output of

@@ -69,7 +69,7 @@ impl<Buf: Clone> Layer<Buf> {
     pub fn load<B: Backend<Buffer = Buf>>(loader: &Loader<'_, B>, index: usize) -> Result<Self> {
         let (config, spec) = (loader.config, LayerSpec::new(loader.config, index));
         Ok(Self {
-            site: 4 * (index as u64 + 1),
+            site: site(index),
             hidden_dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
             attention: AttentionSpec::new(config.num_attention_heads, config.head_size(), loader.precision),
@@ -81,6 +81,11 @@ impl<Buf: Clone> Layer<Buf> {
             output: loader.linear(&[spec.output])?,
             output_norm: loader.layer_norm(&spec.output_norm)?,
         })
+    }
+
+    /// The same layer as the encoder's `index`-th: what is dropped depends on the place, whoever shares parameters.
+    pub fn at(self, index: usize) -> Self {
+        Self { site: site(index), ..self }
     }
 
     /// `[tokens, hidden]` -> `[tokens, hidden]`
@@ -103,4 +108,9 @@ impl<Buf: Clone> Layer<Buf> {
         let output = pass.drop(output, self.hidden_dropout, self.site + 2)?;
         backend.add_layer_norm(&output, &attended, &self.output_norm)
     }
+}
+
+/// The first of a layer's places for dropout, of which it has three; those before are the embeddings' and the heads'.
+fn site(index: usize) -> u64 {
+    4 * (index as u64 + 1)
 }

@@ -76,7 +76,7 @@ impl ParameterSpec {
 /// [`Error::Config`](crate::Error::Config) for a head that the family does not have, or without labels.
 pub fn parameters(config: &ModelConfig, head: Head) -> Result<Vec<ParameterSpec>> {
     let mut list = EmbeddingsSpec::new(config).parameters();
-    for index in 0..config.num_hidden_layers {
+    for index in 0..config.distinct_layers() {
         list.extend(LayerSpec::new(config, index).parameters());
     }
     if let Some((dense, _)) = head.summary(config) {

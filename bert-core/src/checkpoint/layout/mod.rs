@@ -5,6 +5,7 @@
 //! read and to write. What files of any family may have around a name is read by all of them: wrappers of
 //! training code, TensorFlow's `gamma` and `beta`.
 
+mod albert;
 mod bert;
 mod distilbert;
 mod electra;
@@ -34,7 +35,8 @@ const HARMLESS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_i
 const PREFIXED: [&str; 3] = ["embeddings", "encoder.", "pooler."];
 
 /// The families whose names are known. BERT comes last: others contain its names.
-const LAYOUTS: &[&Layout] = &[&distilbert::LAYOUT, &roberta::LAYOUT, &electra::LAYOUT, &bert::LAYOUT];
+const LAYOUTS: &[&Layout] =
+    &[&albert::LAYOUT, &distilbert::LAYOUT, &roberta::LAYOUT, &electra::LAYOUT, &bert::LAYOUT];
 
 /// The family that the names in a file belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,7 +309,7 @@ mod tests {
 
     #[test]
     fn families() {
-        let cases: [(&[&str], Family); 6] = [
+        let cases: [(&[&str], Family); 8] = [
             (&["bert.pooler.dense.bias", "bert.embeddings.word_embeddings.weight"], Family::BERT),
             (&["embeddings.word_embeddings.weight", "classifier.weight"], Family::BERT),
             (
@@ -315,6 +317,8 @@ mod tests {
                 Family::DISTILBERT,
             ),
             (&["roberta.embeddings.word_embeddings.weight"], Family::ROBERTA),
+            (&["albert.embeddings.word_embeddings.weight"], Family::ALBERT),
+            (&["encoder.albert_layer_groups.0.albert_layers.0.ffn.weight"], Family::ALBERT),
             (&["deberta.embeddings.word_embeddings.weight"], Family::UNKNOWN),
             (&[], Family::UNKNOWN),
         ];

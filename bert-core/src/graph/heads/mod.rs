@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn class_names_and_heads() {
-        for model_type in ["bert", "distilbert", "roberta", "camembert", "xlm-roberta", "electra"] {
+        for model_type in ["bert", "distilbert", "roberta", "camembert", "xlm-roberta", "electra", "albert"] {
             let config = ModelConfig::from_json(&format!(r#"{{"model_type": "{model_type}"}}"#)).unwrap();
             // ELECTRA's class of that name has another head.
             let heads =
