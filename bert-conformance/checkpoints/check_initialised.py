@@ -16,7 +16,7 @@ from pathlib import Path
 import transformers as hf
 
 from check import check
-from make import BERT, DISTILBERT, ELECTRA, ENTITIES, HERE, ROBERTA, config
+from make import ALBERT, BERT, DISTILBERT, ELECTRA, ENTITIES, HERE, ROBERTA, config
 
 HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
          "ForMultipleChoice")
@@ -28,6 +28,7 @@ FAMILIES = {
     "Camembert": (ROBERTA, ()),
     "XLMRoberta": (ROBERTA, ()),
     "Electra": (ELECTRA, ("ForPreTraining",)),
+    "Albert": (ALBERT | dict(num_hidden_groups=2), ("ForPreTraining",)),
 }
 SEED = "7"
 

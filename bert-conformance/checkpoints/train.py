@@ -110,8 +110,9 @@ def loss(kind, model, batch, labels):
         return cross_entropy(model(**batch).logits, labels["labels"])
     found = model(**arguments(model, batch))
     if kind == "ForPreTraining":
+        pairs = found["sop_logits" if "sop_logits" in found else "seq_relationship_logits"]
         return (cross_entropy(found.prediction_logits.flatten(0, 1), labels["labels"].flatten())
-                + cross_entropy(found.seq_relationship_logits, labels["next_sentence_label"]))
+                + cross_entropy(pairs, labels["next_sentence_label"]))
     if kind == "ForQuestionAnswering":
         start, end = (x.masked_fill(~mask, -torch.inf) for x in (found.start_logits, found.end_logits))
         return (cross_entropy(start, labels["start_positions"]) + cross_entropy(end, labels["end_positions"])) / 2
@@ -172,7 +173,8 @@ def train(kind, model, steps, adamw):
 
 
 RUNS = ["bert-pretraining", "bert-sequence-classification", "bert-token-classification", "bert-question-answering",
-        "bert-multiple-choice", "distilbert-masked-lm", "roberta-sequence-classification", "electra-replaced-tokens"]
+        "bert-multiple-choice", "distilbert-masked-lm", "roberta-sequence-classification", "electra-replaced-tokens",
+        "albert-pretraining"]
 
 
 def run(name):

@@ -51,6 +51,13 @@ const SMALL: &[&str] = &[
     "electra-token-classification",
     "electra-sequence-classification",
     "electra-multiple-choice",
+    "albert-embedding",
+    "albert-pretraining",
+    "albert-masked-lm",
+    "albert-question-answering",
+    "albert-token-classification",
+    "albert-sequence-classification",
+    "albert-multiple-choice",
 ];
 
 /// What `cargo xtask models` brings.

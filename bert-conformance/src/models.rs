@@ -84,6 +84,21 @@ const EXAMPLES: &[Example] = &[
             Head::MultipleChoice,
         ],
     },
+    Example {
+        name: "albert",
+        config: r#"{"model_type": "albert", "vocab_size": 101, "embedding_size": 24, "hidden_size": 40,
+            "num_hidden_layers": 3, "num_hidden_groups": 2, "num_attention_heads": 4, "intermediate_size": 70,
+            "max_position_embeddings": 65, "layer_norm_eps": 1e-6, "num_labels": 4}"#,
+        heads: &[
+            Head::None,
+            Head::PreTraining,
+            Head::MaskedLm,
+            Head::TokenClassification,
+            Head::SequenceClassification,
+            Head::QuestionAnswering,
+            Head::MultipleChoice,
+        ],
+    },
 ];
 
 /// Alone, the longest that the model takes, all short, ragged.

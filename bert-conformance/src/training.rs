@@ -32,6 +32,7 @@ const RECORDED: &[&str] = &[
     "distilbert-masked-lm",
     "roberta-sequence-classification",
     "electra-replaced-tokens",
+    "albert-pretraining",
 ];
 
 const STEPS: u64 = 10;
