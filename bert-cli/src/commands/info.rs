@@ -133,6 +133,8 @@ struct Info {
 #[derive(Serialize)]
 struct Shape {
     layers: usize,
+    /// How many of them have parameters of their own.
+    distinct_layers: usize,
     hidden_size: usize,
     attention_heads: usize,
     intermediate_size: usize,
@@ -184,6 +186,7 @@ impl Info {
             architectures: config.architectures.clone(),
             shape: Shape {
                 layers: config.num_hidden_layers,
+                distinct_layers: config.distinct_layers(),
                 hidden_size: config.hidden_size,
                 attention_heads: config.num_attention_heads,
                 intermediate_size: config.intermediate_size,
@@ -227,6 +230,10 @@ impl Info {
             [] => none(),
             _ => names.join(", "),
         };
+        let shared = match shape.distinct_layers {
+            own if own == shape.layers => String::new(),
+            own => format!(" (parameters of {own})"),
+        };
         let mut facts = vec![
             ("model", self.model.clone()),
             ("type", format!("{}, tensors named as in {}", self.model_type, self.family)),
@@ -234,8 +241,9 @@ impl Info {
             (
                 "layers",
                 format!(
-                    "{} of {} with {} heads, feed-forward {}, {}",
+                    "{}{} of {} with {} heads, feed-forward {}, {}",
                     shape.layers,
+                    shared,
                     shape.hidden_size,
                     shape.attention_heads,
                     shape.intermediate_size,
