@@ -1,6 +1,6 @@
 //! BERT. Source: Devlin et al., 2018.
 
-use super::{Family, LayerSharing, ModelConfig, ModelType, Positions, SequenceHead};
+use super::{Family, LayerSharing, ModelConfig, ModelType, NormPlace, Positions, SequenceHead};
 use crate::contract::Activation;
 
 pub(super) const FAMILY: Family = Family {
@@ -30,6 +30,7 @@ pub(super) fn defaults() -> ModelConfig {
         positions: Positions::FromZero,
         type_vocab_size: 2,
         layer_norm_eps: 1e-12,
+        norm_place: NormPlace::After,
         pooler: true,
         sequence_classifier: pooled,
         multiple_choice: pooled,

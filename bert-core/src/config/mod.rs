@@ -19,6 +19,7 @@ mod distilbert;
 mod electra;
 mod keys;
 mod roberta;
+mod roberta_prelayernorm;
 mod write;
 
 use std::fmt;
@@ -44,6 +45,8 @@ pub enum ModelType {
     Camembert,
     /// RoBERTa on a hundred languages.
     XlmRoberta,
+    /// RoBERTa with a LayerNorm before each half of a layer.
+    RobertaPreLayerNorm,
     /// ELECTRA, generator or discriminator.
     Electra,
     /// ALBERT, whose layers share their parameters.
@@ -57,6 +60,7 @@ const FAMILIES: &[(&str, &Family)] = &[
     ("roberta", &roberta::ROBERTA),
     ("camembert", &roberta::CAMEMBERT),
     ("xlm-roberta", &roberta::XLM_ROBERTA),
+    ("roberta-prelayernorm", &roberta_prelayernorm::FAMILY),
     ("electra", &electra::FAMILY),
     ("albert", &albert::FAMILY),
 ];
@@ -79,7 +83,11 @@ struct Family {
 impl ModelType {
     /// A class name without the family in front: `ForMaskedLM` of `BertForMaskedLM`; `None` for another family.
     pub(crate) fn strip_class(class: &str) -> Option<&str> {
-        FAMILIES.iter().find_map(|(_, family)| class.strip_prefix(family.class))
+        // One family's name may begin with that of another: the longest counts.
+        FAMILIES
+            .iter()
+            .filter_map(|(_, family)| class.strip_prefix(family.class))
+            .min_by_key(|rest| rest.len())
     }
 
     /// The name of a class of this family: `BertForMaskedLM` for `ForMaskedLM`.
@@ -157,6 +165,15 @@ pub enum LayerSharing {
     Groups(usize),
 }
 
+/// Where a layer normalises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlace {
+    /// After the residual is added to what each half of the layer gives.
+    After,
+    /// Before each half of the layer; what the last layer gives is normalised once more.
+    Before,
+}
+
 /// What a family puts between the first token of a sequence and a score of the whole sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceHead {
@@ -199,6 +216,8 @@ pub struct ModelConfig {
     pub type_vocab_size: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f64,
+    /// Where a layer normalises.
+    pub norm_place: NormPlace,
     /// Whether the family has a pooler: `tanh` of a linear layer on the first token's hidden state.
     pub pooler: bool,
     /// The layers of a sequence classifier.

@@ -1,11 +1,12 @@
 //! One encoder layer: self-attention, then a feed-forward network, each with a residual and a LayerNorm.
-//! Source: "Attention Is All You Need", §3.1 (LayerNorm after the sum).
+//! Source: "Attention Is All You Need", §3.1 (LayerNorm after the sum); "On Layer Normalization in the Transformer
+//! Architecture" (Xiong et al., 2020) for LayerNorm before each half.
 
 use super::parameters::{LinearSpec, NormSpec, ParameterSpec};
 use super::{Loader, Pass};
 use crate::Result;
-use crate::config::ModelConfig;
-use crate::contract::{Activation, AttentionSpec, Backend, LayerNorm, Linear, Tensor};
+use crate::config::{ModelConfig, NormPlace};
+use crate::contract::{Activation, AttentionSpec, Backend, BinaryOp, LayerNorm, Linear, Tensor};
 
 /// What a layer consists of.
 pub(super) struct LayerSpec {
@@ -53,6 +54,7 @@ pub(super) struct Layer<Buf> {
     attention_dropout: f64,
     attention: AttentionSpec,
     activation: Activation,
+    norm_place: NormPlace,
     /// query, key and value as one: `[3 * hidden, hidden]`
     qkv: Linear<Buf>,
     /// `[hidden, hidden]`
@@ -74,6 +76,7 @@ impl<Buf: Clone> Layer<Buf> {
             attention_dropout: config.attention_probs_dropout_prob,
             attention: AttentionSpec::new(config.num_attention_heads, config.head_size(), loader.precision),
             activation: config.hidden_act,
+            norm_place: config.norm_place,
             qkv: loader.linear(&spec.qkv)?,
             attention_output: loader.linear(&[spec.attention_output])?,
             attention_norm: loader.layer_norm(&spec.attention_norm)?,
@@ -95,18 +98,35 @@ impl<Buf: Clone> Layer<Buf> {
         hidden: &Tensor<B>,
     ) -> Result<Tensor<B>> {
         let backend = pass.backend;
-        let mut attention = self.attention;
-        attention.dropout = pass.dropout(self.attention_dropout, self.site);
-        let qkv = backend.linear(hidden, &self.qkv, Activation::Identity)?; //                [tokens, 3 * hidden]
-        let context = backend.attention(&qkv, &attention, pass.batch)?; //                    [tokens, hidden]
-        let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
-        let attended = pass.drop(attended, self.hidden_dropout, self.site + 1)?;
-        let attended = backend.add_layer_norm(&attended, hidden, &self.attention_norm)?; //   [tokens, hidden]
+        let attend = |x: &Tensor<B>| {
+            let mut attention = self.attention;
+            attention.dropout = pass.dropout(self.attention_dropout, self.site);
+            let qkv = backend.linear(x, &self.qkv, Activation::Identity)?; //                  [tokens, 3 * hidden]
+            let context = backend.attention(&qkv, &attention, pass.batch)?; //                 [tokens, hidden]
+            let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
+            pass.drop(attended, self.hidden_dropout, self.site + 1)
+        };
+        let feed_forward = |x: &Tensor<B>| {
+            let inner = backend.linear(x, &self.intermediate, self.activation)?; //            [tokens, intermediate]
+            let output = backend.linear(&inner, &self.output, Activation::Identity)?; //       [tokens, hidden]
+            pass.drop(output, self.hidden_dropout, self.site + 2)
+        };
+        let attended = self.add(backend, hidden, &self.attention_norm, attend)?; //            [tokens, hidden]
+        self.add(backend, &attended, &self.output_norm, feed_forward)
+    }
 
-        let inner = backend.linear(&attended, &self.intermediate, self.activation)?; //       [tokens, intermediate]
-        let output = backend.linear(&inner, &self.output, Activation::Identity)?; //          [tokens, hidden]
-        let output = pass.drop(output, self.hidden_dropout, self.site + 2)?;
-        backend.add_layer_norm(&output, &attended, &self.output_norm)
+    /// What a half of the layer makes of `x`, added to `x`; normalised after that, or `x` before it.
+    fn add<B: Backend<Buffer = Buf>>(
+        &self,
+        backend: &B,
+        x: &Tensor<B>,
+        norm: &LayerNorm<Buf>,
+        half: impl Fn(&Tensor<B>) -> Result<Tensor<B>>,
+    ) -> Result<Tensor<B>> {
+        match self.norm_place {
+            NormPlace::After => backend.add_layer_norm(&half(x)?, x, norm),
+            NormPlace::Before => backend.zip(BinaryOp::Add, &half(&backend.layer_norm(x, norm)?)?, x),
+        }
     }
 }
 

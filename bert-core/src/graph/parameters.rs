@@ -2,6 +2,7 @@
 
 use super::Head;
 use super::embeddings::EmbeddingsSpec;
+use super::encoder::last_norm;
 use super::heads::Stage;
 use super::layer::LayerSpec;
 use crate::Result;
@@ -79,6 +80,7 @@ pub fn parameters(config: &ModelConfig, head: Head) -> Result<Vec<ParameterSpec>
     for index in 0..config.distinct_layers() {
         list.extend(LayerSpec::new(config, index).parameters());
     }
+    list.extend(last_norm(config).iter().flat_map(NormSpec::parameters));
     if let Some((dense, _)) = head.summary(config) {
         list.extend(dense.parameters());
     }
