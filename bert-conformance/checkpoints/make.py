@@ -41,7 +41,7 @@ ROBERTA = BERT | dict(max_position_embeddings=67, type_vocab_size=1, layer_norm_
 ELECTRA = BERT | dict(embedding_size=20)
 ALBERT = ELECTRA | dict(num_hidden_layers=3, num_hidden_groups=1, inner_group_num=1, hidden_act="gelu_new")
 # The model_types with the layout and the position ids of RoBERTa.
-LIKE_ROBERTA = ("roberta", "camembert", "xlm-roberta")
+LIKE_ROBERTA = ("roberta", "camembert", "xlm-roberta", "roberta-prelayernorm")
 
 
 def randomise(model):
@@ -226,6 +226,10 @@ def roberta(labels=("0", "1")):
     return config(hf.RobertaConfig, ROBERTA, labels)
 
 
+def prelayernorm(labels=("0", "1")):
+    return config(hf.RobertaPreLayerNormConfig, ROBERTA, labels)
+
+
 def electra(labels=("0", "1"), **changes):
     return config(hf.ElectraConfig, ELECTRA, labels, **changes)
 
@@ -265,6 +269,17 @@ CHECKPOINTS = {
     "xlm-roberta-token-classification": Checkpoint(
         lambda: hf.XLMRobertaForTokenClassification(config(hf.XLMRobertaConfig, ROBERTA, ENTITIES)),
         finish=add_tensors(lambda tensors: [position_ids("roberta", ROBERTA)])),
+    "roberta-prelayernorm-embedding": Checkpoint(lambda: hf.RobertaPreLayerNormModel(prelayernorm()), (17, 1, 65),
+                                                 hidden=True),
+    "roberta-prelayernorm-masked-lm": Checkpoint(lambda: hf.RobertaPreLayerNormForMaskedLM(prelayernorm())),
+    "roberta-prelayernorm-token-classification": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForTokenClassification(prelayernorm(ENTITIES))),
+    "roberta-prelayernorm-sequence-classification": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForSequenceClassification(prelayernorm(SENTIMENTS))),
+    "roberta-prelayernorm-question-answering": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForQuestionAnswering(prelayernorm())),
+    "roberta-prelayernorm-multiple-choice": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForMultipleChoice(prelayernorm())),
     "electra-embedding": Checkpoint(lambda: hf.ElectraModel(electra()), (17, 1, 65), hidden=True),
     # The heads of the generator and of sequences have the gelu of erf, that of the discriminator has hidden_act.
     "electra-masked-lm": Checkpoint(lambda: hf.ElectraForMaskedLM(electra(hidden_act="gelu_new"))),

@@ -150,7 +150,8 @@ def train(kind, model, steps, adamw):
     """What is recorded of a run on batches with labels."""
     # Those of vectors: biases and LayerNorm.
     parameters = dict(model.named_parameters())
-    assert all((x.ndim == 1) == (name.endswith("bias") or "norm" in name.lower()) for name, x in parameters.items())
+    is_vector = {name: name.endswith("bias") or "norm" in name.split(".")[-2].lower() for name in parameters}
+    assert all((x.ndim == 1) == is_vector[name] for name, x in parameters.items())
     optimizer = adamw([dict(params=[x for x in parameters.values() if x.ndim > 1], weight_decay=DECAY),
                        dict(params=[x for x in parameters.values() if x.ndim == 1], weight_decay=0.0)])
     schedule = hf.get_linear_schedule_with_warmup(optimizer, WARM_UP, STEPS)
@@ -174,7 +175,7 @@ def train(kind, model, steps, adamw):
 
 RUNS = ["bert-pretraining", "bert-sequence-classification", "bert-token-classification", "bert-question-answering",
         "bert-multiple-choice", "distilbert-masked-lm", "roberta-sequence-classification", "electra-replaced-tokens",
-        "albert-pretraining"]
+        "roberta-prelayernorm-sequence-classification", "albert-pretraining"]
 
 
 def run(name):

@@ -70,6 +70,21 @@ const EXAMPLES: &[Example] = &[
         ],
     },
     Example {
+        name: "roberta-prelayernorm",
+        config: r#"{"model_type": "roberta-prelayernorm", "vocab_size": 101, "hidden_size": 40,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 70, "hidden_act": "gelu",
+            "pad_token_id": 1, "max_position_embeddings": 67, "type_vocab_size": 1, "layer_norm_eps": 1e-5,
+            "num_labels": 4}"#,
+        heads: &[
+            Head::None,
+            Head::MaskedLm,
+            Head::TokenClassification,
+            Head::SequenceClassification,
+            Head::QuestionAnswering,
+            Head::MultipleChoice,
+        ],
+    },
+    Example {
         name: "electra",
         config: r#"{"model_type": "electra", "vocab_size": 101, "embedding_size": 24, "hidden_size": 40,
             "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 70, "hidden_act": "relu",

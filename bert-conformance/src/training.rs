@@ -32,6 +32,7 @@ const RECORDED: &[&str] = &[
     "distilbert-masked-lm",
     "roberta-sequence-classification",
     "electra-replaced-tokens",
+    "roberta-prelayernorm-sequence-classification",
     "albert-pretraining",
 ];
 
