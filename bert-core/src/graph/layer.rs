@@ -1,12 +1,12 @@
 //! One encoder layer: self-attention, then a feed-forward network, each with a residual and a LayerNorm.
-//! Source: "Attention Is All You Need", §3.1 (LayerNorm after the sum); "On Layer Normalization in the Transformer
-//! Architecture" (Xiong et al., 2020) for LayerNorm before each half.
+//! Source: "Attention Is All You Need", §3.1.
 
 use super::parameters::{LinearSpec, NormSpec, ParameterSpec};
+use super::residual::add;
 use super::{Loader, Pass};
 use crate::Result;
 use crate::config::{ModelConfig, NormPlace};
-use crate::contract::{Activation, AttentionSpec, Backend, BinaryOp, LayerNorm, Linear, Tensor};
+use crate::contract::{Activation, AttentionSpec, Backend, LayerNorm, Linear, Tensor};
 
 /// What a layer consists of.
 pub(super) struct LayerSpec {
@@ -48,8 +48,6 @@ impl LayerSpec {
 /// A layer on a device.
 #[derive(Clone, Debug)]
 pub(super) struct Layer<Buf> {
-    /// Where its dropout is, in the numbers of the graph's sites.
-    site: u64,
     hidden_dropout: f64,
     attention_dropout: f64,
     attention: AttentionSpec,
@@ -71,7 +69,6 @@ impl<Buf: Clone> Layer<Buf> {
     pub fn load<B: Backend<Buffer = Buf>>(loader: &Loader<'_, B>, index: usize) -> Result<Self> {
         let (config, spec) = (loader.config, LayerSpec::new(loader.config, index));
         Ok(Self {
-            site: site(index),
             hidden_dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
             attention: AttentionSpec::new(config.num_attention_heads, config.head_size(), loader.precision),
@@ -86,51 +83,29 @@ impl<Buf: Clone> Layer<Buf> {
         })
     }
 
-    /// The same layer as the encoder's `index`-th: what is dropped depends on the place, whoever shares parameters.
-    pub fn at(self, index: usize) -> Self {
-        Self { site: site(index), ..self }
-    }
-
-    /// `[tokens, hidden]` -> `[tokens, hidden]`
+    /// `[tokens, hidden]` -> `[tokens, hidden]`, as the encoder's `index`-th layer, counted from 1.
     pub fn forward<B: Backend<Buffer = Buf>>(
         &self,
         pass: &Pass<'_, B>,
+        index: usize,
         hidden: &Tensor<B>,
     ) -> Result<Tensor<B>> {
-        let backend = pass.backend;
+        let (backend, place) = (pass.backend, self.norm_place);
+        let site = 4 * index as u64; // the first of its three in the numbers of the graph's places for dropout
         let attend = |x: &Tensor<B>| {
             let mut attention = self.attention;
-            attention.dropout = pass.dropout(self.attention_dropout, self.site);
+            attention.dropout = pass.dropout(self.attention_dropout, site);
             let qkv = backend.linear(x, &self.qkv, Activation::Identity)?; //                  [tokens, 3 * hidden]
             let context = backend.attention(&qkv, &attention, pass.batch)?; //                 [tokens, hidden]
             let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
-            pass.drop(attended, self.hidden_dropout, self.site + 1)
+            pass.drop(attended, self.hidden_dropout, site + 1)
         };
         let feed_forward = |x: &Tensor<B>| {
             let inner = backend.linear(x, &self.intermediate, self.activation)?; //            [tokens, intermediate]
             let output = backend.linear(&inner, &self.output, Activation::Identity)?; //       [tokens, hidden]
-            pass.drop(output, self.hidden_dropout, self.site + 2)
+            pass.drop(output, self.hidden_dropout, site + 2)
         };
-        let attended = self.add(backend, hidden, &self.attention_norm, attend)?; //            [tokens, hidden]
-        self.add(backend, &attended, &self.output_norm, feed_forward)
+        let attended = add(backend, place, hidden, &self.attention_norm, attend)?; //          [tokens, hidden]
+        add(backend, place, &attended, &self.output_norm, feed_forward)
     }
-
-    /// What a half of the layer makes of `x`, added to `x`; normalised after that, or `x` before it.
-    fn add<B: Backend<Buffer = Buf>>(
-        &self,
-        backend: &B,
-        x: &Tensor<B>,
-        norm: &LayerNorm<Buf>,
-        half: impl Fn(&Tensor<B>) -> Result<Tensor<B>>,
-    ) -> Result<Tensor<B>> {
-        match self.norm_place {
-            NormPlace::After => backend.add_layer_norm(&half(x)?, x, norm),
-            NormPlace::Before => backend.zip(BinaryOp::Add, &half(&backend.layer_norm(x, norm)?)?, x),
-        }
-    }
-}
-
-/// The first of a layer's places for dropout, of which it has three; those before are the embeddings' and the heads'.
-fn site(index: usize) -> u64 {
-    4 * (index as u64 + 1)
 }

@@ -2,9 +2,9 @@
 
 use super::Head;
 use super::embeddings::EmbeddingsSpec;
-use super::encoder::last_norm;
 use super::heads::Stage;
 use super::layer::LayerSpec;
+use super::residual::last_norm;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::tensor::Shape;
