@@ -1,5 +1,6 @@
 //! ALBERT: BERT whose embeddings are narrow and whose layers share their parameters, as a rule all of them. Source:
-//! Lan et al., 2020, and its code in transformers.
+//! Lan et al., 2020, and its code in transformers. In training, what the feed-forward network gives is dropped as in BERT
+//! and in its authors' code; transformers leaves that out.
 
 use super::keys::invalid;
 use super::{Family, LayerSharing, ModelConfig, ModelType, bert};

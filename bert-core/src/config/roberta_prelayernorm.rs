@@ -1,5 +1,5 @@
-//! RoBERTa whose layers normalise what goes into their two halves, and not what comes out. Source: its code in
-//! transformers, after "Language Modeling with Deep Transformers" (Irie et al., 2019) and fairseq.
+//! RoBERTa whose layers normalise what goes into their two halves, and not what comes out. Source: fairseq's
+//! `--encoder-normalize-before` (Ott et al., 2019), and its code in transformers.
 
 use super::{Family, ModelConfig, ModelType, NormPlace, roberta};
 
