@@ -15,7 +15,10 @@ const FAMILIES: &[&str] = &[
     r#""model_type": "bert", "hidden_act": "gelu_new", "tie_word_embeddings": false"#,
     r#""model_type": "distilbert", "activation": "relu""#,
     r#""model_type": "roberta", "type_vocab_size": 1, "hidden_act": "tanh""#,
+    r#""model_type": "roberta-prelayernorm", "type_vocab_size": 1"#,
     r#""model_type": "electra", "embedding_size": 6"#,
+    r#""model_type": "albert", "embedding_size": 6"#,
+    r#""model_type": "albert", "embedding_size": 8, "num_hidden_groups": 2"#,
 ];
 
 fn config(family: &str) -> ModelConfig {

@@ -19,8 +19,12 @@ const FAMILIES: &[&str] = &[
     r#""model_type": "bert", "tie_word_embeddings": false"#,
     r#""model_type": "distilbert""#,
     r#""model_type": "roberta", "type_vocab_size": 1"#,
+    r#""model_type": "roberta-prelayernorm""#,
+    r#""model_type": "roberta-prelayernorm", "pad_token_id": 0, "tie_word_embeddings": false"#,
     r#""model_type": "electra", "embedding_size": 6"#,
     r#""model_type": "electra", "embedding_size": 12, "summary_activation": null"#,
+    r#""model_type": "albert", "embedding_size": 6"#,
+    r#""model_type": "albert", "embedding_size": 12, "hidden_act": "relu", "num_hidden_groups": 2"#,
     r#""model_type": "xlm-roberta", "pad_token_id": 3, "tie_word_embeddings": false"#,
 ];
 

@@ -150,6 +150,8 @@ impl From<&AdapterConfig> for AdapterFacts {
 #[derive(Serialize)]
 struct Shape {
     layers: usize,
+    /// How many of them have parameters of their own.
+    distinct_layers: usize,
     hidden_size: usize,
     attention_heads: usize,
     intermediate_size: usize,
@@ -204,6 +206,7 @@ impl Info {
             architectures: config.architectures.clone(),
             shape: Shape {
                 layers: config.num_hidden_layers,
+                distinct_layers: config.distinct_layers(),
                 hidden_size: config.hidden_size,
                 attention_heads: config.num_attention_heads,
                 intermediate_size: config.intermediate_size,
@@ -248,6 +251,10 @@ impl Info {
             [] => none(),
             _ => names.join(", "),
         };
+        let shared = match shape.distinct_layers {
+            own if own == shape.layers => String::new(),
+            own => format!(" (parameters of {own})"),
+        };
         let mut facts = vec![
             ("model", self.model.clone()),
             ("type", format!("{}, tensors named as in {}", self.model_type, self.family)),
@@ -255,8 +262,9 @@ impl Info {
             (
                 "layers",
                 format!(
-                    "{} of {} with {} heads, feed-forward {}, {}",
+                    "{}{} of {} with {} heads, feed-forward {}, {}",
                     shape.layers,
+                    shared,
                     shape.hidden_size,
                     shape.attention_heads,
                     shape.intermediate_size,

@@ -4,6 +4,7 @@ use super::Head;
 use super::embeddings::EmbeddingsSpec;
 use super::heads::Stage;
 use super::layer::LayerSpec;
+use super::residual::last_norm;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::tensor::Shape;
@@ -76,9 +77,10 @@ impl ParameterSpec {
 /// [`Error::Config`](crate::Error::Config) for a head that the family does not have, or without labels.
 pub fn parameters(config: &ModelConfig, head: Head) -> Result<Vec<ParameterSpec>> {
     let mut list = EmbeddingsSpec::new(config).parameters();
-    for index in 0..config.num_hidden_layers {
+    for index in 0..config.distinct_layers() {
         list.extend(LayerSpec::new(config, index).parameters());
     }
+    list.extend(last_norm(config).iter().flat_map(NormSpec::parameters));
     if let Some((dense, _)) = head.summary(config) {
         list.extend(dense.parameters());
     }
