@@ -55,7 +55,7 @@ impl Plan {
             None => None,
         };
         Ok(Self {
-            layers: config.num_hidden_layers,
+            layers: config.distinct_layers(),
             freeze_layers: options.freeze_layers,
             head_rate_factor: options.head_rate_factor,
             layer_decay: options.layer_decay,
@@ -77,13 +77,16 @@ impl Plan {
         }
     }
 
-    /// How far up a parameter is: 0 are the embeddings, then come the layers, then the head.
+    /// How far up a parameter is: 0 are the embeddings, then come the layers that have parameters of their own, then the
+    /// head.
     fn depth(&self, spec: &ParameterSpec) -> usize {
         let layer =
             spec.name.strip_prefix("encoder.layer.").and_then(|rest| rest.split('.').next()?.parse().ok());
         match layer {
             Some(layer) => 1usize.saturating_add(layer),
             None if spec.name.starts_with("embeddings") => 0,
+            // The LayerNorm after the last layer, where layers begin with one.
+            None if spec.name.starts_with("encoder.") => self.layers,
             None => self.layers + 1,
         }
     }
@@ -202,16 +205,21 @@ mod tests {
             adapters: None,
         };
         let rates = |freeze| {
-            let names =
-                ["embeddings.LayerNorm.bias", "encoder.layer.0.x", "encoder.layer.1.x", "classifier.bias"];
+            let names = [
+                "embeddings.LayerNorm.bias",
+                "encoder.layer.0.x",
+                "encoder.layer.1.x",
+                "encoder.LayerNorm.bias",
+                "classifier.bias",
+            ];
             names.map(|name| {
                 let spec = ParameterSpec { name: name.into(), shape: [1].into(), kind: ParameterKind::Bias };
                 plan(freeze).rate_factor(&spec)
             })
         };
-        assert_eq!(rates(None), [0.125, 0.25, 0.5, 4.0]);
-        assert_eq!(rates(Some(0)), [0.0, 0.25, 0.5, 4.0]);
-        assert_eq!(rates(Some(1)), [0.0, 0.0, 0.5, 4.0]);
-        assert_eq!(rates(Some(9)), [0.0, 0.0, 0.0, 4.0]);
+        assert_eq!(rates(None), [0.125, 0.25, 0.5, 0.5, 4.0]);
+        assert_eq!(rates(Some(0)), [0.0, 0.25, 0.5, 0.5, 4.0]);
+        assert_eq!(rates(Some(1)), [0.0, 0.0, 0.5, 0.5, 4.0]);
+        assert_eq!(rates(Some(9)), [0.0, 0.0, 0.0, 0.0, 4.0]);
     }
 }
