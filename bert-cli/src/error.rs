@@ -119,6 +119,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A file in the way of one that is to be made.
+    #[error("{} exists already; name another folder, or remove it", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// An input that stops in the middle.
     #[error("cannot read {name}")]
     Read {

@@ -38,6 +38,14 @@ fn a_model_learns_from_a_table_and_answers() {
     assert_eq!(labels, ["good", "bad"]);
     assert_eq!(fs::read_to_string(setting.path("model/metrics.jsonl")).unwrap().lines().count(), 120 + 20);
 
+    let card = fs::read_to_string(setting.path("model/README.md")).unwrap();
+    let score = format!("value: {}", summary["best"]["value"].as_f64().unwrap());
+    for part in ["pipeline_tag: text-classification", &score, "train.tsv (48 examples an epoch)"] {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+    let curves = fs::read_to_string(setting.path("model/curves.svg")).unwrap();
+    assert!(curves.contains(">loss<") && curves.contains(">accuracy<"), "{curves}");
+
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -52,6 +60,36 @@ fn a_model_learns_from_a_table_and_answers() {
     assert!(text.contains("steps     6") && text.contains("accuracy") && text.contains("silent"), "{text}");
     let csv = setting.train("csv", &["--csv", "--epochs", "1"]).ok();
     assert_eq!(csv, format!("steps,metric,value,examples,folder\n6,,,48,{}\n", setting.arg("csv")));
+}
+
+#[test]
+fn an_adapter_is_trained_and_used_over_its_model() {
+    let setting = Setting::new();
+    let dev = setting.arg("dev.tsv");
+    let lora = ["--lora-rank", "4", "--lora-targets", "query,value,dense", "--lora-dropout", "0.1"];
+    let more = ["--eval", &dev, "-q", "--epochs", "20", "--lr", "1e-2", "--head-rate-factor", "2"];
+    setting.train("adapter", &[&lora[..], &more].concat()).ok();
+    let adapter = setting.arg("adapter");
+    assert!(!setting.path("adapter/model.safetensors").exists());
+    let config = fs::read_to_string(setting.path("adapter/config.toml")).unwrap();
+    for line in ["lora = true", "lora-rank = 4", r#"lora-targets = ["query", "value", "dense"]"#] {
+        assert!(config.contains(line), "{config}");
+    }
+    // The same again from its own file.
+    let args = ["train", "classify", "-q", "--config", &format!("{adapter}/config.toml"), "--out"];
+    bert([&args[..], &[&setting.arg("again")]].concat()).ok();
+    setting.same("adapter", "again");
+
+    let texts = ["paris good door", "a bad a"];
+    let answers = |model: &[&str]| {
+        let args = ["classify", "--device", "cpu", "--jsonl"];
+        bert([&args[..], model, &texts].concat()).jsonl()
+    };
+    let over = answers(&["--model", setting.base.arg(), "--adapter", &adapter]);
+    let labels: Vec<_> = over.iter().map(|answer| answer["scores"][0]["label"].clone()).collect();
+    assert_eq!(labels, ["good", "bad"]);
+    assert_eq!(answers(&["--model", &adapter]), over);
+    assert_eq!(answers(&["--adapter", &adapter]), over);
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn initial_numbers_follow_from_the_seed_and_the_name() {
     for (spec, (_, bytes)) in graph::parameters(&config, Head::PreTraining).unwrap().iter().zip(&with_head) {
         let values: Vec<f32> = bytemuck::allocation::pod_collect_to_vec(bytes);
         let mean = values.iter().sum::<f32>() / values.len() as f32;
-        let (wanted, deviation) = spec.kind.initial(config.initializer_range);
+        let (wanted, deviation) = spec.initial(config.initializer_range);
         assert!((mean - wanted as f32).abs() <= deviation as f32, "{}", spec.name);
         assert_eq!(values.iter().all(|x| *x == values[0]), deviation == 0.0, "{}", spec.name);
         assert_eq!(spec.kind.decays(), spec.shape.rank() == 2, "{}", spec.name);

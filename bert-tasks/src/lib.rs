@@ -33,6 +33,7 @@ mod fit;
 pub mod hub;
 pub mod multiple_choice;
 pub mod next_sentence;
+mod order;
 mod pretrained;
 pub mod pretraining;
 pub mod question_answering;

@@ -73,6 +73,14 @@ pub enum Error {
     #[error("{} has no lines {begin:?} and {end:?}, between which a table belongs", path.display())]
     NoMarkers { path: PathBuf, begin: &'static str, end: &'static str },
 
+    /// A step that the recipe of the default models does not have.
+    #[error("the recipe has no step {found:?}; its steps are {known}")]
+    NoStep { found: String, known: String },
+
+    /// A command of the recipe of the default models failed, or was stopped.
+    #[error("step {step} ended with {status}")]
+    Recipe { step: &'static str, status: std::process::ExitStatus },
+
     /// A name that a crate and a device cannot have.
     #[error("a backend cannot be called {found:?}: {reason}")]
     BackendName { found: String, reason: &'static str },

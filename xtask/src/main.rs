@@ -4,6 +4,7 @@
 
 mod bench;
 mod conformance;
+mod default_models;
 mod error;
 mod models;
 mod new_backend;
@@ -28,14 +29,20 @@ enum Command {
     Models(models::Args),
     Conformance(conformance::Args),
     Bench(bench::Args),
+    DefaultModels(default_models::Args),
     NewBackend(new_backend::Args),
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if cfg!(debug_assertions) && command.measures() {
+        return in_release();
+    }
+    let outcome = match command {
         Command::Models(args) => models::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::DefaultModels(args) => default_models::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NewBackend(args) => new_backend::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
@@ -48,6 +55,33 @@ fn main() -> ExitCode {
                 cause = error.source();
             }
             eprintln!();
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl Command {
+    /// Whether its times would mean nothing without optimisation.
+    fn measures(&self) -> bool {
+        match self {
+            Self::Bench(args) => args.measures(),
+            Self::Conformance(args) => args.measures(),
+            Self::Models(_) | Self::DefaultModels(_) | Self::NewBackend(_) => false,
+        }
+    }
+}
+
+/// Builds this program in release, and does the same there.
+fn in_release() -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command
+        .args(["run", "--release", "--quiet", "--package", "xtask", "--"])
+        .args(std::env::args_os().skip(1));
+    match command.status() {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2).into(),
+        Err(error) => {
+            eprintln!("error: cannot run cargo to build what measures time: {error}");
             ExitCode::from(2)
         }
     }

@@ -14,6 +14,7 @@ mod next_sentence;
 mod sentiment;
 mod similarity;
 mod tokenize;
+mod tokenizer;
 mod train;
 
 use clap::Subcommand;
@@ -35,7 +36,9 @@ pub enum Command {
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
     Tokenize(tokenize::TokenizeCommand),
+    Tokenizer(tokenizer::TokenizerCommand),
     Train(train::TrainCommand),
+    Pretrain(Box<train::PretrainCommand>),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
@@ -59,7 +62,9 @@ impl Command {
             Self::Similarity(command) => command.run(talk),
             Self::Features(command) => command.run(talk),
             Self::Tokenize(command) => command.run(talk),
+            Self::Tokenizer(command) => command.run(talk),
             Self::Train(command) => command.run(talk),
+            Self::Pretrain(command) => command.run(talk),
             Self::Info(command) => command.run(talk),
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(talk),

@@ -58,12 +58,20 @@ impl Setting {
         bert(self.args(out, more))
     }
 
-    /// What every file of a run holds but for `metrics.jsonl`, where times are.
+    /// What every file of a run holds, without the times: those of `metrics.jsonl`, and a line of the card.
     pub fn files(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.path(out)).unwrap().map(|entry| entry.unwrap().path());
         let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
         let files = entries.map(|path| (name(&path), fs::read(&path).unwrap()));
-        files.filter(|(name, _)| name != "metrics.jsonl").collect()
+        let mut files: BTreeMap<_, _> = files.filter(|(name, _)| name != "metrics.jsonl").collect();
+        if let Some(card) = files.get_mut("README.md") {
+            let text = String::from_utf8(std::mem::take(card)).unwrap();
+            let (times, others): (Vec<_>, Vec<_>) =
+                text.lines().partition(|line| line.starts_with("| computed |"));
+            assert_eq!(times.len(), 1);
+            *card = others.join("\n").into_bytes();
+        }
+        files
     }
 
     #[track_caller]

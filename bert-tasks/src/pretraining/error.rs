@@ -55,6 +55,13 @@ pub enum PretrainingError {
         path: PathBuf,
     },
 
+    /// A folder of shards that were made of other files, or in another way.
+    #[error("{} holds the shards of another corpus; name another folder, or remove it", path.display())]
+    OtherCorpus {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// No shards where some should be.
     #[error("no .shard files in {}", path.display())]
     NoShards {

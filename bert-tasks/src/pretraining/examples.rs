@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bert_core::random::Random;
 
 use super::error::{PretrainingError, Result};
-use super::order::Order;
 use super::pairs::{Pairing, Plan, Second, truncate};
 use super::{Masking, Shards};
+use crate::order::Order;
 
 /// How documents become examples.
 #[derive(Clone, Debug, PartialEq)]

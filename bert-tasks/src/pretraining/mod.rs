@@ -37,10 +37,10 @@
 //! * Memory stays flat: shards are mapped, and an [`Epoch`] keeps 8 bytes a document.
 
 mod build;
+mod corpus;
 mod error;
 mod examples;
 mod masking;
-mod order;
 mod pairs;
 mod sentences;
 mod shards;
@@ -53,6 +53,7 @@ mod words;
 mod writer;
 
 pub use build::{BuildOptions, Built, build_shards};
+pub use corpus::Corpus;
 pub use error::{PretrainingError, Result};
 pub use examples::{Epoch, Example, ExampleOptions, Examples};
 pub use masking::Masking;

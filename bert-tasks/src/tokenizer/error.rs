@@ -68,6 +68,27 @@ pub enum TokenizerError {
     #[error("the vocabulary is empty: expected one token a line in vocab.txt")]
     EmptyVocab,
 
+    /// The letters of the text alone are more tokens than the vocabulary is to have.
+    #[error(
+        "a vocabulary of {size} tokens is too small for this text: the special tokens and its letters are {needed}; \
+         make it larger, or keep fewer letters"
+    )]
+    VocabTooSmall {
+        /// How many tokens were asked for.
+        size: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+
+    /// A file that cannot be written.
+    #[error("cannot write {path}", path = path.display())]
+    Write {
+        /// The file or the folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+
     /// A token that BERT cannot work without is not in the vocabulary.
     #[error(
         "the vocabulary has no {token:?}, which is the {role}: add it, or name the right token as \

@@ -28,6 +28,7 @@ mod load;
 mod model;
 mod pipeline;
 mod template;
+mod train;
 mod windows;
 
 use std::fmt;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 pub use encoded::{Encoded, Source};
 pub use error::TokenizerError;
+pub use train::{WordPieceOptions, WordPieceTrainer, WordPieceVocabulary};
 pub use windows::Windows;
 
 use error::Result;

@@ -192,7 +192,7 @@ pub(super) fn guard<T>(stage: &'static str, step: impl FnOnce() -> T) -> Result<
 }
 
 /// The same for a step that can also fail properly.
-fn run<T>(stage: &'static str, step: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+pub(super) fn run<T>(stage: &'static str, step: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
     guard(stage, step)?.map_err(|source| TokenizerError::Pipeline { stage, source })
 }
 

@@ -10,6 +10,7 @@ use bert_core::tensor::HostTensor;
 use bert_core::train::{AdamStep, AdamW, Gradients, TrainBackend, Trainable, clip};
 
 use super::Vectors;
+use super::plan::Plan;
 use super::target::{Target, TrainingExample, loss};
 use super::vectors::vector_loss;
 use crate::Result;
@@ -43,6 +44,12 @@ pub(crate) trait Engine {
 
     /// All parameters.
     fn parameters(&self) -> Result<Named>;
+
+    /// The parameters that train.
+    fn trained(&self) -> Result<Named>;
+
+    /// Begins to train what a plan says, from these numbers.
+    fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()>;
 
     /// The moments of the optimiser.
     fn moments(&self) -> Result<[Named; 2]>;
@@ -197,6 +204,17 @@ impl<B: TrainBackend> Engine for Typed<B> {
 
     fn parameters(&self) -> Result<Named> {
         ready(self.model.download(None))
+    }
+
+    fn trained(&self) -> Result<Named> {
+        ready(self.model.trained())
+    }
+
+    fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()> {
+        if let Some(adapters) = plan.adapters() {
+            self.model.adapt(adapters.lora, source, |weight| adapters.targets(weight))?;
+        }
+        Ok(self.model.set_rates(|spec| plan.rate_factor(spec))?)
     }
 
     fn moments(&self) -> Result<[Named; 2]> {

@@ -182,7 +182,7 @@ impl Objective for Entities {
         // Nothing to find and nothing found is as good as it can be.
         let f1 = if total.expected + total.predicted == 0 { 1.0 } else { total.f1() };
         let evaluation = Evaluation::new("f1", f1, self.eval.len());
-        let evaluation = evaluation.with_detail("precision", total.precision());
-        Ok(Some(evaluation.with_detail("recall", total.recall())))
+        let evaluation = evaluation.with_other("precision", total.precision());
+        Ok(Some(evaluation.with_other("recall", total.recall())))
     }
 }

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use bert_core::ModelConfig;
 use bert_core::checkpoint;
-use bert_core::graph::{Head, Initial, ParameterSource, ParameterSpec};
+use bert_core::graph::{Head, Initial, ParameterKind, ParameterSource, ParameterSpec};
 use bert_core::tensor::HostTensor;
 
 use super::TrainingError;
 use super::engine::Engine;
+use super::plan::Plan;
 use crate::pretrained::ModelSource;
 use crate::{Pretrained, Result};
 
@@ -27,20 +28,37 @@ const TOKENIZER: [&str; 8] = [
     "sentencepiece.bpe.model",
 ];
 
-/// Writes the model as it is now, loadable as any other.
+/// Writes the model as it is now, loadable as any other; where adapters train, these alone.
 pub fn save_model(
     folder: &Path,
     base: &Pretrained,
     config: &ModelConfig,
     head: Head,
     engine: &dyn Engine,
+    plan: &Plan,
 ) -> Result<()> {
-    let named = engine.parameters()?.into_iter().map(|(spec, tensor)| (spec.name, tensor)).collect();
-    checkpoint::save(folder, config, head, &InMemory(named))?;
+    match plan.adapters() {
+        Some(adapters) => {
+            let adapter = adapters.config(base.source(), head);
+            checkpoint::save_adapter(folder, config, head, &adapter, &engine.trained()?)?;
+        }
+        None => {
+            let named = engine.parameters()?.into_iter().map(|(spec, tensor)| (spec.name, tensor)).collect();
+            checkpoint::save(folder, config, head, &InMemory(named))?;
+        }
+    }
+    copy_tokenizer(base.source(), folder)
+}
+
+/// Writes the files of a model's tokenizer to a folder.
+///
+/// # Errors
+/// A file that cannot be read or written.
+pub fn copy_tokenizer(source: &ModelSource, folder: &Path) -> Result<()> {
     for name in TOKENIZER {
         let path = folder.join(name);
         let fail = |source| TrainingError::Folder { action: "write", path: path.clone(), source };
-        let bytes = match base.source() {
+        let bytes = match source {
             ModelSource::Folder(from) => match fs::read(from.join(name)) {
                 Ok(bytes) => Some(bytes),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -55,7 +73,7 @@ pub fn save_model(
                 "tokenizer_config.json" => Some(model.tokenizer_config.as_bytes().to_vec()),
                 _ => None,
             },
-            ModelSource::Memory(_) => base.read(name)?.map(String::into_bytes),
+            ModelSource::Memory(model) => model.file(name).map(<[u8]>::to_vec),
         };
         if let Some(bytes) = bytes {
             fs::write(&path, bytes).map_err(fail)?;
@@ -80,7 +98,13 @@ pub fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = ["state.safetensors.", "model.safetensors.", "config.json."];
+        let ours = [
+            "state.safetensors.",
+            "model.safetensors.",
+            "config.json.",
+            "adapter_model.safetensors.",
+            "adapter_config.json.",
+        ];
         let ours = name.ends_with(".incomplete") && ours.iter().any(|ours| name.starts_with(ours));
         // The format's writer begins with such a name.
         let writers = name.len() == ".tmpAbCdEf".len() && name.starts_with(".tmp");
@@ -121,26 +145,28 @@ impl<'a> Beginning<'a> {
     }
 
     /// Whether a parameter is the checkpoint's.
-    fn keeps(&self, spec: &ParameterSpec) -> bool {
-        let checkpoint = self.base.checkpoint();
+    pub fn keeps(&self, spec: &ParameterSpec) -> bool {
+        if matches!(spec.kind, ParameterKind::LoraA | ParameterKind::LoraB) {
+            return false;
+        }
         let encoder = ["embeddings", "encoder."].iter().any(|part| spec.name.starts_with(part));
         // A pooler is trained with the encoder; a head of another kind may have a tensor of the same name.
         let kept = self.has_head || ["pooler.", "cls."].iter().any(|part| spec.name.starts_with(part));
-        encoder || (kept && checkpoint.shape(&spec.name) == Some(&spec.shape[..]))
+        encoder || (kept && matches!(self.base.parameters().optional(spec), Ok(Some(_))))
     }
 }
 
 impl ParameterSource for Beginning<'_> {
     fn parameter(&self, spec: &ParameterSpec) -> bert_core::Result<HostTensor> {
         match self.keeps(spec) {
-            true => self.base.checkpoint().parameter(spec),
+            true => self.base.parameters().parameter(spec),
             false => self.fresh.parameter(spec),
         }
     }
 
     fn optional(&self, spec: &ParameterSpec) -> bert_core::Result<Option<HostTensor>> {
         match self.keeps(spec) {
-            true => ParameterSource::optional(self.base.checkpoint(), spec),
+            true => self.base.parameters().optional(spec),
             false => Ok(None),
         }
     }

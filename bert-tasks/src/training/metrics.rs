@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Report, TrainingError};
 
 /// The file in the folder of a run.
-const FILE: &str = "metrics.jsonl";
+pub const FILE: &str = "metrics.jsonl";
 
 /// The file, open at its end.
 pub struct Metrics {

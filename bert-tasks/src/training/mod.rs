@@ -2,7 +2,8 @@
 //!
 //! An [`Objective`] says what the examples are and how good a model is at them; [`Trainer`] does the rest: it packs
 //! examples without padding, sums gradients in an order that no thread count changes, clips, steps, writes down what
-//! happens, evaluates, and saves a state from which a killed run goes on to equal bits.
+//! happens, evaluates, and saves a state from which a killed run goes on to equal bits. All of a model trains, or its
+//! upper layers, or low-rank adapters beside it ([`LoraOptions`]): what is frozen costs neither gradients nor moments.
 //!
 //! | objective | examples | head |
 //! | --- | --- | --- |
@@ -36,8 +37,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod card;
 mod classification;
 mod correlation;
+pub mod curves;
 mod embeddings;
 pub(crate) mod engine;
 mod entities;
@@ -48,6 +51,7 @@ mod multiple_choice;
 mod next_sentence;
 mod objective;
 mod options;
+mod plan;
 mod pretraining;
 mod question_answering;
 mod state;
@@ -59,11 +63,12 @@ pub use classification::Classification;
 pub use embeddings::{Embeddings, EmbeddingsOptions};
 pub use entities::Entities;
 pub use error::TrainingError;
+pub use folder::copy_tokenizer;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
 pub use objective::{Evaluation, Objective, Scorer, Vectors};
 pub use options::DecayWord;
-pub use options::TrainOptions;
+pub use options::{LoraOptions, TrainOptions};
 pub use pretraining::Pretraining;
 pub use question_answering::{QuestionAnswering, QuestionCounts};
 pub use target::{Target, TrainingExample};

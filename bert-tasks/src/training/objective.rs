@@ -56,7 +56,7 @@ pub struct Vectors {
 }
 
 /// How good a model is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// What is measured: `accuracy`.
     pub metric: String,
@@ -64,21 +64,21 @@ pub struct Evaluation {
     pub value: f64,
     /// How many examples it was measured on.
     pub examples: usize,
-    /// Further figures, which do not count when models are compared.
+    /// Other figures of the same examples, which decide nothing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub details: BTreeMap<String, f64>,
+    pub others: BTreeMap<String, f64>,
 }
 
 impl Evaluation {
     /// An evaluation with one figure.
     pub fn new(metric: &str, value: f64, examples: usize) -> Self {
-        Self { metric: metric.to_owned(), value, examples, details: BTreeMap::new() }
+        Self { metric: metric.to_owned(), value, examples, others: BTreeMap::new() }
     }
 
-    /// The same with a further figure.
+    /// The same with another figure.
     #[must_use]
-    pub fn with_detail(mut self, name: &str, value: f64) -> Self {
-        self.details.insert(name.to_owned(), value);
+    pub fn with_other(mut self, name: &str, value: f64) -> Self {
+        self.others.insert(name.to_owned(), value);
         self
     }
 }

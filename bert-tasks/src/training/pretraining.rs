@@ -1,9 +1,11 @@
 //! Pre-training as an objective: masked words, and whether a sentence follows another.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bert_core::ModelConfig;
 use bert_core::graph::{Head, Output};
+use ndarray::ArrayView1;
 
 use super::target::{Target, TrainingExample};
 use super::{Evaluation, Objective, Scorer};
@@ -64,35 +66,75 @@ impl Objective for Pretraining {
         Ok(ready(now.1.example(index)?))
     }
 
-    /// The share of masked words that the model guesses.
+    /// The share of masked words that the model guesses; how often the word is among its first five, its mean loss,
+    /// and the share of pairs of which it is right whether they follow each other.
     fn evaluate(&self, model: &Scorer<'_>) -> Result<Option<Evaluation>> {
         let Some(eval) = &self.eval else { return Ok(None) };
         let epoch = eval.epoch(0);
-        let (mut right, mut all) = (0, 0);
+        let mut sums = Sums::default();
         // A row of scores for each masked word is long: few examples at a time.
         const AT_A_TIME: u64 = 16;
         let most = epoch.len().min(self.most);
         for start in (0..most).step_by(AT_A_TIME as usize) {
-            let examples = (start..most.min(start + AT_A_TIME)).map(|index| Ok(epoch.example(index)?));
-            let examples = examples.collect::<Result<Vec<_>>>()?;
-            let examples: Vec<_> =
-                examples.into_iter().filter(|example| !example.masked.is_empty()).collect();
-            if examples.is_empty() {
-                continue;
-            }
-            let labels: Vec<_> = examples.iter().map(|example| example.labels.clone()).collect();
+            let examples = (start..most.min(start + AT_A_TIME)).map(|index| Ok(ready(epoch.example(index)?)));
+            let mut examples = examples.collect::<Result<Vec<_>>>()?;
+            let pairs = examples.iter().any(|example| example.target.terms(Head::NextSentence) > 0);
+            examples.retain(|example| example.target.terms(Head::MaskedLm) > 0);
+            let mut outputs = vec![Output::Scores(Head::MaskedLm)];
+            outputs.extend(pairs.then_some(Output::Scores(Head::NextSentence)));
             let sequences: Vec<_> =
-                examples.into_iter().flat_map(|example| ready(example).sequences).collect();
-            let scored = model.score(&sequences, &[Output::Scores(Head::MaskedLm)])?;
-            for (rows, labels) in scored.iter().zip(labels) {
-                for (row, label) in rows[0].outer_iter().zip(labels) {
-                    let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-                    right += usize::from(best == Some(label as usize));
-                    all += 1;
+                examples.iter().flat_map(|example| example.sequences.iter().cloned()).collect();
+            for (rows, example) in model.score(&sequences, &outputs)?.iter().zip(&examples) {
+                let Target::Words { words, is_next } = &example.target else { unreachable!("made above") };
+                for (row, &word) in rows[0].outer_iter().zip(words) {
+                    sums.word(row, word as usize);
+                }
+                if let (Some(is_next), Some(rows)) = (is_next, rows.get(1)) {
+                    sums.pairs += 1;
+                    sums.right_pairs += usize::from((rows[[0, 0]] >= rows[[0, 1]]) == *is_next);
                 }
             }
         }
-        let value = if all == 0 { 0.0 } else { right as f64 / all as f64 };
-        Ok(Some(Evaluation::new("masked accuracy", value, all)))
+        Ok(Some(sums.evaluation()))
+    }
+}
+
+/// What is counted over the examples of an evaluation.
+#[derive(Default)]
+struct Sums {
+    words: usize,
+    first: usize,
+    of_first_five: usize,
+    loss: f64,
+    pairs: usize,
+    right_pairs: usize,
+}
+
+impl Sums {
+    fn word(&mut self, scores: ArrayView1<'_, f32>, word: usize) {
+        // Of scores that are equal, the first one's word is the guess.
+        let better =
+            |(other, &score): (usize, &f32)| score > scores[word] || (score == scores[word] && other < word);
+        let rank = scores.iter().enumerate().filter(|&entry| better(entry)).count();
+        let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = scores.iter().map(|score| f64::from(score - most).exp()).sum();
+        self.words += 1;
+        self.first += usize::from(rank == 0);
+        self.of_first_five += usize::from(rank < 5);
+        self.loss += sum.ln() - f64::from(scores[word] - most);
+    }
+
+    fn evaluation(&self) -> Evaluation {
+        let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
+        let mut others = BTreeMap::from([
+            ("masked accuracy in 5".to_owned(), mean(self.of_first_five as f64, self.words)),
+            ("masked loss".to_owned(), mean(self.loss, self.words)),
+        ]);
+        if self.pairs > 0 {
+            let accuracy = mean(self.right_pairs as f64, self.pairs);
+            others.insert("next sentence accuracy".to_owned(), accuracy);
+        }
+        let value = mean(self.first as f64, self.words);
+        Evaluation { metric: "masked accuracy".to_owned(), value, examples: self.words, others }
     }
 }

@@ -203,7 +203,7 @@ impl Objective for QuestionAnswering {
     }
 
     /// The F1 of SQuAD, from 0 to 1, and how many answers are exact. Where some questions have no answer, one is given
-    /// only if it is more probable than none; what the best threshold of the odds would lead to stands in the details, under
+    /// only if it is more probable than none; what the best threshold of the odds would lead to stands in the others, under
     /// the names of the official script.
     fn evaluate(&self, model: &Scorer<'_>) -> Result<Option<Evaluation>> {
         let Some(dataset) = &self.eval else { return Ok(None) };
@@ -211,16 +211,16 @@ impl Objective for QuestionAnswering {
         let figures = |predictions: &HashMap<String, String>| {
             let all = evaluate(dataset, predictions).all;
             let evaluation = Evaluation::new("f1", all.f1 / 100.0, all.total);
-            evaluation.with_detail("exact", all.exact / 100.0)
+            evaluation.with_other("exact", all.exact / 100.0)
         };
         if dataset.qas().all(|qa| !qa.answers.is_empty()) {
             return Ok(Some(figures(&predictions)));
         }
         let best = best_thresholds(dataset, &predictions, &odds).f1;
         let evaluation = figures(&with_threshold(&predictions, &odds, 0.0));
-        let evaluation = evaluation.with_detail("best_f1", best.score / 100.0);
+        let evaluation = evaluation.with_other("best_f1", best.score / 100.0);
         Ok(Some(match best.threshold {
-            Some(threshold) => evaluation.with_detail("best_f1_thresh", threshold),
+            Some(threshold) => evaluation.with_other("best_f1_thresh", threshold),
             None => evaluation,
         }))
     }

@@ -15,9 +15,11 @@ use serde::Serialize;
 use super::engine::{Batch, Engine, Terms};
 use super::folder::{self, Beginning, save_files, save_model};
 use super::metrics::Metrics;
+use super::plan::{Plan, Resumed};
 use super::state::{self, Progress};
 use super::target::TrainingExample;
 use super::{Evaluation, Objective, Scorer, TrainOptions, TrainingError};
+use crate::order::Order;
 use crate::{Device, Pretrained, Result};
 
 /// Trains a model.
@@ -80,6 +82,7 @@ struct Run<'r> {
     out: &'r Path,
     config: ModelConfig,
     engine: Box<dyn Engine>,
+    plan: Plan,
     progress: Progress,
     metrics: Metrics,
     max_length: usize,
@@ -98,7 +101,9 @@ impl<'a> Trainer<'a> {
 
     /// Whether a folder holds a run, or a model, so that none can [begin](Self::run) there.
     pub fn is_occupied(out: &Path) -> bool {
-        [state::FILE, "model.safetensors"].iter().any(|file| out.join(file).exists())
+        [state::FILE, "model.safetensors", "adapter_model.safetensors"]
+            .iter()
+            .any(|file| out.join(file).exists())
     }
 
     /// Whether a folder holds a run that can [go on](Self::resume). So it is from before the first step on.
@@ -108,7 +113,8 @@ impl<'a> Trainer<'a> {
 
     /// How many steps a run has, unless its patience ends it early.
     pub fn steps(&self, objective: &dyn Objective) -> u64 {
-        self.steps_of_epoch(objective).saturating_mul(self.options.epochs)
+        let of_epochs = self.steps_of_epoch(objective).saturating_mul(self.options.epochs);
+        self.options.max_steps.unwrap_or(of_epochs)
     }
 
     fn steps_of_epoch(&self, objective: &dyn Objective) -> u64 {
@@ -128,7 +134,8 @@ impl<'a> Trainer<'a> {
         let begun = self.beginning(objective, &config)?;
         let head = objective.head();
         let source = Beginning::new(self.base, &config, head, self.options.seed);
-        let engine = self.engine(&config, &source, objective)?;
+        let plan = Plan::new(self.base, &config, head, &self.options, &source)?;
+        let engine = self.engine(&config, &source, objective, &plan)?;
         fs::create_dir_all(out).map_err(|source| {
             let path = out.to_owned();
             TrainingError::Folder { action: "make", path, source }
@@ -136,7 +143,7 @@ impl<'a> Trainer<'a> {
         // With a state from the beginning on, whatever ends the run leaves something to go on from; and a folder or a
         // disk that cannot take one shows before any work is done.
         state::save(out, &begun, &*engine)?;
-        self.go_on(objective, out, config, engine, begun, on)
+        self.go_on(objective, out, config, (engine, plan), begun, on)
     }
 
     /// Goes on with the run in a folder, to the same bits that it would have had without a break.
@@ -148,10 +155,14 @@ impl<'a> Trainer<'a> {
         let begun = self.beginning(objective, &config)?;
         let (progress, [masters, mean, square]) = state::open(out)?;
         progress.continues(&begun)?;
-        let mut engine = self.engine(&config, &masters, objective)?;
+        let head = objective.head();
+        let beginning = Beginning::new(self.base, &config, head, self.options.seed);
+        let plan = Plan::new(self.base, &config, head, &self.options, &beginning)?;
+        let source = Resumed { masters: &masters, beginning: &beginning, plan: &plan };
+        let mut engine = self.engine(&config, &source, objective, &plan)?;
         engine.restore_moments([&mean, &square])?;
         folder::sweep(out);
-        self.go_on(objective, out, config, engine, progress, on)
+        self.go_on(objective, out, config, (engine, plan), progress, on)
     }
 
     fn beginning(&self, objective: &dyn Objective, config: &ModelConfig) -> Result<Progress> {
@@ -175,8 +186,18 @@ impl<'a> Trainer<'a> {
         config: &ModelConfig,
         source: &dyn ParameterSource,
         objective: &dyn Objective,
+        plan: &Plan,
     ) -> Result<Box<dyn Engine>> {
-        self.device.train(config.clone(), source, objective.head(), TrainOptions::PRECISION)
+        let mut config = config.clone();
+        if !self.options.dropout {
+            // Adapters may drop numbers where the model does not.
+            config.hidden_dropout_prob = 0.0;
+            config.attention_probs_dropout_prob = 0.0;
+            config.classifier_dropout = None;
+        }
+        let mut engine = self.device.train(config, source, objective.head(), TrainOptions::PRECISION)?;
+        engine.follow(plan, source)?;
+        Ok(engine)
     }
 
     fn go_on(
@@ -184,13 +205,13 @@ impl<'a> Trainer<'a> {
         objective: &dyn Objective,
         out: &Path,
         config: ModelConfig,
-        engine: Box<dyn Engine>,
+        (engine, plan): (Box<dyn Engine>, Plan),
         progress: Progress,
         on: impl FnMut(&Report),
     ) -> Result<Summary> {
         let max_length = self.options.longest(self.base);
         let metrics = Metrics::open(out, progress.step)?;
-        let run = Run { objective, out, config, engine, progress, metrics, max_length };
+        let run = Run { objective, out, config, engine, plan, progress, metrics, max_length };
         self.make_steps(run, on)
     }
 
@@ -200,33 +221,30 @@ impl<'a> Trainer<'a> {
         let steps = self.steps(run.objective);
         let patient = |run: &Run<'_>| options.patience.is_none_or(|most| run.progress.since_best < most);
         let schedule = options.schedule(steps);
-        let mut order: Option<(u64, Vec<usize>)> = None;
-        while run.progress.step < steps {
+        let examples = run.objective.examples() as u64;
+        let batch = options.batch_size as u64;
+        while run.progress.step < steps && patient(&run) {
             let (epoch, place) = (run.progress.step / each_epoch, run.progress.step % each_epoch);
-            if place == 0 && !patient(&run) {
-                break;
-            }
-            if order.as_ref().is_none_or(|(of, _)| *of != epoch) {
-                let mut indices: Vec<_> = (0..run.objective.examples()).collect();
-                Random::new(options.seed).named("order").numbered(epoch).shuffle(&mut indices);
-                order = Some((epoch, indices));
-            }
-            let (_, indices) = order.as_ref().expect("just made");
-            let chunk = indices.chunks(options.batch_size).nth(place as usize).expect("counted before");
-            let report = run.step(epoch, chunk, options, steps, schedule.rate(run.progress.step))?;
+            let order = Order::new(examples, Random::new(options.seed).named("order").numbered(epoch));
+            let places = place * batch..examples.min((place + 1) * batch);
+            let indices: Vec<_> = places.map(|place| order.get(place) as usize).collect();
+            let report = run.step(epoch, &indices, options, steps, schedule.rate(run.progress.step))?;
             run.metrics.write(&report)?;
             on(&report);
 
-            let ends_epoch = run.progress.step.is_multiple_of(each_epoch);
-            if ends_epoch && let Some(report) = run.evaluate(self.base, options)? {
+            let step = run.progress.step;
+            let ends_epoch = step.is_multiple_of(each_epoch);
+            let evaluates =
+                step == steps || options.eval_steps.map_or(ends_epoch, |n| step.is_multiple_of(n));
+            if evaluates && let Some(report) = run.evaluate(self.base, options)? {
                 run.metrics.write(&report)?;
                 on(&report);
             }
+            let over = step == steps || !patient(&run);
             let stopped = self.stop.load(Ordering::Relaxed);
-            if ends_epoch || stopped || run.progress.step.is_multiple_of(options.save_steps) {
+            if evaluates || ends_epoch || stopped || step.is_multiple_of(options.save_steps) {
                 state::save(run.out, &run.progress, &*run.engine)?;
             }
-            let over = run.progress.step == steps || (ends_epoch && !patient(&run));
             if stopped && !over {
                 return Ok(run.summary(true));
             }
@@ -262,7 +280,8 @@ impl Run<'_> {
         let truncated = examples.iter().filter(|example| example.truncated).count();
         let random = Random::new(options.seed).named("dropout").numbered(step);
         let parts = cut(examples, options.token_budget);
-        let dropout = |index| options.dropout.then(|| random.numbered(index));
+        let drops = options.dropout || options.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
+        let dropout = |index| drops.then(|| random.numbered(index));
         let batches: Vec<_> =
             (0..).zip(&parts).map(|(index, part)| Batch::new(part, dropout(index))).collect();
         let tokens = batches.iter().map(|batch| batch.packed.tokens()).sum();
@@ -304,7 +323,7 @@ impl Run<'_> {
     }
 
     fn save_model(&self, base: &Pretrained) -> Result<()> {
-        save_model(self.out, base, &self.config, self.objective.head(), &*self.engine)?;
+        save_model(self.out, base, &self.config, self.objective.head(), &*self.engine, &self.plan)?;
         save_files(self.out, self.objective.files())
     }
 

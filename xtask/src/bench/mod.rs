@@ -120,6 +120,13 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+impl Args {
+    /// Whether anything is timed.
+    pub fn measures(&self) -> bool {
+        !self.readme
+    }
+}
+
 /// Runs the bench.
 ///
 /// # Errors

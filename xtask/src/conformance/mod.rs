@@ -44,6 +44,13 @@ pub struct Args {
     check: bool,
 }
 
+impl Args {
+    /// Whether anything is timed.
+    pub fn measures(&self) -> bool {
+        self.mode.contains(&Mode::Perf) || (self.mode.contains(&Mode::Support) && !self.check)
+    }
+}
+
 /// What to do with a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {

@@ -86,8 +86,11 @@ impl QuestionColumns {
 impl AnswerCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("answer", self.run, self.settings)?;
-        let train = read(&job.train)?;
+        let job = Job::new("train answer", self.run, self.settings)?;
+        let mut train = read(&job.train[0])?;
+        for path in &job.train[1..] {
+            train.data.extend(read(path)?.data);
+        }
         let eval = job.eval.as_deref().map(read).transpose()?;
         let base = job.open_model(talk)?;
         let longest = job.settings.options().longest(&base);
@@ -108,6 +111,10 @@ fn read(path: &Path) -> Result<Dataset> {
     let dataset = dataset().map_err(bert_tasks::Error::from)?;
     if dataset.qas().next().is_none() {
         return Err(Error::NoExamples { path: path.to_owned() });
+    }
+    // Here, where an error still names the file.
+    for example in dataset.examples() {
+        example.map_err(bert_tasks::Error::from)?;
     }
     Ok(dataset)
 }

@@ -51,7 +51,7 @@ impl Columns for ChoiceColumns {}
 impl ChooseCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("choose", self.run, self.settings)?;
+        let job = Job::new("train choose", self.run, self.settings)?;
         let format = job.settings.columns.format.as_deref().map(str::parse::<Format>).transpose();
         let format = format.map_err(bert_tasks::Error::from)?;
         let (train, eval) = job.examples(|path| multiple_choice::read(path, format))?;

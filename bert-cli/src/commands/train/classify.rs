@@ -29,6 +29,7 @@ Examples:
   bert train classify --train reviews.tsv --eval dev.tsv --out my-model
   bert train classify --model google-bert/bert-base-uncased --train mnli.jsonl --epochs 2 \\
       --text-column premise --pair-column hypothesis --label-column gold_label --out my-model
+  bert train classify --model roberta-base --train reviews.tsv --lora --lr 5e-4 --out my-adapter
   bert train classify --out my-model --resume
   bert train classify --config my-model/config.toml --seed 2 --out another-model")]
 pub struct ClassifyCommand {
@@ -104,7 +105,7 @@ impl TextColumns {
 impl ClassifyCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("classify", self.run, self.settings)?;
+        let job = Job::new("train classify", self.run, self.settings)?;
         let options = job.settings.columns.options()?;
         let (train, eval) = job.examples(|path| classification::read(path, &options))?;
         let base = job.open_model(talk)?;

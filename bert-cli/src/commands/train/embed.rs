@@ -149,7 +149,7 @@ impl PairColumns {
 impl EmbedCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("embed", self.run, self.settings)?;
+        let job = Job::new("train embed", self.run, self.settings)?;
         let own = &job.settings.columns;
         let kind = own.kind.unwrap_or_default();
         let eval_kind = own.eval_kind.unwrap_or(kind);

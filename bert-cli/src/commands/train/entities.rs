@@ -117,7 +117,7 @@ impl EntityColumns {
 impl EntitiesCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("entities", self.run, self.settings)?;
+        let job = Job::new("train entities", self.run, self.settings)?;
         let options = job.settings.columns.options();
         let (train, eval) = job.examples(|path| entities::read(path, &options))?;
         let base = job.open_model(talk)?;

@@ -1,6 +1,6 @@
 //! `bert train fill-mask`: a masked language model goes on with raw text, as `bert fill-mask` uses it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_tasks::Pretrained;
@@ -106,12 +106,16 @@ impl TextColumns {
 impl FillMaskCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("fill-mask", self.run, self.settings)?;
+        let job = Job::new("train fill-mask", self.run, self.settings)?;
         let base = job.open_model(talk)?;
         let own = &job.settings.columns;
         let options = own.examples(&job.settings.options(), &base);
         let train = Text::open(&job.train, &base, &own.text())?;
-        let eval = job.eval.as_ref().map(|path| Text::open(path, &base, &own.text())).transpose()?;
+        let eval = job
+            .eval
+            .as_ref()
+            .map(|path| Text::open(std::slice::from_ref(path), &base, &own.text()))
+            .transpose()?;
         let (documents, tokens) = (train.shards.documents(), train.shards.tokens());
         talk.notice(format_args!(
             "{} tokens in {} documents to train on",
@@ -135,22 +139,24 @@ struct Text {
 }
 
 impl Text {
-    fn open(path: &Path, base: &Pretrained, options: &text::Options) -> Result<Self> {
+    fn open(paths: &[PathBuf], base: &Pretrained, options: &text::Options) -> Result<Self> {
         let vocabulary = || Vocabulary::new(base.tokenizer()).map_err(bert_tasks::Error::from);
         let open = |folder: &Path| -> Result<Arc<Shards>> {
             let shards = Shards::open_folder(folder, vocabulary()?).map_err(bert_tasks::Error::from)?;
             Ok(Arc::new(shards))
         };
-        if path.is_dir() {
+        if let [path] = paths
+            && path.is_dir()
+        {
             return Ok(Self { shards: open(path)?, _folder: None });
         }
         let name = || std::env::temp_dir().display().to_string();
         let folder =
             TempDir::with_prefix("bert-train-").map_err(|source| Error::Write { name: name(), source })?;
-        let paragraphs = text::paragraphs([path], options);
+        let paragraphs = text::paragraphs(paths, options);
         let built = build_shards(paragraphs, base.tokenizer(), folder.path(), &BuildOptions::default());
         if built.map_err(bert_tasks::Error::from)?.documents == 0 {
-            return Err(Error::NoExamples { path: path.to_owned() });
+            return Err(Error::NoExamples { path: paths[0].clone() });
         }
         Ok(Self { shards: open(folder.path())?, _folder: Some(folder) })
     }

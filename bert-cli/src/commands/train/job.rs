@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint;
+use bert_tasks::training::card::{self, Card};
 use bert_tasks::training::{Objective, Trainer, TrainingError};
 use bert_tasks::{Pretrained, data};
 use clap::{Args, ValueHint};
@@ -42,16 +43,17 @@ pub struct RunArgs {
 
 /// A run that has its settings.
 pub struct Job<C: Columns> {
-    /// What the task is called.
-    task: &'static str,
+    /// The words that begin the command, such as `train classify`.
+    command: &'static str,
     run: RunArgs,
     /// All settings.
     pub settings: Settings<C>,
-    /// The examples to train on.
-    pub train: PathBuf,
+    /// The files of examples to train on; at least one.
+    pub train: Vec<PathBuf>,
     /// The examples to evaluate on.
     pub eval: Option<PathBuf>,
-    out: PathBuf,
+    /// The folder of the run.
+    pub out: PathBuf,
 }
 
 impl<C: Columns> Job<C> {
@@ -59,7 +61,7 @@ impl<C: Columns> Job<C> {
     ///
     /// # Errors
     /// Settings that are wrong or missing; a folder that holds a run already, or none to resume.
-    pub fn new(task: &'static str, run: RunArgs, flags: Settings<C>) -> Result<Self> {
+    pub fn new(command: &'static str, run: RunArgs, flags: Settings<C>) -> Result<Self> {
         let mut settings = match &run.config {
             Some(path) => flags.over_file(path)?,
             None => flags,
@@ -79,9 +81,12 @@ impl<C: Columns> Job<C> {
         }
         settings.files = settings.files.or_environment()?;
         settings.options().check().map_err(training)?;
-        let train = settings.files.train.clone().ok_or(Error::NoSetting { flag: "train" })?;
+        let train = settings.files.train.clone();
+        if train.is_empty() {
+            return Err(Error::NoSetting { flag: "train" });
+        }
         let eval = settings.files.eval.clone();
-        Ok(Self { task, run, settings, train, eval, out })
+        Ok(Self { command, run, settings, train, eval, out })
     }
 
     /// Opens the model to begin with.
@@ -116,8 +121,11 @@ impl<C: Columns> Job<C> {
         train: impl Fn(&Path) -> data::Result<I>,
         eval: impl Fn(&Path) -> data::Result<I>,
     ) -> Result<(Vec<T>, Vec<T>)> {
-        let train = all(&self.train, train)?;
-        Ok((train, self.eval.as_deref().map(|path| all(path, eval)).transpose()?.unwrap_or_default()))
+        let mut examples = vec![];
+        for path in &self.train {
+            examples.extend(all(path, &train)?);
+        }
+        Ok((examples, self.eval.as_deref().map(|path| all(path, eval)).transpose()?.unwrap_or_default()))
     }
 
     /// Trains, and writes how it ended.
@@ -142,7 +150,7 @@ impl<C: Columns> Job<C> {
                 options: options.clone().into(),
                 ..self.settings.clone()
             };
-            self.write_config(&settings.to_toml(self.task)?)?;
+            self.write_config(&settings.to_toml(self.command)?)?;
         }
         let trainer = Trainer::new(base, &device, options);
         let steps = trainer.steps(objective);
@@ -158,13 +166,27 @@ impl<C: Columns> Job<C> {
         if summary.stopped {
             let out = quoted(&self.out);
             talk.notice(format_args!(
-                "stopped after step {} of {steps}, and saved; go on with: bert train {} --resume --out {out}",
-                summary.steps, self.task
+                "stopped after step {} of {steps}, and saved; go on with: bert {} --resume --out {out}",
+                summary.steps, self.command
             ));
             return Ok(signals::status().map_or(Outcome::Done, Outcome::Stopped));
         }
         let folder = self.out.display().to_string();
         let examples = objective.examples();
+        let base_name = match self.settings.files.model.as_deref() {
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ => base.source().to_string(),
+        };
+        let card = Card {
+            made_by: format!("bert {}", self.command),
+            task: objective.head().hub_task().to_owned(),
+            base: base_name,
+            train: self.train.clone(),
+            examples,
+            eval: self.eval.clone(),
+            device: device.to_string(),
+        };
+        card::write(&self.out, &card, &self.settings.options(), &summary).map_err(training)?;
         sink.write(None, &Trained { steps: summary.steps, best: summary.best, examples, folder })?;
         sink.finish()?;
         Ok(Outcome::Done)

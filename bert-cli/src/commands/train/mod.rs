@@ -10,12 +10,16 @@ mod embed;
 mod entities;
 mod fill_mask;
 mod job;
+mod lora;
 mod next_sentence;
 mod options;
+mod pretrain;
 mod progress;
 mod settings;
 mod source;
 mod summary;
+
+pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};
 

@@ -80,7 +80,7 @@ impl PairColumns {
 impl NextSentenceCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
-        let job = Job::new("next-sentence", self.run, self.settings)?;
+        let job = Job::new("train next-sentence", self.run, self.settings)?;
         let options = job.settings.columns.options()?;
         let (train, eval) = job.examples(|path| classification::read(path, &options))?;
         let base = job.open_model(talk)?;

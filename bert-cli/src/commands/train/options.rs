@@ -4,6 +4,8 @@ use bert_tasks::training::{DecayWord, TrainOptions};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::lora::LoraArgs;
+
 /// How to train. What is not given is as the task has it.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Training")]
@@ -53,6 +55,14 @@ pub struct OptionArgs {
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     save_steps: Option<u64>,
 
+    /// Make so many steps, whatever --epochs says
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    max_steps: Option<u64>,
+
+    /// Measure the model every so many steps, and after the last one; after each epoch, if not given
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    eval_steps: Option<u64>,
+
     /// End after so many evaluations in a row that were no better than the best; never, if not given
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     patience: Option<u64>,
@@ -64,6 +74,22 @@ pub struct OptionArgs {
     /// Drop numbers in training, with the probabilities that the model's configuration has
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dropout: Option<bool>,
+
+    /// Leave the embeddings and so many layers above them as they are; with 0 the embeddings alone
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    freeze_layers: Option<usize>,
+
+    /// The learning rate of what lies above the encoder, as a multiple [default: 1]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    head_rate_factor: Option<f64>,
+
+    /// What the learning rate is multiplied with for each layer further down [default: 1]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    layer_decay: Option<f64>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    lora: LoraArgs,
 }
 
 /// How the rate falls after the warm-up.
@@ -95,7 +121,13 @@ impl OptionArgs {
             seed: self.seed.unwrap_or(usual.seed),
             max_length: self.max_length.or(usual.max_length),
             save_steps: self.save_steps.unwrap_or(usual.save_steps),
+            max_steps: self.max_steps.or(usual.max_steps),
+            eval_steps: self.eval_steps.or(usual.eval_steps),
             patience: self.patience.or(usual.patience),
+            freeze_layers: self.freeze_layers.or(usual.freeze_layers),
+            head_rate_factor: self.head_rate_factor.unwrap_or(usual.head_rate_factor),
+            layer_decay: self.layer_decay.unwrap_or(usual.layer_decay),
+            lora: self.lora.options(),
         }
     }
 }
@@ -114,9 +146,15 @@ impl From<TrainOptions> for OptionArgs {
             max_length: options.max_length,
             token_budget: Some(options.token_budget),
             save_steps: Some(options.save_steps),
+            max_steps: options.max_steps,
+            eval_steps: options.eval_steps,
             patience: options.patience,
             bert_adam: Some(options.bert_adam),
             dropout: Some(options.dropout),
+            freeze_layers: options.freeze_layers,
+            head_rate_factor: Some(options.head_rate_factor),
+            layer_decay: Some(options.layer_decay),
+            lora: options.lora.into(),
         }
     }
 }
@@ -143,6 +181,7 @@ impl From<DecayWord> for Schedule {
 
 #[cfg(test)]
 mod tests {
+    use bert_tasks::training::LoraOptions;
     use clap::Command;
 
     use super::*;
@@ -157,6 +196,8 @@ mod tests {
             bert_adam: true,
             max_length: Some(9),
             patience: Some(2),
+            freeze_layers: Some(3),
+            lora: Some(LoraOptions { rank: 2, ..LoraOptions::default() }),
             ..usual.clone()
         };
         assert_eq!(OptionArgs::from(other.clone()).options(usual.clone()), other);
@@ -167,7 +208,17 @@ mod tests {
             let help = arg.get_help().unwrap().to_string();
             let key = arg.get_long().unwrap();
             let Some((_, told)) = help.split_once("[default: ").filter(|_| key != "max-length") else {
-                assert!(["max-length", "patience", "bert-adam", "dropout"].contains(&key), "{key}");
+                let optional = [
+                    "max-length",
+                    "max-steps",
+                    "eval-steps",
+                    "patience",
+                    "bert-adam",
+                    "dropout",
+                    "freeze-layers",
+                ];
+                let of_adapters = key.starts_with("lora") || key == "modules-to-save";
+                assert!(optional.contains(&key) || of_adapters, "{key}");
                 continue;
             };
             let told: toml::Value = told

@@ -81,9 +81,9 @@ impl<C: Columns> Settings<C> {
     ///
     /// # Errors
     /// A path that is no UTF-8.
-    pub fn to_toml(&self, task: &str) -> Result<String> {
+    pub fn to_toml(&self, command: &str) -> Result<String> {
         let mut text = "# The settings of this run. To do it again:\n".to_owned();
-        let _ = writeln!(text, "# bert train {task} --config THIS-FILE --out ANOTHER-FOLDER\n");
+        let _ = writeln!(text, "# bert {command} --config THIS-FILE --out ANOTHER-FOLDER\n");
         for group in [lines_of(&self.files), lines_of(&self.columns), lines_of(&self.options)] {
             text.push_str(&group?);
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bert_tasks::{Device, DeviceOptions, Pretrained};
 use clap::{Args, ValueHint};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::cli::positive;
 use crate::error::{Error, Result};
@@ -21,9 +21,10 @@ const NEED: Need =
 #[command(next_help_heading = "Files")]
 #[serde(default, rename_all = "kebab-case")]
 pub struct FileArgs {
-    /// The examples to train on
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub train: Option<PathBuf>,
+    /// The examples to train on; of several files, one after another
+    #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
+    pub train: Vec<PathBuf>,
 
     /// Examples to measure the model with after each epoch; the best one is kept. Without them, the last
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -60,6 +61,7 @@ impl FileArgs {
     pub fn open_model(&self, talk: &Talk, #[cfg(feature = "hub")] offline: bool) -> Result<Pretrained> {
         let source = SourceArgs {
             model: self.model.clone(),
+            adapter: None,
             #[cfg(feature = "hub")]
             hub: HubArgs {
                 revision: self.revision.clone().unwrap_or(bert_tasks::hub::DEFAULT_REVISION.to_owned()),
@@ -100,7 +102,7 @@ impl FileArgs {
         let model = self.model.clone().unwrap_or_default();
         let folder = std::fs::canonicalize(&model).ok().filter(|_| !model.is_empty());
         Self {
-            train: self.train.as_ref().map(absolute),
+            train: self.train.iter().map(absolute).collect(),
             eval: self.eval.as_ref().map(absolute),
             out: None,
             model: Some(folder.map_or(model, |folder| folder.display().to_string())),
@@ -111,4 +113,18 @@ impl FileArgs {
             ..self.clone()
         }
     }
+}
+
+/// A name, or a list of names.
+fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "the name of a file, or a list of names")]
+    enum Names {
+        One(PathBuf),
+        Several(Vec<PathBuf>),
+    }
+    Ok(match Names::deserialize(from)? {
+        Names::One(name) => vec![name],
+        Names::Several(names) => names,
+    })
 }

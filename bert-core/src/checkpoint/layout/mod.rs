@@ -15,11 +15,12 @@ use std::fmt;
 use crate::config::ModelType;
 
 /// What a name may start with without meaning anything else. They nest: `module.bert.` is both.
-const WRAPPERS: [&str; 4] = [
-    "model.",        // training code that keeps the network in a field
-    "module.",       // torch.nn.DataParallel
-    "_orig_mod.",    // torch.compile
-    "0.auto_model.", // a whole sentence-transformers pipeline
+const WRAPPERS: [&str; 5] = [
+    "base_model.model.", // PEFT, in the files of adapters
+    "model.",            // training code that keeps the network in a field
+    "module.",           // torch.nn.DataParallel
+    "_orig_mod.",        // torch.compile
+    "0.auto_model.",     // a whole sentence-transformers pipeline
 ];
 
 /// TensorFlow's names of the two parameters of a layer norm.

@@ -7,6 +7,7 @@ use crate::graph::output::Axis;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "masked language modelling",
+    hub_task: "fill-mask",
     scores: "vocabulary scores",
     classes: &["ForMaskedLM", "LMHeadModel"],
     own_tensor: Some("cls.predictions.transform.dense.weight"),

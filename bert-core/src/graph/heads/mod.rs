@@ -75,6 +75,8 @@ heads! {
 struct HeadSpec {
     /// What it is called in messages.
     name: &'static str,
+    /// What model hubs call the task of a model with it.
+    hub_task: &'static str,
     /// What its scores are called in messages.
     scores: &'static str,
     /// The class names that have it, without the family in front, or whole.
@@ -101,6 +103,7 @@ impl HeadSpec {
     /// What a specification is where it says nothing.
     const DEFAULT: Self = Self {
         name: "",
+        hub_task: "",
         scores: "",
         classes: &[],
         own_tensor: None,
@@ -114,6 +117,11 @@ impl HeadSpec {
 }
 
 impl Head {
+    /// What model hubs call the task of a model with it: `fill-mask`.
+    pub fn hub_task(self) -> &'static str {
+        self.spec().hub_task
+    }
+
     /// From a class name in `architectures`, such as `BertForMaskedLM` or `DistilBertModel`.
     pub fn from_class(class: &str) -> Option<Self> {
         let all = || Self::ALL.iter().copied();

@@ -6,6 +6,7 @@ use crate::graph::output::Axis;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "multiple choice",
+    hub_task: "multiple-choice",
     scores: "choice scores",
     classes: &["ForMultipleChoice"],
     reads: Axis::Sequences,

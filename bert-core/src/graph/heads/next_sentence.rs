@@ -6,6 +6,7 @@ use crate::graph::output::Axis;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "next sentence prediction",
+    hub_task: "next-sentence-prediction",
     scores: "next sentence scores",
     classes: &["ForNextSentencePrediction"],
     own_tensor: Some("cls.seq_relationship.weight"),

@@ -5,6 +5,7 @@ use crate::contract::Activation;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "question answering",
+    hub_task: "question-answering",
     scores: "answer spans",
     classes: &["ForQuestionAnswering"],
     own_tensor: Some("qa_outputs.weight"),

@@ -5,6 +5,7 @@ use crate::contract::Activation;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "replaced token detection",
+    hub_task: "feature-extraction",
     scores: "replaced token scores",
     classes: &["ElectraForPreTraining"],
     own_tensor: Some("discriminator_predictions.dense_prediction.weight"),

@@ -6,6 +6,7 @@ use crate::graph::output::Axis;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "sequence classification",
+    hub_task: "text-classification",
     scores: "sequence labels",
     classes: &["ForSequenceClassification"],
     reads: Axis::Sequences,

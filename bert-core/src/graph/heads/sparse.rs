@@ -8,6 +8,7 @@ use crate::graph::output::Axis;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "sparse embedding",
+    hub_task: "feature-extraction",
     scores: "word weights",
     stored_as: Some(Head::MaskedLm),
     gives: Axis::Sequences,

@@ -5,6 +5,7 @@ use crate::contract::Activation;
 
 pub(super) const SPEC: HeadSpec = HeadSpec {
     name: "token classification",
+    hub_task: "token-classification",
     scores: "token labels",
     classes: &["ForTokenClassification"],
     stages: |config| {
