@@ -20,7 +20,7 @@ mod mrqa;
 use std::ops::Range;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Place;
 use super::error::{DataError, Result, beginning};
@@ -28,7 +28,7 @@ use super::open::read_to_string;
 pub use mrqa::{Questions, read_mrqa};
 
 /// A file in the format of SQuAD 1.1 or 2.0.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
     /// Such as `1.1` or `v2.0`.
     pub version: Option<String>,
@@ -40,7 +40,7 @@ pub struct Dataset {
 }
 
 /// An article of an encyclopedia.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Article {
     /// What it is about.
     #[serde(default)]
@@ -50,7 +50,7 @@ pub struct Article {
 }
 
 /// A paragraph with questions about it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paragraph {
     /// The text that is asked about.
     pub context: String,
@@ -59,7 +59,7 @@ pub struct Paragraph {
 }
 
 /// A question with the answers that people gave.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Qa {
     /// What predictions are filed under.
     pub id: String,
@@ -74,7 +74,7 @@ pub struct Qa {
 }
 
 /// An answer that someone marked in the paragraph.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoldAnswer {
     /// What was marked.
     pub text: String,
