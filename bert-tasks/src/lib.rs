@@ -63,7 +63,7 @@ pub use features::Features;
 pub use fill_mask::FillMask;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
-pub use pretrained::{EmbeddedModel, MemoryModel, ModelSource, Pretrained};
+pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, Pretrained};
 pub use question_answering::QuestionAnswering;
 pub use session::Session;
 pub use sparse_embedding::SparseEmbedding;

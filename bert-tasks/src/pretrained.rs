@@ -38,6 +38,19 @@ pub struct EmbeddedModel {
     pub weights: &'static [u8],
 }
 
+/// An adapter that is part of the program: the contents of its folder.
+#[derive(Clone, Copy)]
+pub struct EmbeddedAdapter {
+    /// What it is called in messages.
+    pub name: &'static str,
+    /// `adapter_config.json`
+    pub adapter_config: &'static str,
+    /// `config.json`
+    pub config: &'static str,
+    /// `adapter_model.safetensors`
+    pub weights: &'static [u8],
+}
+
 /// A checkpoint folder whose files are in memory: what a browser has fetched.
 #[derive(Clone)]
 pub struct MemoryModel {
@@ -239,7 +252,19 @@ impl Pretrained {
     /// [`AdapterError`](bert_core::checkpoint::AdapterError) for an adapter that is not there, of another model, or of a
     /// kind that is not supported.
     pub fn with_adapter(&self, folder: impl AsRef<Path>) -> Result<Self> {
-        let adapter = Arc::new(Adapter::open(folder.as_ref())?);
+        self.adapted(Adapter::open(folder.as_ref())?)
+    }
+
+    /// The same with an adapter that is part of the program.
+    ///
+    /// # Errors
+    /// As [`with_adapter`](Self::with_adapter).
+    pub fn with_embedded_adapter(&self, adapter: &EmbeddedAdapter) -> Result<Self> {
+        self.adapted(Adapter::from_parts(adapter.adapter_config, adapter.weights, Some(adapter.config))?)
+    }
+
+    fn adapted(&self, adapter: Adapter) -> Result<Self> {
+        let adapter = Arc::new(adapter);
         let config = adapter.configure(&self.base)?;
         let adapted = Adapted::new(self.checkpoint.clone(), adapter, &config)?;
         Ok(Self {

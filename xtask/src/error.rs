@@ -77,6 +77,10 @@ pub enum Error {
     #[error("the recipe has no step {found:?}; its steps are {known}")]
     NoStep { found: String, known: String },
 
+    /// The weights of an adapter that is to be packed.
+    #[error("the weights of an adapter cannot be packed")]
+    Pack(#[from] safetensors::SafeTensorError),
+
     /// A command of the recipe of the default models failed, or was stopped.
     #[error("step {step} ended with {status}")]
     Recipe { step: &'static str, status: std::process::ExitStatus },

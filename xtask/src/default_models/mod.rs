@@ -4,6 +4,7 @@
 //! step is a command of `bert` that can be stopped and goes on where it was, in a folder that git ignores.
 
 mod data;
+mod pack;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,33 +40,99 @@ struct Step {
     why: &'static str,
     /// The words after `bert`.
     words: &'static [&'static str],
+    /// The folder in `bert-cli/models` that its adapter is packed into, if it is one.
+    packed: Option<&'static str>,
+}
+
+/// What the adapters have in common. They are trained over the model that is built in.
+macro_rules! adapter {
+    ($($word:literal),* $(,)?) => {
+        &[
+            $($word,)*
+            "--lora",
+            "--lora-rank=16",
+            "--lora-alpha=32",
+            "--lora-targets=all-linear",
+        ]
+    };
 }
 
 /// The recipe.
-const STEPS: &[Step] = &[Step {
-    name: "base",
-    why: "masked words and next sentences, short examples first: a token costs less, and there are more of them",
-    words: &[
-        "pretrain",
-        "--model=shared/models/english-mlm",
-        "--train",
-        "data/wikipedia.txt",
-        "data/wikinews.txt",
-        "data/books.txt",
-        "data/modern.txt",
-        "--eval=data/held-out.txt",
-        "--max-length=64",
-        "--mask-rate=0.2",
-        "--batch-size=64",
-        "--learning-rate=4e-4",
-        "--warmup-ratio=0.05",
-        "--max-steps=1500",
-        "--eval-steps=250",
-        "--save-steps=50",
-        "--shards=data/shards",
-        "--eval-examples=2000",
-    ],
-}];
+const STEPS: &[Step] = &[
+    Step {
+        name: "base",
+        why: "masked words and next sentences, on short examples, where a token costs least",
+        words: &[
+            "pretrain",
+            "--model=shared/models/english-mlm",
+            "--train",
+            "data/wikipedia.txt",
+            "data/wikinews.txt",
+            "data/books.txt",
+            "data/modern.txt",
+            "--eval=data/held-out.txt",
+            "--shards=data/shards",
+            "--max-length=64",
+            "--mask-rate=0.2",
+            "--batch-size=64",
+            "--learning-rate=4e-4",
+            "--warmup-ratio=0.05",
+            "--max-steps=1500",
+            "--eval-steps=250",
+            "--save-steps=50",
+            "--eval-examples=2000",
+        ],
+        packed: None,
+    },
+    Step {
+        name: "sentiment",
+        why: "sentences and phrases of film reviews",
+        words: adapter![
+            "train",
+            "classify",
+            "--train=data/sentences.tsv",
+            "--eval=data/kept-sentiment.tsv",
+            "--max-steps=1500",
+            "--batch-size=32",
+            "--learning-rate=1e-3",
+            "--max-length=64",
+            "--eval-steps=500",
+        ],
+        packed: Some("english-sentiment"),
+    },
+    Step {
+        name: "entities",
+        why: "news and encyclopedias",
+        words: adapter![
+            "train",
+            "entities",
+            "--train=data/entities.conll",
+            "--eval=data/dev-entities.conll",
+            "--max-steps=1000",
+            "--batch-size=32",
+            "--learning-rate=1e-3",
+            "--max-length=128",
+            "--eval-steps=500",
+        ],
+        packed: Some("english-entities"),
+    },
+    Step {
+        name: "answers",
+        why: "questions about paragraphs, of which some have no answer",
+        words: adapter![
+            "train",
+            "answer",
+            "--train=data/questions.json",
+            "--eval=shared/data/qa/xquad.en.json",
+            "--max-steps=500",
+            "--batch-size=32",
+            "--learning-rate=1e-3",
+            "--max-length=256",
+            "--eval-steps=500",
+        ],
+        packed: Some("english-answers"),
+    },
+];
 
 /// Runs the steps.
 ///
@@ -74,7 +141,7 @@ const STEPS: &[Step] = &[Step {
 pub fn run(args: &Args) -> Result<()> {
     let root = crate::workspace_root().join("target/default-models");
     if args.list {
-        for Step { name, why, words } in STEPS {
+        for Step { name, why, words, .. } in STEPS {
             println!("{name}: {why}\n    bert {}\n", words.join(" "));
         }
         return Ok(());
@@ -123,6 +190,9 @@ impl Step {
         let status = command.status().map_err(|source| fail("run", &args.bert, source))?;
         if !status.success() {
             return Err(Error::Recipe { step: self.name, status });
+        }
+        if let Some(name) = self.packed {
+            pack::pack(&out, &crate::workspace_root().join("bert-cli/models").join(name))?;
         }
         let done = out.join("done");
         std::fs::write(&done, "").map_err(|source| fail("write", &done, source))

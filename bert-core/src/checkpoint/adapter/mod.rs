@@ -21,7 +21,7 @@ use crate::Result;
 use crate::checkpoint::layout::Layout;
 use crate::config::ModelConfig;
 use crate::graph::{self, Head, LORA_A, LORA_B, ParameterKind, ParameterSource, ParameterSpec};
-use crate::tensor::{DType, HostTensor};
+use crate::tensor::{ByteSource, DType, HostTensor};
 
 pub use config::AdapterConfig;
 pub use error::AdapterError;
@@ -67,6 +67,17 @@ impl Adapter {
         let model =
             folder.join("config.json").is_file().then(|| ModelConfig::from_folder(folder)).transpose()?;
         Ok(Self { config, tensors: Checkpoint::open(weights)?, model })
+    }
+
+    /// An adapter whose files are in memory: `adapter_config.json`, `adapter_model.safetensors`, and the `config.json`
+    /// beside them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_parts(config: &str, weights: impl ByteSource + 'static, model: Option<&str>) -> Result<Self> {
+        let config = AdapterConfig::from_json(config).map_err(CheckpointError::Adapter)?;
+        let model = model.map(ModelConfig::from_json).transpose()?;
+        Ok(Self { config, tensors: Checkpoint::from_bytes(weights)?, model })
     }
 
     /// What it is.
