@@ -6,6 +6,7 @@ use bert_core::graph::{Head, Output};
 use super::target::{Target, TrainingExample};
 use super::{Evaluation, Objective, Scorer, TrainingError};
 use crate::data::entities::{Example, TagSet};
+use crate::evaluation::metrics::entities;
 use crate::fit::fit;
 use crate::token_classification::{Scheme, Span};
 use crate::tokenizer::Tokenizer;
@@ -93,7 +94,7 @@ impl Objective for Entities {
         let gold = gold.collect::<Result<Vec<_>>>()?;
         let sequences: Vec<_> = gold.iter().map(|gold| gold.sequence.clone()).collect();
         let scored = model.score(&sequences, &[Output::Scores(self.head())])?;
-        let (mut both, mut found, mut wanted) = (0, 0, 0);
+        let mut counts = entities::Evaluation::default();
         for (rows, gold) in scored.iter().zip(&gold) {
             let tokens = rows[0].outer_iter().zip(&gold.labels).filter(|(_, label)| label.is_some());
             let best = tokens.map(|(row, _)| {
@@ -101,11 +102,11 @@ impl Objective for Entities {
             });
             let answers = self.spans(best);
             let right = self.spans(gold.labels.iter().flatten().copied());
-            both += answers.iter().filter(|answer| right.contains(answer)).count();
-            found += answers.len();
-            wanted += right.len();
+            counts.add(&right, &answers);
         }
-        let value = if found + wanted == 0 { 1.0 } else { 2.0 * both as f64 / (found + wanted) as f64 };
+        let counts = counts.total();
+        // With no entity to find and none found, all is right.
+        let value = if counts.expected + counts.predicted == 0 { 1.0 } else { counts.f1() };
         Ok(Some(Evaluation {
             metric: "f1".to_owned(),
             value,
