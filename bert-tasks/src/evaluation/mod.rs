@@ -10,13 +10,22 @@
 //! assert!(interval.low < 0.75 && 0.75 < interval.high);
 //! ```
 //!
+//! * [`tasks`] ask models for the answers to a file, one file a kind of evaluation;
 //! * [`metrics`] computes figures of answers, as the reference implementations do, to the last digit;
 //! * a [`Measure`] says what is kept of an example (a few numbers) and which figures follow from a sample of them;
 //! * [`Bootstrap`] gives each figure its interval, and the difference between two models its own.
 
 mod bootstrap;
+mod error;
 mod measure;
 pub mod metrics;
+mod predictions;
+mod run;
+pub mod tasks;
+mod whole_file;
 
 pub use bootstrap::{Bootstrap, Interval};
+pub use error::EvaluationError;
 pub use measure::{Difference, Figure, Means, Measure, differences, figures};
+pub use predictions::{PredictionFiles, read_null_odds, read_predictions};
+pub use run::{Judged, Outcome};

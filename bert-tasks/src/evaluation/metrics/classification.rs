@@ -11,6 +11,7 @@
 //! ```
 
 use super::Counts;
+use crate::evaluation::Measure;
 
 /// How often each label was answered where each label is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +144,90 @@ impl LabelSets {
     pub fn macro_f1(&self) -> f64 {
         mean(self.labels.iter().map(Counts::f1))
     }
+}
+
+/// A figure of one label a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassFigure {
+    /// `accuracy`
+    Accuracy,
+    /// `macro_f1`
+    MacroF1,
+    /// `matthews_correlation`
+    Matthews,
+    /// `f1`, of one label that is the one to be found.
+    F1(usize),
+    /// `precision[…]`, `recall[…]` and `f1[…]` of one label.
+    Label(usize),
+}
+
+/// Figures of one label a text; an observation is the number of the right one and that of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassFigures {
+    /// The labels, by their numbers.
+    pub names: Vec<String>,
+    /// Which figures.
+    pub figures: Vec<ClassFigure>,
+}
+
+impl Measure for ClassFigures {
+    type Observation = [u32; 2];
+
+    fn names(&self) -> Vec<String> {
+        let names = self.figures.iter().flat_map(|figure| match figure {
+            ClassFigure::Accuracy => vec!["accuracy".to_owned()],
+            ClassFigure::MacroF1 => vec!["macro_f1".to_owned()],
+            ClassFigure::Matthews => vec!["matthews_correlation".to_owned()],
+            ClassFigure::F1(_) => vec!["f1".to_owned()],
+            ClassFigure::Label(label) => of_label(&self.names[*label]),
+        });
+        names.collect()
+    }
+
+    fn values(&self, sample: &[&[u32; 2]]) -> Vec<f64> {
+        let mut confusion = Confusion::new(self.names.len());
+        sample.iter().for_each(|&&[gold, answer]| confusion.add(gold as usize, answer as usize));
+        let values = self.figures.iter().flat_map(|figure| match figure {
+            ClassFigure::Accuracy => vec![confusion.accuracy()],
+            ClassFigure::MacroF1 => vec![confusion.macro_f1()],
+            ClassFigure::Matthews => vec![confusion.matthews()],
+            ClassFigure::F1(label) => vec![confusion.label(*label).f1()],
+            ClassFigure::Label(label) => values_of(confusion.label(*label)),
+        });
+        values.collect()
+    }
+}
+
+/// Figures of any number of labels a text; an observation is the numbers of the right ones and those of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelSetFigures {
+    /// The labels, by their numbers.
+    pub names: Vec<String>,
+}
+
+impl Measure for LabelSetFigures {
+    type Observation = [Box<[u32]>; 2];
+
+    fn names(&self) -> Vec<String> {
+        let overall = ["accuracy", "micro_f1", "macro_f1"].map(str::to_owned);
+        overall.into_iter().chain(self.names.iter().flat_map(|name| of_label(name))).collect()
+    }
+
+    fn values(&self, sample: &[&[Box<[u32]>; 2]]) -> Vec<f64> {
+        let mut sets = LabelSets::new(self.names.len());
+        sample.iter().for_each(|[gold, answer]| sets.add(gold, answer));
+        let mut values = vec![sets.exact(), sets.micro_f1(), sets.macro_f1()];
+        values.extend((0..self.names.len()).flat_map(|label| values_of(sets.label(label))));
+        values
+    }
+}
+
+fn of_label(name: &str) -> Vec<String> {
+    ["precision", "recall", "f1"].map(|figure| format!("{figure}[{name}]")).to_vec()
+}
+
+fn values_of(counts: Counts) -> Vec<f64> {
+    vec![counts.precision(), counts.recall(), counts.f1()]
 }
 
 /// NaN of nothing.

@@ -8,6 +8,8 @@
 //! assert_eq!(pearson(&gold, &[1.0; 4]), None);
 //! ```
 
+use crate::evaluation::Measure;
+
 /// Pearson's correlation; `None` where it is not defined: of fewer than two pairs, or if one side never varies.
 ///
 /// # Panics
@@ -54,6 +56,23 @@ pub fn ranks(numbers: &[f64]) -> Vec<f64> {
         before += equals.len();
     }
     ranks
+}
+
+/// Both correlations; an observation is the right score and the model's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Correlations;
+
+impl Measure for Correlations {
+    type Observation = [f64; 2];
+
+    fn names(&self) -> Vec<String> {
+        vec!["pearson".to_owned(), "spearman".to_owned()]
+    }
+
+    fn values(&self, sample: &[&[f64; 2]]) -> Vec<f64> {
+        let [gold, answers] = [0, 1].map(|side| sample.iter().map(|pair| pair[side]).collect::<Vec<_>>());
+        [pearson(&gold, &answers), spearman(&gold, &answers)].map(|value| value.unwrap_or(f64::NAN)).to_vec()
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use ndarray::ArrayView1;
 
+use crate::evaluation::Measure;
+
 /// How a model's scores of the whole vocabulary treat the word that belongs there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Guess {
@@ -78,6 +80,42 @@ impl Guesses {
     /// its pseudo-perplexity. Source: Salazar et al., "Masked Language Model Scoring" (2020).
     pub fn perplexity(&self) -> f64 {
         self.mean_loss().exp()
+    }
+}
+
+/// Figures of masked words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LanguageModelFigures {
+    /// Whether the pseudo-perplexity is among them.
+    pub pseudo: bool,
+}
+
+/// What is kept of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TextGuesses {
+    /// The words that were masked together.
+    pub masked: Guesses,
+    /// All words, each masked alone; none of a text that was not asked for.
+    pub alone: Guesses,
+}
+
+impl Measure for LanguageModelFigures {
+    type Observation = TextGuesses;
+
+    fn names(&self) -> Vec<String> {
+        let names = ["top_1_accuracy", "top_5_accuracy", "loss", "perplexity", "pseudo_perplexity"];
+        names[..4 + usize::from(self.pseudo)].iter().map(ToString::to_string).collect()
+    }
+
+    fn values(&self, sample: &[&TextGuesses]) -> Vec<f64> {
+        let sum = |of: fn(&TextGuesses) -> Guesses| {
+            sample.iter().fold(Guesses::default(), |sum, text| sum.plus(of(text)))
+        };
+        let masked = sum(|text| text.masked);
+        let mut values =
+            vec![masked.accuracy(), masked.accuracy_in_5(), masked.mean_loss(), masked.perplexity()];
+        values.extend(self.pseudo.then(|| sum(|text| text.alone).perplexity()));
+        values
     }
 }
 
