@@ -16,7 +16,8 @@ use crate::{Embedding, Error};
 /// How many documents are ranked for each query.
 pub const DEPTH: usize = 100;
 
-/// Evaluates an embedding by how it ranks documents for queries: by the cosine to the query; of equals the one that
+/// Evaluates an embedding, as it is used for queries and for documents (which may have prompts of their own), by how
+/// it ranks documents for queries: by the cosine to the query; of equals the one that
 /// comes first in the file.
 ///
 /// Queries without a relevant document are left out. A document with the id of the query is passed over, as in BEIR,
@@ -27,7 +28,7 @@ pub const DEPTH: usize = 100;
 /// What is wrong with a query or a document; an error of `each`, which sees every query at the end, and of
 /// `progress`, which is called for each text.
 pub fn evaluate<E: From<Error>>(
-    task: &Embedding,
+    [of_queries, of_documents]: [&Embedding; 2],
     queries: impl IntoIterator<Item = Result<Text, DataError>>,
     documents: impl IntoIterator<Item = Result<Text, DataError>>,
     relevance: &Relevance,
@@ -43,12 +44,12 @@ pub fn evaluate<E: From<Error>>(
     let text = |text: &Text| text.text.clone();
     let place = |text: &Text| Some(text.place.clone());
     let mut searches: Vec<Search> = vec![];
-    answer_each(task, asked, text, place, |query, embedding| {
+    answer_each(of_queries, asked, text, place, |query, embedding| {
         searches.push(Search { query, vector: embedding.vector, best: BinaryHeap::new() });
         progress()
     })?;
     let mut order = 0;
-    answer_each(task, documents, text, place, |document, embedding| {
+    answer_each(of_documents, documents, text, place, |document, embedding| {
         for search in searches.iter_mut().filter(|search| search.query.id != document.id) {
             let score = cosine(&search.vector, &embedding.vector);
             search.add(score, order, &document.id);
