@@ -118,21 +118,28 @@ pub fn read_pairs(path: impl AsRef<Path>, options: &pairs::Options) -> Result<Co
         let (Texts::Pair { anchor, positive } | Texts::Triplet { anchor, positive, .. }) = texts else {
             continue;
         };
-        let query = number(&mut queries, &mut collection.queries, anchor, &place);
-        let document = number(&mut documents, &mut collection.documents, positive, &place);
+        let query = number("q", &mut queries, &mut collection.queries, anchor, &place);
+        let document = number("d", &mut documents, &mut collection.documents, positive, &place);
         collection.relevance.entry(query).or_default().insert(document, 1.0);
     }
     Ok(collection)
 }
 
-/// The id of a text, which is a new one if it was not seen before.
-fn number(seen: &mut HashMap<String, usize>, all: &mut Vec<Text>, text: String, place: &Place) -> String {
+/// The id of a text, which is a new one if it was not seen before. Queries and documents have no id in common: a
+/// search passes over documents with the id of its query.
+fn number(
+    prefix: &str,
+    seen: &mut HashMap<String, usize>,
+    all: &mut Vec<Text>,
+    text: String,
+    place: &Place,
+) -> String {
     let count = seen.len();
     let at = *seen.entry(text).or_insert_with_key(|text| {
-        all.push(Text { id: count.to_string(), text: text.clone(), place: place.clone() });
+        all.push(Text { id: format!("{prefix}{count}"), text: text.clone(), place: place.clone() });
         count
     });
-    at.to_string()
+    all[at].id.clone()
 }
 
 #[cfg(test)]
@@ -184,6 +191,6 @@ mod tests {
             (texts(&found.queries), texts(&found.documents)),
             (vec!["a".into(), "b".into()], vec!["x".into(), "y".into()])
         );
-        assert_eq!((found.relevance["0"].len(), found.relevance["1"].len()), (2, 1));
+        assert_eq!((found.relevance["q0"].len(), found.relevance["q1"].len()), (2, 1));
     }
 }

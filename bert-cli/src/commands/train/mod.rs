@@ -12,6 +12,7 @@ mod settings;
 mod source;
 mod summary;
 
+pub use classify::TextColumns;
 pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};
