@@ -235,7 +235,10 @@ impl Iterator for Examples {
 mod tests {
     use super::*;
 
-    fn read_text(task: Task, text: &str) -> Result<Vec<(String, String, Option<String>, Option<String>)>> {
+    /// The number, the texts and the label of an example.
+    type Parts = (String, String, Option<String>, Option<String>);
+
+    fn read_text(task: Task, text: &str) -> Result<Vec<Parts>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file.tsv");
         std::fs::write(&path, text).unwrap();

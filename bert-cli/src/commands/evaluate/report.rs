@@ -59,10 +59,10 @@ impl Record for Report {
             {
                 // A difference that is sure is one whose interval is all on one side of 0.
                 let sure = interval.is_some_and(|it| it.low > 0.0 || it.high < 0.0);
-                let style = match sure {
-                    true if *difference > 0.0 => style::GOOD,
-                    true => style::BAD,
-                    false => style::FAINT,
+                let style = match sure.then(|| is_better(name, *difference)).flatten() {
+                    Some(true) => style::GOOD,
+                    Some(false) => style::BAD,
+                    None => style::FAINT,
                 };
                 let change = look.paint(style, signed(*difference));
                 let name = visible(name);
@@ -78,6 +78,12 @@ impl Record for Report {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a difference of a figure is for the better; `None` of thresholds, of which none is better.
+fn is_better(name: &str, difference: f64) -> Option<bool> {
+    let less_is_better = ["loss", "perplexity"].iter().any(|part| name.contains(part));
+    (!name.ends_with("_thresh")).then_some((difference > 0.0) != less_is_better)
 }
 
 /// Whether a figure is of one label or type: its name ends with that, in brackets.
@@ -132,5 +138,17 @@ impl Record for Judged {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         writeln!(page, "{} {} {}", self.input, self.gold, self.answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_losses_less_is_better() {
+        assert_eq!(is_better("f1", 0.1), Some(true));
+        assert_eq!(is_better("pseudo_perplexity", 0.1), Some(false));
+        assert_eq!(is_better("best_f1_thresh", 0.1), None);
     }
 }

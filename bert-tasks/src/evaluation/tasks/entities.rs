@@ -144,6 +144,6 @@ mod tests {
         let tokens =
             [token("B-A", 0..2), token("I-A", 2..4), token("O", 4..5), token("I-B", 8..9), token("O", 9..12)];
         assert_eq!(word_labels(&[0..4, 4..5, 6..7, 8..9, 10..12], &tokens), ["B-A", "O", "O", "I-B", "O"]);
-        assert_eq!(word_labels(&[0..1], &[]), ["O"]);
+        assert_eq!(word_labels(&[0..1, 2..3], &[]), ["O", "O"]);
     }
 }
