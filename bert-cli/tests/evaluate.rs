@@ -278,6 +278,11 @@ fn two_precisions_are_compared_on_the_same_examples() {
         report["figures"]["macro_f1"]["low"].as_f64().unwrap()
     };
     assert_eq!(low("3"), low("3"));
+    let long =
+        files.write("long.tsv", &format!("text\tlabel\n{}\tpositive\nrome\tnegative\n", "rome ".repeat(600)));
+    let run = evaluate("classify", &model, &long, &["--json"]);
+    assert!(run.stderr.contains("warning: 1 texts were longer than the model's input"), "{}", run.stderr);
+    assert_eq!(run.json()["cut"], 1);
     let run = evaluate("classify", &model, &data, &[]);
     run.fails(&["dev.tsv:2: the model has no label \"0\"", "negative, positive", "--label-names"]);
 }
@@ -313,6 +318,7 @@ fn entities_are_counted_leniently_and_strictly() {
     assert!(report["figures"]["lenient_f1"].is_object() && report["figures"]["strict_f1"].is_null());
     let text = evaluate("ner", &model, &data, &[]).ok();
     assert!(text.contains("lenient_f1[PER]") && text.contains("precision"), "{text}");
+    evaluate("ner", &model, &data, &["--scheme", "x"]).fails(&["scheme is \"x\""]);
     evaluate("ner", &model, &files.write("bad.conll", "a O\nb\n"), &[]).fails(&["bad.conll:2: "]);
 }
 

@@ -16,6 +16,8 @@ pub struct Report {
     pub model: Option<Contestant>,
     /// How many examples have figures.
     pub examples: usize,
+    /// How many texts were longer than the model's input, so that it did not see all of them.
+    pub cut: u64,
     /// The figures, by name.
     #[serde(serialize_with = "by_name")]
     pub figures: Vec<Figure>,
@@ -132,6 +134,7 @@ mod tests {
             data: "dev".to_owned(),
             model: None,
             examples: 2,
+            cut: 0,
             figures: vec![
                 figure("HasAns_exact", 72.77064823955249),
                 figure("NoAns_f1", f64::NAN),

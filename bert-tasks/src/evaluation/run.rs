@@ -33,6 +33,9 @@ pub struct Judged {
     /// Whether it was right. Of answers that are numbers, none is right or wrong.
     #[serde(skip)]
     pub right: Option<bool>,
+    /// Whether the model did not see all of it, because it was too long.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 impl Judged {

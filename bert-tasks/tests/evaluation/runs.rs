@@ -245,7 +245,8 @@ fn similarities_and_searches_are_those_of_the_vectors() {
         (0..5).map(|at| (format!("q{at}"), [(format!("d{}", at + 1), 1.0)].into())).collect();
     let (queries, documents) = ((0..6).map(|at| text("q", at)), (0..6).map(|at| text("d", at)));
     let mut texts = 0;
-    let progress = || {
+    let progress = |cut: bool| {
+        assert!(!cut);
         texts += 1;
         Ok::<_, Error>(())
     };

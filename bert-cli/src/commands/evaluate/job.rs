@@ -24,7 +24,7 @@ use crate::talk::{Talk, TextBar};
 #[derive(Args, Debug)]
 pub struct JobArgs {
     /// The examples; also .gz and .zst
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", display_order = 0, value_hint = ValueHint::FilePath)]
     pub data: PathBuf,
 
     /// Compare with another model on the same examples
@@ -69,7 +69,7 @@ pub struct JobArgs {
     output: OutputArgs,
 }
 
-/// How many passes over the texts at most, for commands that take a number of examples.
+/// A number of examples.
 pub fn count_arg(text: &str) -> Result<u64, String> {
     positive(text).map(|count| count as u64)
 }
@@ -123,12 +123,13 @@ pub struct Run<'a> {
     bar: Option<TextBar<'a>>,
     errors: Option<Sink>,
     texts: u64,
+    cut: u64,
     start: Instant,
 }
 
 impl<'a> Run<'a> {
     fn new(talk: &'a Talk, data: &'a Path, errors: Option<Sink>, first: bool) -> Self {
-        Self { talk, data, first, bar: None, errors, texts: 0, start: Instant::now() }
+        Self { talk, data, first, bar: None, errors, texts: 0, cut: 0, start: Instant::now() }
     }
 
     /// Begins, with so many texts to come.
@@ -145,12 +146,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// One more text is done.
+    /// One more text is done, all of which the model saw or not.
     ///
     /// # Errors
     /// None; it is there for closures that can fail.
-    pub fn text(&mut self) -> Result<()> {
+    pub fn text(&mut self, cut: bool) -> Result<()> {
         self.texts += 1;
+        self.cut += u64::from(cut);
         if let Some(bar) = &self.bar {
             bar.advance(self.texts);
         }
@@ -175,7 +177,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// A file that cannot be written.
     pub fn judged(&mut self, judged: &Judged) -> Result<()> {
-        self.text()?;
+        self.text(judged.cut)?;
         self.note(judged)
     }
 
@@ -185,7 +187,7 @@ impl<'a> Run<'a> {
     }
 
     fn finish(self) -> Result<Effort> {
-        let effort = Effort { texts: self.texts, time: self.start.elapsed() };
+        let effort = Effort { texts: self.texts, cut: self.cut, time: self.start.elapsed() };
         drop(self.bar);
         if let Some(errors) = self.errors {
             errors.finish()?;
@@ -198,6 +200,7 @@ impl<'a> Run<'a> {
 #[derive(Clone, Copy)]
 struct Effort {
     texts: u64,
+    cut: u64,
     time: Duration,
 }
 
@@ -309,6 +312,7 @@ impl JobArgs {
             data: self.dataset_name.clone().unwrap_or_else(file),
             model,
             examples: outcome.observations.len(),
+            cut: effort.cut,
             figures,
             comparison,
             seconds,
@@ -317,6 +321,10 @@ impl JobArgs {
         if report.model.is_some() {
             let (texts, rate) = (thousands(effort.texts), report.texts_per_second);
             talk.notice(format_args!("{texts} texts in {seconds:.1} s, {rate:.0} texts/s"));
+        }
+        if effort.cut > 0 {
+            let cut = thousands(effort.cut);
+            talk.warning(format_args!("{cut} texts were longer than the model's input, and cut"));
         }
         if report.figures.is_empty() {
             talk.warning("no example has a label, so there are no figures, only predictions");

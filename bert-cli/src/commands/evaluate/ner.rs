@@ -41,6 +41,11 @@ pub struct NerCommand {
     #[arg(long, value_name = "UNIT", value_enum, default_value = "chars")]
     offsets: Unit,
 
+    /// How the file's labels tell where entities begin and end: iob (IOB1 and IOB2), bioes (and BILOU, BMES), which
+    /// reads iob as well, or plain
+    #[arg(long, value_name = "SCHEME", default_value = "bioes")]
+    scheme: String,
+
     /// Lines of columns that begin with # are comments
     #[arg(long)]
     comments: bool,
@@ -81,6 +86,7 @@ impl NerCommand {
                 Unit::Bytes => Offsets::Bytes,
             },
             comments: self.comments,
+            scheme: self.scheme.parse()?,
             ..Options::default()
         };
         let examples = count(entities::read(&self.job.data, &options).map_err(failed)?)?;

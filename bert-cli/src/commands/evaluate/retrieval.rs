@@ -114,7 +114,7 @@ impl Evaluation for Searches<'_> {
     ) -> Result<evaluation::Outcome<Means<6>>> {
         let run = RefCell::new(run);
         let tasks = [queries, documents];
-        let text = || run.borrow_mut().text();
+        let text = |cut| run.borrow_mut().text(cut);
         let each = |judged: Judged| run.borrow_mut().note(&judged);
         match &self.source {
             Source::Files { queries, corpus, relevance, texts } => {

@@ -204,8 +204,9 @@ fn judge(
     };
     let score = matches!(observation, TextObservation::Class(_)).then(|| f64::from(best.score));
     let line = Judged::at(&example.place);
+    let cut = answer.truncated.iter().any(Option::is_some);
     let input = input(&example.text, example.second.as_deref());
-    Ok((observation, Judged { line, id: None, input, gold, answer: found, score, right }))
+    Ok((observation, Judged { line, id: None, input, gold, answer: found, score, right, cut }))
 }
 
 /// A text, or two, as they are shown.

@@ -89,6 +89,8 @@ pub fn evaluate<E: From<Error>>(
                 answer: shown(&example.text, &lenient),
                 score: None,
                 right: Some(right),
+                // Long texts are read through windows.
+                cut: false,
             };
             outcome.keep(counts, &judged);
             each(judged)

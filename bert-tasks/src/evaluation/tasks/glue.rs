@@ -134,6 +134,7 @@ pub fn evaluate<E: From<Error>>(
                     Some(TextObservation::Class([gold, answer])) => Some(gold == answer),
                     _ => None,
                 },
+                cut: answer.truncated.iter().any(Option::is_some),
             };
             if let Some(observation) = kept {
                 outcome.keep(observation, &judged);

@@ -78,6 +78,7 @@ pub fn evaluate<E: From<Error>>(
                 gold,
                 answer: found,
                 score: None,
+                cut: false,
             };
             outcome.keep(TextGuesses { masked: answer.masked, alone: answer.alone }, &judged);
             each(judged)

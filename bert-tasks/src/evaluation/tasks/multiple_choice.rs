@@ -36,6 +36,7 @@ pub fn evaluate<E: From<Error>>(
                 answer: json!(answer.best),
                 score: Some(f64::from(answer.probabilities[answer.best])),
                 right: Some(right),
+                cut: answer.truncated.iter().flatten().any(Option::is_some),
             };
             outcome.keep([f64::from(u8::from(right))], &judged);
             each(judged)

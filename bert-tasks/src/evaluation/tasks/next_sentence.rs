@@ -63,6 +63,7 @@ pub fn evaluate<E: From<Error>>(
                 answer: json!(found >= 0.5),
                 score: Some(f64::from(found)),
                 right: Some(right),
+                cut: false,
             };
             outcome.keep([f64::from(u8::from(right))], &judged);
             each(judged)

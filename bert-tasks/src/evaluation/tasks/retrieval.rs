@@ -26,13 +26,13 @@ pub const DEPTH: usize = 100;
 ///
 /// # Errors
 /// What is wrong with a query or a document; an error of `each`, which sees every query at the end, and of
-/// `progress`, which is called for each text.
+/// `progress`, which is told of each text whether it was too long for the model.
 pub fn evaluate<E: From<Error>>(
     [of_queries, of_documents]: [&Embedding; 2],
     queries: impl IntoIterator<Item = Result<Text, DataError>>,
     documents: impl IntoIterator<Item = Result<Text, DataError>>,
     relevance: &Relevance,
-    mut progress: impl FnMut() -> Result<(), E>,
+    mut progress: impl FnMut(bool) -> Result<(), E>,
     mut each: impl FnMut(Judged) -> Result<(), E>,
 ) -> Result<Outcome<Means<6>>, E> {
     let names = ["accuracy@1", "accuracy@5", "accuracy@10", "mrr@10", "ndcg@10", "map@100"];
@@ -45,8 +45,9 @@ pub fn evaluate<E: From<Error>>(
     let place = |text: &Text| Some(text.place.clone());
     let mut searches: Vec<Search> = vec![];
     answer_each(of_queries, asked, text, place, |query, embedding| {
-        searches.push(Search { query, vector: embedding.vector, best: BinaryHeap::new() });
-        progress()
+        let (vector, cut) = (embedding.vector, embedding.truncated.is_some());
+        searches.push(Search { query, vector, best: BinaryHeap::new(), cut });
+        progress(cut)
     })?;
     let mut order = 0;
     answer_each(of_documents, documents, text, place, |document, embedding| {
@@ -55,9 +56,9 @@ pub fn evaluate<E: From<Error>>(
             search.add(score, order, &document.id);
         }
         order += 1;
-        progress()
+        progress(embedding.truncated.is_some())
     })?;
-    for Search { query, best, .. } in searches {
+    for Search { query, best, cut, .. } in searches {
         let wanted = &relevance[&query.id];
         let found = best.into_sorted_vec();
         let gain = |hit: &Hit| wanted.get(&hit.id).copied().unwrap_or(0.0);
@@ -74,6 +75,7 @@ pub fn evaluate<E: From<Error>>(
             answer: json!(found.iter().take(10).map(|hit| &*hit.id).collect::<Vec<_>>()),
             score: first.map(|hit| f64::from(hit.score)),
             right: Some(ranking.accuracy(1) == 1.0),
+            cut,
         };
         let figures = [
             ranking.accuracy(1),
@@ -93,6 +95,8 @@ pub fn evaluate<E: From<Error>>(
 struct Search {
     query: Text,
     vector: Vec<f32>,
+    /// Whether it was too long for the model.
+    cut: bool,
     best: BinaryHeap<Hit>,
 }
 
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn the_best_documents_are_kept_in_their_order() {
         let query = Text { id: "q".into(), text: String::new(), place: Place::of("q") };
-        let mut search = Search { query, vector: vec![], best: BinaryHeap::new() };
+        let mut search = Search { query, vector: vec![], best: BinaryHeap::new(), cut: false };
         // Scores 0, 1, 2, 0, 1, 2, …: the twos come first, by order.
         for order in 0..200 {
             search.add((order % 3) as f32, order, &order.to_string());

@@ -37,7 +37,7 @@ pub fn evaluate<E: From<Error>>(
         examples,
         |(texts, ..)| texts.clone(),
         place,
-        |(texts, score, place), cosine| {
+        |(texts, score, place), (cosine, cut)| {
             let cosine = f64::from(cosine);
             let judged = Judged {
                 line: Judged::at(&place),
@@ -47,6 +47,7 @@ pub fn evaluate<E: From<Error>>(
                 answer: json!(cosine),
                 score: None,
                 right: None,
+                cut,
             };
             outcome.keep([score, cosine], &judged);
             each(judged)
@@ -62,7 +63,8 @@ impl Task for Pair<'_> {
     type Input = [String; 2];
     type Context = [Option<Range<usize>>; 2];
     type Piece = Vec<f32>;
-    type Answer = f32;
+    /// The cosine, and whether one of the texts was too long.
+    type Answer = (f32, bool);
 
     fn session(&self) -> &Session {
         self.0.session()
@@ -83,7 +85,12 @@ impl Task for Pair<'_> {
         self.0.reduce(&context[index], 0, rows)
     }
 
-    fn finish(&self, _: &[String; 2], _: Self::Context, vectors: Vec<Vec<f32>>) -> TaskResult<f32> {
-        Ok(cosine(&vectors[0], &vectors[1]))
+    fn finish(
+        &self,
+        _: &[String; 2],
+        truncated: Self::Context,
+        vectors: Vec<Vec<f32>>,
+    ) -> TaskResult<(f32, bool)> {
+        Ok((cosine(&vectors[0], &vectors[1]), truncated.iter().any(Option::is_some)))
     }
 }

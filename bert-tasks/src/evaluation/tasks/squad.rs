@@ -109,7 +109,7 @@ pub fn evaluate<E: From<Error>>(
             }
             let raw = judge(qa, Some(best), odds);
             let score = answers.answers.first().map(|answer| f64::from(answer.score));
-            let shown = Shown { question, prediction, score };
+            let shown = Shown { question, prediction, score, cut: answers.truncated.is_some() };
             keep(&mut outcome, qa, raw, shown, &mut each)
         },
     )?;
@@ -138,7 +138,7 @@ pub fn evaluate_predictions<E>(
         let raw = judge(qa, prediction, odds.and_then(|odds| odds.get(&qa.id)).copied());
         let answered = threshold.map_or(raw, |threshold| raw.with_threshold(threshold)).answered;
         let prediction = prediction.filter(|_| answered).unwrap_or_default();
-        keep(&mut outcome, qa, raw, Shown { question, prediction, score: None }, &mut each)?;
+        keep(&mut outcome, qa, raw, Shown { question, prediction, score: None, cut: false }, &mut each)?;
     }
     Ok(outcome)
 }
@@ -153,6 +153,8 @@ struct Shown<'a> {
     question: Question,
     prediction: &'a str,
     score: Option<f64>,
+    /// Whether the question was too long; contexts never are.
+    cut: bool,
 }
 
 fn keep<E>(
@@ -162,7 +164,7 @@ fn keep<E>(
     shown: Shown<'_>,
     each: &mut impl FnMut(Judged) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Shown { question, prediction, score } = shown;
+    let Shown { question, prediction, score, cut } = shown;
     let exact = match outcome.measure.squad.threshold {
         Some(threshold) => raw.with_threshold(threshold).exact,
         None => raw.exact,
@@ -180,6 +182,7 @@ fn keep<E>(
         answer: json!(prediction),
         score,
         right: Some(exact == 1.0),
+        cut,
     };
     outcome.keep(QuestionObservation { judged: raw, rouge }, &judged);
     each(judged)
