@@ -1,5 +1,8 @@
 //! The command bert: classic BERT tasks from the terminal, offline, with an embedded default model.
 
+// Docs of arguments are their help, where [MASK] is a word and no link.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod batch;
 mod cli;
 mod commands;

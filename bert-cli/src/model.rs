@@ -1,11 +1,12 @@
 //! Which model, and where it runs.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
+use bert_core::checkpoint::Adapter;
 use bert_core::contract::Precision;
 use bert_core::observe::passes::PassLog;
 use bert_tasks::tokenizer::Tokenizer;
@@ -44,6 +45,11 @@ pub struct SourceArgs {
     /// A folder with config.json, weights and tokenizer, or the name of a model on the Hugging Face hub
     #[arg(short, long, value_name = "FOLDER|NAME", env = "BERT_MODEL", hide_env_values = true, value_hint = ValueHint::DirPath)]
     pub model: Option<String>,
+
+    /// A folder with an adapter of the model, as `bert train --lora` and PEFT write it. Without --model, the model is
+    /// the one that the adapter was trained on
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub adapter: Option<PathBuf>,
 
     #[cfg(feature = "hub")]
     #[command(flatten)]
@@ -152,7 +158,12 @@ impl SourceArgs {
     /// # Errors
     /// No model where one has to be named, one that is not there, and what is wrong with its files.
     pub fn open(&self, talk: &Talk, need: &'static Need) -> Result<Pretrained> {
-        Ok(Pretrained::from_source(self.find(talk, need)?)?)
+        let (source, adapter) = self.find(talk, need)?;
+        let files = Pretrained::from_source(source)?;
+        Ok(match adapter {
+            Some(folder) => files.with_adapter(folder)?,
+            None => files,
+        })
     }
 
     /// Finds the model and opens its tokenizer alone.
@@ -160,17 +171,43 @@ impl SourceArgs {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_tokenizer(&self, talk: &Talk, need: &'static Need) -> Result<Tokenizer> {
-        Ok(self.find(talk, need)?.tokenizer()?)
+        Ok(self.find(talk, need)?.0.tokenizer()?)
     }
 
-    fn find(&self, talk: &Talk, need: &'static Need) -> Result<ModelSource> {
-        match (self.name(), EMBEDDED) {
-            (None, Some(model)) if need.embedded => Ok(ModelSource::Embedded(model)),
-            (None, _) => Err(Error::NoModel { need }),
-            (Some(name), _) => match ModelSource::local(name)? {
-                Some(folder) => Ok(folder),
-                None => self.download(talk, name),
-            },
+    /// The model, and the folder of an adapter over it.
+    fn find(&self, talk: &Talk, need: &'static Need) -> Result<(ModelSource, Option<PathBuf>)> {
+        let adapter = self.adapter.clone();
+        let Some(name) = self.name() else {
+            return Ok(match (adapter, EMBEDDED) {
+                (Some(folder), _) => (self.base_of(talk, need, &folder)?, Some(folder)),
+                (None, Some(model)) if need.embedded => (ModelSource::Embedded(model), None),
+                (None, _) => return Err(Error::NoModel { need }),
+            });
+        };
+        let source = self.named(talk, name)?;
+        match source.adapter_folder() {
+            // The folder of an adapter stands for the model and the adapter.
+            Some(folder) if adapter.is_none() => {
+                Ok((self.base_of(talk, need, folder)?, Some(folder.to_owned())))
+            }
+            _ => Ok((source, adapter)),
+        }
+    }
+
+    /// The model that an adapter was trained on: the built-in one, if it names none.
+    fn base_of(&self, talk: &Talk, need: &'static Need, folder: &Path) -> Result<ModelSource> {
+        let adapter = Adapter::open(folder).map_err(bert_tasks::Error::from)?;
+        match (&adapter.config().base, EMBEDDED) {
+            (Some(name), _) => self.named(talk, name),
+            (None, Some(model)) => Ok(ModelSource::Embedded(model)),
+            (None, None) => Err(Error::NoModel { need }),
+        }
+    }
+
+    fn named(&self, talk: &Talk, name: &str) -> Result<ModelSource> {
+        match ModelSource::local(name)? {
+            Some(folder) => Ok(folder),
+            None => self.download(talk, name),
         }
     }
 

@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 
+use bert_conformance::small::Small;
 use bert_core::graph::Head;
 use common::{Tiny, bert};
 use serde_json::json;
@@ -167,6 +168,21 @@ fn info_tells_what_a_model_is() {
     assert_eq!(info["precision"], "f32");
     let text = bert(["info", "-m", model.arg()]).ok();
     assert!(text.contains("BertForMaskedLM") && text.contains("masked language modelling"), "{text}");
+}
+
+#[test]
+fn info_counts_parameters_that_layers_share_once() {
+    let folder = tempfile::tempdir().unwrap();
+    Small::new("BertModel").save(folder.path()); // for its vocabulary
+    let fields = json!({"model_type": "albert", "embedding_size": 8, "num_hidden_layers": 3});
+    Small::new("AlbertModel").fields(&fields).save(folder.path());
+    let path = folder.path().to_str().unwrap();
+    let info = bert(["info", "-m", path, "--json"]).json();
+    let shape = &info["shape"];
+    assert_eq!((&shape["layers"], &shape["distinct_layers"]), (&json!(3), &json!(1)));
+    assert_eq!(info["parameters"].as_u64().unwrap() * 4, info["size"].as_u64().unwrap());
+    let text = bert(["info", "-m", path]).ok();
+    assert!(text.contains("3 (parameters of 1) of 32"), "{text}");
 }
 
 #[test]

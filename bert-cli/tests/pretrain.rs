@@ -103,7 +103,7 @@ fn a_model_learns_from_nothing_but_text() {
     assert!((first - alike).abs() < 0.5 && last < 0.75 * first, "{first} {last}");
     let evaluations: Vec<&Value> = metrics.iter().filter_map(|line| line.get("evaluation")).collect();
     let [.., last] = &evaluations[..] else { panic!("there are none") };
-    let others = &last["others"];
+    let others = &last["details"];
     assert_eq!(evaluations.len(), 3);
     assert!(others["next sentence accuracy"].as_f64().unwrap() > 0.75, "{last}");
     assert!(last["value"].as_f64().unwrap() > 1.5 / (TOPICS * WORDS) as f64, "{last}");

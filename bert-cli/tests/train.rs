@@ -63,6 +63,40 @@ fn a_model_learns_from_a_table_and_answers() {
 }
 
 #[test]
+fn an_adapter_is_trained_and_used_over_its_model() {
+    let setting = Setting::new();
+    let dev = setting.arg("dev.tsv");
+    let lora = ["--lora-rank", "4", "--lora-targets", "query,value,dense", "--lora-dropout", "0.1"];
+    let more = ["--eval", &dev, "-q", "--epochs", "20", "--lr", "1e-2", "--head-rate-factor", "2"];
+    setting.train("adapter", &[&lora[..], &more].concat()).ok();
+    let adapter = setting.arg("adapter");
+    assert!(!setting.path("adapter/model.safetensors").exists());
+    let config = fs::read_to_string(setting.path("adapter/config.toml")).unwrap();
+    for line in ["lora = true", "lora-rank = 4", r#"lora-targets = ["query", "value", "dense"]"#] {
+        assert!(config.contains(line), "{config}");
+    }
+    // The same again from its own file.
+    let args = ["train", "classify", "-q", "--config", &format!("{adapter}/config.toml"), "--out"];
+    bert([&args[..], &[&setting.arg("again")]].concat()).ok();
+    setting.same("adapter", "again");
+
+    let texts = ["paris good door", "a bad a"];
+    let answers = |model: &[&str]| {
+        let args = ["classify", "--device", "cpu", "--jsonl"];
+        bert([&args[..], model, &texts].concat()).jsonl()
+    };
+    let over = answers(&["--model", setting.base.arg(), "--adapter", &adapter]);
+    let labels: Vec<_> = over.iter().map(|answer| answer["scores"][0]["label"].clone()).collect();
+    assert_eq!(labels, ["good", "bad"]);
+    assert_eq!(answers(&["--model", &adapter]), over);
+    assert_eq!(answers(&["--adapter", &adapter]), over);
+
+    let info = bert(["info", "--device", "cpu", "--json", "--model", &adapter]).json();
+    assert_eq!(info["adapter"]["rank"], 4, "{info}");
+    assert_eq!(info["labels"], serde_json::json!(["bad", "good"]), "{info}");
+}
+
+#[test]
 fn files_of_every_format_lead_to_the_same_model() {
     let setting = Setting::new();
     let quick = ["--epochs", "1", "-q"];

@@ -16,7 +16,7 @@ from pathlib import Path
 import transformers as hf
 
 from check import check
-from make import BERT, DISTILBERT, ELECTRA, ENTITIES, HERE, ROBERTA, config
+from make import ALBERT, BERT, DISTILBERT, ELECTRA, ENTITIES, HERE, ROBERTA, config
 
 HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
          "ForMultipleChoice")
@@ -27,7 +27,9 @@ FAMILIES = {
     "Roberta": (ROBERTA, ()),
     "Camembert": (ROBERTA, ()),
     "XLMRoberta": (ROBERTA, ()),
+    "RobertaPreLayerNorm": (ROBERTA, ()),
     "Electra": (ELECTRA, ("ForPreTraining",)),
+    "Albert": (ALBERT | dict(num_hidden_groups=2), ("ForPreTraining",)),
 }
 SEED = "7"
 
@@ -37,8 +39,9 @@ def cases():
     for family, (fields, more) in FAMILIES.items():
         kind = getattr(hf, f"{family}Config")
         for head in (*HEADS, *more):
-            # To transformers, start and end of an answer are labels.
-            labels = ("start", "end") if head == "ForQuestionAnswering" else ENTITIES
+            # To transformers, start and end of an answer are labels, and to ALBERT the two orders of sentences.
+            two = head == "ForQuestionAnswering" or (family, head) == ("Albert", "ForPreTraining")
+            labels = ("first", "second") if two else ENTITIES
             yield f"{family}{head}", f"{family}{head}", config(kind, fields, labels)
         untied = config(kind, fields, tie_word_embeddings=False)
         yield f"{family}ForMaskedLM-untied", f"{family}ForMaskedLM", untied

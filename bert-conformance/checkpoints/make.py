@@ -41,7 +41,7 @@ ROBERTA = BERT | dict(max_position_embeddings=67, type_vocab_size=1, layer_norm_
 ELECTRA = BERT | dict(embedding_size=20)
 ALBERT = ELECTRA | dict(num_hidden_layers=3, num_hidden_groups=1, inner_group_num=1, hidden_act="gelu_new")
 # The model_types with the layout and the position ids of RoBERTa.
-LIKE_ROBERTA = ("roberta", "camembert", "xlm-roberta")
+LIKE_ROBERTA = ("roberta", "camembert", "xlm-roberta", "roberta-prelayernorm")
 
 
 def randomise(model):
@@ -96,6 +96,8 @@ def record(model, inputs):
         found = model(**arguments(model, inputs), output_hidden_states=True)
     outputs = {name: found[name] for name in ("logits", "prediction_logits", "seq_relationship_logits",
                                               "start_logits", "end_logits", "pooler_output") if name in found}
+    if "sop_logits" in found:  # ALBERT's name for them: which of two sentences comes first
+        outputs["seq_relationship_logits"] = found["sop_logits"]
     outputs["last_hidden_state"] = found.hidden_states[-1]
     if kind.endswith("ForMultipleChoice"):
         outputs["logits"] = outputs["logits"].T
@@ -224,12 +226,16 @@ def roberta(labels=("0", "1")):
     return config(hf.RobertaConfig, ROBERTA, labels)
 
 
+def prelayernorm(labels=("0", "1")):
+    return config(hf.RobertaPreLayerNormConfig, ROBERTA, labels)
+
+
 def electra(labels=("0", "1"), **changes):
     return config(hf.ElectraConfig, ELECTRA, labels, **changes)
 
 
-def albert(labels=("0", "1")):
-    return config(hf.AlbertConfig, ALBERT, labels)
+def albert(labels=("0", "1"), **changes):
+    return config(hf.AlbertConfig, ALBERT, labels, **changes)
 
 
 CHECKPOINTS = {
@@ -263,6 +269,17 @@ CHECKPOINTS = {
     "xlm-roberta-token-classification": Checkpoint(
         lambda: hf.XLMRobertaForTokenClassification(config(hf.XLMRobertaConfig, ROBERTA, ENTITIES)),
         finish=add_tensors(lambda tensors: [position_ids("roberta", ROBERTA)])),
+    "roberta-prelayernorm-embedding": Checkpoint(lambda: hf.RobertaPreLayerNormModel(prelayernorm()), (17, 1, 65),
+                                                 hidden=True),
+    "roberta-prelayernorm-masked-lm": Checkpoint(lambda: hf.RobertaPreLayerNormForMaskedLM(prelayernorm())),
+    "roberta-prelayernorm-token-classification": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForTokenClassification(prelayernorm(ENTITIES))),
+    "roberta-prelayernorm-sequence-classification": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForSequenceClassification(prelayernorm(SENTIMENTS))),
+    "roberta-prelayernorm-question-answering": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForQuestionAnswering(prelayernorm())),
+    "roberta-prelayernorm-multiple-choice": Checkpoint(
+        lambda: hf.RobertaPreLayerNormForMultipleChoice(prelayernorm())),
     "electra-embedding": Checkpoint(lambda: hf.ElectraModel(electra()), (17, 1, 65), hidden=True),
     # The heads of the generator and of sequences have the gelu of erf, that of the discriminator has hidden_act.
     "electra-masked-lm": Checkpoint(lambda: hf.ElectraForMaskedLM(electra(hidden_act="gelu_new"))),
@@ -276,12 +293,19 @@ CHECKPOINTS = {
     # As in the published files, the summary is not in the config.
     "electra-multiple-choice": Checkpoint(lambda: hf.ElectraForMultipleChoice(electra(hidden_act="gelu_new")),
                                           finish=leave_out("summary_")),
+    # Two sets of parameters for three layers.
+    "albert-embedding": Checkpoint(lambda: hf.AlbertModel(albert(num_hidden_groups=2)), (17, 1, 65), hidden=True),
+    "albert-pretraining": Checkpoint(lambda: hf.AlbertForPreTraining(albert())),
     # As in the published files, the decoder is there twice more: as a copy of the embedding, and its bias.
     "albert-masked-lm": Checkpoint(lambda: hf.AlbertForMaskedLM(albert()), finish=add_tensors(lambda tensors: [
         ("predictions.decoder.weight", tensors["albert.embeddings.word_embeddings.weight"]),
         ("predictions.decoder.bias", tensors["predictions.bias"])])),
     "albert-sequence-classification": Checkpoint(lambda: hf.AlbertForSequenceClassification(albert(SENTIMENTS)),
                                                  hidden=True),
+    "albert-token-classification": Checkpoint(lambda: hf.AlbertForTokenClassification(albert(ENTITIES))),
+    "albert-question-answering": Checkpoint(lambda: hf.AlbertForQuestionAnswering(albert())),
+    # Embeddings as wide as hidden states are projected all the same.
+    "albert-multiple-choice": Checkpoint(lambda: hf.AlbertForMultipleChoice(albert(embedding_size=36))),
 }
 
 if __name__ == "__main__":

@@ -110,8 +110,9 @@ def loss(kind, model, batch, labels):
         return cross_entropy(model(**batch).logits, labels["labels"])
     found = model(**arguments(model, batch))
     if kind == "ForPreTraining":
+        pairs = found["sop_logits" if "sop_logits" in found else "seq_relationship_logits"]
         return (cross_entropy(found.prediction_logits.flatten(0, 1), labels["labels"].flatten())
-                + cross_entropy(found.seq_relationship_logits, labels["next_sentence_label"]))
+                + cross_entropy(pairs, labels["next_sentence_label"]))
     if kind == "ForQuestionAnswering":
         start, end = (x.masked_fill(~mask, -torch.inf) for x in (found.start_logits, found.end_logits))
         return (cross_entropy(start, labels["start_positions"]) + cross_entropy(end, labels["end_positions"])) / 2
@@ -149,7 +150,8 @@ def train(kind, model, steps, adamw):
     """What is recorded of a run on batches with labels."""
     # Those of vectors: biases and LayerNorm.
     parameters = dict(model.named_parameters())
-    assert all((x.ndim == 1) == (name.endswith("bias") or "norm" in name.lower()) for name, x in parameters.items())
+    is_vector = {name: name.endswith("bias") or "norm" in name.split(".")[-2].lower() for name in parameters}
+    assert all((x.ndim == 1) == is_vector[name] for name, x in parameters.items())
     optimizer = adamw([dict(params=[x for x in parameters.values() if x.ndim > 1], weight_decay=DECAY),
                        dict(params=[x for x in parameters.values() if x.ndim == 1], weight_decay=0.0)])
     schedule = hf.get_linear_schedule_with_warmup(optimizer, WARM_UP, STEPS)
@@ -172,7 +174,8 @@ def train(kind, model, steps, adamw):
 
 
 RUNS = ["bert-pretraining", "bert-sequence-classification", "bert-token-classification", "bert-question-answering",
-        "bert-multiple-choice", "distilbert-masked-lm", "roberta-sequence-classification", "electra-replaced-tokens"]
+        "bert-multiple-choice", "distilbert-masked-lm", "roberta-sequence-classification", "electra-replaced-tokens",
+        "roberta-prelayernorm-sequence-classification", "albert-pretraining"]
 
 
 def run(name):

@@ -44,6 +44,12 @@ const SMALL: &[&str] = &[
     "roberta-multiple-choice",
     "camembert-masked-lm",
     "xlm-roberta-token-classification",
+    "roberta-prelayernorm-embedding",
+    "roberta-prelayernorm-masked-lm",
+    "roberta-prelayernorm-question-answering",
+    "roberta-prelayernorm-token-classification",
+    "roberta-prelayernorm-sequence-classification",
+    "roberta-prelayernorm-multiple-choice",
     "electra-embedding",
     "electra-masked-lm",
     "electra-replaced-tokens",
@@ -51,6 +57,13 @@ const SMALL: &[&str] = &[
     "electra-token-classification",
     "electra-sequence-classification",
     "electra-multiple-choice",
+    "albert-embedding",
+    "albert-pretraining",
+    "albert-masked-lm",
+    "albert-question-answering",
+    "albert-token-classification",
+    "albert-sequence-classification",
+    "albert-multiple-choice",
 ];
 
 /// What `cargo xtask models` brings.

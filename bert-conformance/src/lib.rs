@@ -99,7 +99,7 @@ mod tests {
     fn the_reference_gives_what_was_recorded() {
         let plan = Plan { modes: vec![Mode::Models], filter: "checkpoint ".to_owned(), ..Plan::all(1) };
         let verdicts = run("reference", &Reference, &[], &plan);
-        assert_eq!(verdicts.len(), 43, "not all checkpoints were found");
+        assert_eq!(verdicts.len(), 62, "not all checkpoints were found");
         let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn the_reference_trains_as_was_recorded() {
         let verdicts = run_training("reference", &Reference, &[], &Plan::all(1));
-        assert_eq!(verdicts.len(), 9, "not all recorded runs were found");
+        assert_eq!(verdicts.len(), 11, "not all recorded runs were found");
         let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }

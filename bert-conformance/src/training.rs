@@ -32,6 +32,8 @@ const RECORDED: &[&str] = &[
     "distilbert-masked-lm",
     "roberta-sequence-classification",
     "electra-replaced-tokens",
+    "roberta-prelayernorm-sequence-classification",
+    "albert-pretraining",
 ];
 
 const STEPS: u64 = 10;

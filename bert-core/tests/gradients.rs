@@ -2,11 +2,11 @@
 //! with every head, and every loss.
 
 use bert_core::contract::{Backend, Precision, Tensor};
-use bert_core::graph::{self, Head, Initial, Output, ParameterSource, ParameterSpec};
+use bert_core::graph::{self, Head, Initial, Output, ParameterKind, ParameterSource, ParameterSpec};
 use bert_core::random::Random;
 use bert_core::reference::Reference;
 use bert_core::tensor::HostTensor;
-use bert_core::train::{Trainable, loss};
+use bert_core::train::{AdamStep, AdamW, Gradients, Lora, Trainable, loss};
 use bert_core::{ModelConfig, PackedBatch, Result};
 use pollster::block_on;
 
@@ -15,7 +15,10 @@ const FAMILIES: &[&str] = &[
     r#""model_type": "bert", "hidden_act": "gelu_new", "tie_word_embeddings": false"#,
     r#""model_type": "distilbert", "activation": "relu""#,
     r#""model_type": "roberta", "type_vocab_size": 1, "hidden_act": "tanh""#,
+    r#""model_type": "roberta-prelayernorm", "type_vocab_size": 1"#,
     r#""model_type": "electra", "embedding_size": 6"#,
+    r#""model_type": "albert", "embedding_size": 6"#,
+    r#""model_type": "albert", "embedding_size": 8, "num_hidden_groups": 2"#,
 ];
 
 fn config(family: &str) -> ModelConfig {
@@ -77,13 +80,38 @@ fn weights(name: usize, count: usize) -> Vec<f64> {
     (0..count as u64).map(|i| random.normal(i)).collect()
 }
 
+/// A model, with adapters of all its layers if asked for.
+fn model(
+    source: &dyn ParameterSource,
+    config: &ModelConfig,
+    head: Head,
+    lora: Option<Lora>,
+) -> Trainable<Reference> {
+    let mut model = Trainable::new(Reference, config.clone(), source, head, Precision::F32).unwrap();
+    if let Some(lora) = lora {
+        model.adapt(lora, source, |_| true).unwrap();
+    }
+    model
+}
+
+/// The parameters of a model, with those of the adapters of its layers.
+fn parameters(config: &ModelConfig, head: Head, lora: Option<Lora>) -> Vec<ParameterSpec> {
+    let mut list = graph::parameters(config, head).unwrap();
+    if let Some(lora) = lora {
+        let adapters: Vec<_> = list.iter().filter_map(|spec| graph::lora(spec, lora.rank)).collect();
+        list.extend(adapters.into_iter().flatten());
+    }
+    list
+}
+
 fn weighted_sum(
     source: &dyn ParameterSource,
     config: &ModelConfig,
     head: Head,
+    lora: Option<Lora>,
     dropout: Option<Random>,
 ) -> f64 {
-    let model = Trainable::new(Reference, config.clone(), source, head, Precision::F32).unwrap();
+    let model = model(source, config, head, lora);
     let results = model.forward(&batch(), &outputs(config, head), dropout).unwrap();
     let results: Vec<_> = results.iter().map(|result| model.value(result)).collect();
     let results = block_on(Reference.download(&results)).unwrap();
@@ -94,13 +122,14 @@ fn weighted_sum(
     results.iter().enumerate().map(sum).sum()
 }
 
-/// Compares every parameter of a model, at two places each.
-fn agree(family: &str, head: Head, dropout: Option<Random>) {
-    let config = config(family);
-    let numbers = Initial::spread(3);
-    let whole = Moved { source: &numbers, name: "", index: 0, by: 0.0 };
-    let model = Trainable::new(Reference, config.clone(), &whole, head, Precision::F32).unwrap();
-    let results = model.forward(&batch(), &outputs(&config, head), dropout).unwrap();
+/// The gradients of the weighted sum.
+fn gradients(
+    model: &Trainable<Reference>,
+    config: &ModelConfig,
+    head: Head,
+    dropout: Option<Random>,
+) -> Gradients<Reference> {
+    let results = model.forward(&batch(), &outputs(config, head), dropout).unwrap();
     let seeds: Vec<_> = results
         .into_iter()
         .enumerate()
@@ -110,11 +139,34 @@ fn agree(family: &str, head: Head, dropout: Option<Random>) {
             (result, seed)
         })
         .collect();
-    let gradients = model.backward(&seeds).unwrap();
-    let gradients = block_on(model.download(Some(&gradients))).unwrap();
-    let list = graph::parameters(&config, head).unwrap();
-    assert_eq!(gradients.len(), list.len(), "{family} {head}");
-    for (spec, gradient) in gradients {
+    model.backward(&seeds).unwrap()
+}
+
+/// Compares every parameter of a model, at two places each.
+fn agree(family: &str, head: Head, lora: Option<Lora>, dropout: Option<Random>) {
+    let config = config(family);
+    let numbers = Initial::spread(3);
+    let whole = Moved { source: &numbers, name: "", index: 0, by: 0.0 };
+    let mut model = model(&whole, &config, head, lora);
+    let all = gradients(&model, &config, head, dropout);
+    let all = block_on(model.download(Some(&all))).unwrap();
+    let list = parameters(&config, head, lora);
+    assert_eq!(all.len(), list.len(), "{family} {head}");
+    if lora.is_some() {
+        // The same with everything else frozen, as adapters are trained.
+        model.set_rates(|spec| f64::from(u8::from(is_adapter(spec)))).unwrap();
+        let alone = gradients(&model, &config, head, dropout);
+        let alone = block_on(model.download(Some(&alone))).unwrap();
+        for ((spec, one), (_, other)) in all.iter().zip(&alone) {
+            assert_eq!(one.bytes() == other.bytes(), is_adapter(spec), "{family} {head} {}", spec.name);
+        }
+        let trained = block_on(model.trained()).unwrap();
+        assert!(!trained.is_empty() && trained.iter().all(|(spec, _)| is_adapter(spec)));
+    }
+    for (spec, gradient) in all {
+        if lora.is_some() && !is_adapter(&spec) {
+            continue;
+        }
         let gradient: Vec<f64> = gradient.to_f64().unwrap().iter().copied().collect();
         let size = gradient.iter().fold(0f64, |most, x| most.max(x.abs()));
         let random = Random::new(7).named(&spec.name);
@@ -122,7 +174,7 @@ fn agree(family: &str, head: Head, dropout: Option<Random>) {
             let index = random.below(pick, gradient.len());
             let at = |by| {
                 let moved = Moved { source: &numbers, name: &spec.name, index, by };
-                weighted_sum(&moved, &config, head, dropout)
+                weighted_sum(&moved, &config, head, lora, dropout)
             };
             let before = f64::from(numbers.parameter(&spec).unwrap().as_slice::<f32>().unwrap()[index]);
             // Parameters are uploaded as f32: what counts is how far they really moved.
@@ -148,8 +200,70 @@ fn every_parameter_of_every_family_with_every_head() {
     for family in FAMILIES {
         // The maximum of a sparse embedding has no rule, see below.
         for &head in Head::ALL.iter().filter(|head| **head != Head::Sparse) {
-            agree(family, head, None);
+            agree(family, head, None, None);
         }
+    }
+}
+
+fn is_adapter(spec: &ParameterSpec) -> bool {
+    matches!(spec.kind, ParameterKind::LoraA | ParameterKind::LoraB)
+}
+
+#[test]
+fn every_adapter_of_every_family() {
+    let lora = Lora { rank: 2, scale: 1.5, dropout: 0.0 };
+    for family in FAMILIES {
+        for head in [Head::None, Head::MaskedLm, Head::SequenceClassification, Head::MultipleChoice] {
+            agree(family, head, Some(lora), None);
+        }
+    }
+    let lora = Lora { dropout: 0.4, ..lora };
+    agree(FAMILIES[0], Head::TokenClassification, Some(lora), Some(Random::new(9)));
+    let (config, numbers) = (config(FAMILIES[0]), Initial::spread(3));
+    let sum = |dropout| weighted_sum(&numbers, &config, Head::MaskedLm, Some(lora), dropout);
+    assert_ne!(sum(Some(Random::new(1))), sum(None));
+}
+
+/// Two layers beside one another of three that are computed as one.
+#[test]
+fn some_layers_have_adapters_and_others_not() {
+    let (config, numbers, head) = (config(FAMILIES[0]), Initial::spread(3), Head::SequenceClassification);
+    let mut model = model(&numbers, &config, head, None);
+    let before = gradients(&model, &config, head, None);
+    let lora = Lora { rank: 3, scale: 0.5, dropout: 0.0 };
+    let targets =
+        |spec: &ParameterSpec| ["query.weight", "value.weight"].iter().any(|end| spec.name.ends_with(end));
+    let adapted = model.adapt(lora, &numbers, targets).unwrap();
+    assert_eq!(adapted.len(), 4);
+    let after = gradients(&model, &config, head, None);
+    let gradients = block_on(model.download(Some(&after))).unwrap();
+    let adapters: Vec<_> = gradients.iter().filter(|(spec, _)| is_adapter(spec)).collect();
+    assert_eq!(adapters.len(), 8);
+    for (spec, gradient) in adapters {
+        assert!(gradient.to_f64().unwrap().iter().all(|x| *x != 0.0), "{}", spec.name);
+    }
+    assert_eq!(block_on(model.download(Some(&before))).unwrap().len(), gradients.len());
+}
+
+/// As training begins, an adapter adds nothing.
+#[test]
+fn a_fresh_adapter_changes_nothing() {
+    let config = config(FAMILIES[0]);
+    let fresh = Initial::new(1, 0.1);
+    let head = Head::SequenceClassification;
+    let sum = |lora| weighted_sum(&fresh, &config, head, lora, None);
+    let lora = Lora { rank: 4, scale: 2.0, dropout: 0.5 };
+    assert_eq!(sum(Some(lora)), sum(None));
+    for spec in parameters(&config, head, Some(lora)).iter().filter(|spec| is_adapter(spec)) {
+        let numbers = fresh.parameter(spec).unwrap();
+        let most = numbers.to_f64().unwrap().iter().fold(0f64, |most, x| most.max(x.abs()));
+        let bound = (spec.shape[1] as f64).sqrt().recip();
+        let right = if spec.kind == ParameterKind::LoraB {
+            most == 0.0
+        } else {
+            (0.8 * bound..=bound).contains(&most)
+        };
+        assert!(right, "{} {most}", spec.name);
     }
 }
 
@@ -158,14 +272,71 @@ fn every_parameter_of_every_family_with_every_head() {
 fn every_parameter_with_dropout() {
     let dropout = Some(Random::new(9).numbered(4));
     for head in [Head::PreTraining, Head::SequenceClassification, Head::TokenClassification] {
-        agree(r#""model_type": "bert", "hidden_dropout_prob": 0.3"#, head, dropout);
+        agree(r#""model_type": "bert", "hidden_dropout_prob": 0.3"#, head, None, dropout);
     }
     let config = config(FAMILIES[0]);
     let numbers = Initial::spread(3);
-    let sum = |dropout| weighted_sum(&numbers, &config, Head::MaskedLm, dropout);
+    let sum = |dropout| weighted_sum(&numbers, &config, Head::MaskedLm, None, dropout);
     assert_eq!(sum(dropout), sum(dropout));
     assert_ne!(sum(dropout), sum(None));
     assert_ne!(sum(dropout), sum(Some(Random::new(9).numbered(5))));
+}
+
+/// Of what trains, the gradients are the same to the bit; of the rest there are none, and a step leaves it as it is.
+#[test]
+fn what_is_frozen_stays_and_changes_nothing_else() {
+    let frozen: [fn(&str) -> bool; 4] = [
+        |name| name.starts_with("embeddings") || name.starts_with("encoder.layer.0."),
+        |name| name.contains("LayerNorm") || name.ends_with(".bias"),
+        |name| name.starts_with("encoder.layer.1.attention.self") && name.ends_with(".weight"),
+        |_| true,
+    ];
+    let (config, head) = (config(FAMILIES[0]), Head::PreTraining);
+    let bits = |tensors: Vec<(ParameterSpec, HostTensor)>| -> Vec<(String, Vec<u8>)> {
+        tensors.into_iter().map(|(spec, tensor)| (spec.name, tensor.bytes().to_vec())).collect()
+    };
+    let new =
+        || Trainable::new(Reference, config.clone(), &Initial::spread(3), head, Precision::F32).unwrap();
+    let whole = new();
+    let wanted = bits(block_on(whole.download(Some(&gradients(&whole, &config, head, None)))).unwrap());
+    for frozen in frozen {
+        let mut model = new();
+        model.set_rates(|spec| if frozen(&spec.name) { 0.0 } else { 1.0 }).unwrap();
+        let gradients = gradients(&model, &config, head, None);
+        let found = bits(block_on(model.download(Some(&gradients))).unwrap());
+        for ((name, found), (_, wanted)) in found.iter().zip(&wanted) {
+            let same = if frozen(name) { found.iter().all(|&byte| byte == 0) } else { found == wanted };
+            assert!(same, "{name}");
+        }
+        let before = bits(block_on(model.download(None)).unwrap());
+        let step = AdamStep { number: 1, rate: 1e-2, scale: 1.0 };
+        model.step(&gradients, &AdamW::default(), &step).unwrap();
+        let after = bits(block_on(model.download(None)).unwrap());
+        for ((name, before), (_, after)) in before.iter().zip(&after) {
+            assert_eq!(before == after, frozen(name), "{name}");
+        }
+        let [means, _] = block_on(model.moments()).unwrap();
+        assert!(means.iter().all(|(spec, _)| !frozen(&spec.name)));
+    }
+    let apart = new().set_rates(|spec| if spec.name.contains("query") { 1.0 } else { 0.0 }).unwrap_err();
+    assert!(apart.to_string().contains("one matrix"), "{apart}");
+}
+
+/// A rate of its own is a factor of the rate of the step.
+#[test]
+fn a_parameter_moves_by_its_own_rate() {
+    let (config, head) = (config(FAMILIES[0]), Head::SequenceClassification);
+    let moved = |factor: f64, rate: f64| {
+        let numbers = Initial::spread(3);
+        let mut model = Trainable::new(Reference, config.clone(), &numbers, head, Precision::F32).unwrap();
+        model.set_rates(|spec| if spec.name.starts_with("classifier") { factor } else { 1.0 }).unwrap();
+        let gradients = gradients(&model, &config, head, None);
+        model.step(&gradients, &AdamW::default(), &AdamStep { number: 1, rate, scale: 1.0 }).unwrap();
+        block_on(model.download(None)).unwrap()
+    };
+    for ((spec, fast), (_, slow)) in moved(8.0, 1e-3).iter().zip(&moved(1.0, 8e-3)) {
+        assert_eq!(fast.bytes() == slow.bytes(), spec.name.starts_with("classifier"), "{}", spec.name);
+    }
 }
 
 #[test]
@@ -213,8 +384,28 @@ fn losses() {
     check_loss("squares", [3, 1], |x| loss::squares(b, x, &[0.5, -1.0, 2.0]));
     check_loss("spans", [6, 2], |x| loss::spans(b, x, &[0, 4, 6], &[[1, 3], [0, 0]]));
     check_loss("choices", [4, 1], |x| loss::choices(b, x, 2, &[1, 0]));
+    check_loss("ranking of pairs", [6, 4], |x| loss::multiple_negatives_ranking(b, x, 2, 20.0, &[]));
+    check_loss("ranking of triplets", [6, 4], |x| loss::multiple_negatives_ranking(b, x, 3, 5.0, &[]));
+    let some = [(0, 3), (2, 1)];
+    check_loss("some left out", [6, 4], |x| loss::multiple_negatives_ranking(b, x, 2, 5.0, &some));
+    check_loss("cosines", [4, 3], |x| loss::cosines(b, x, &[0.25, 1.0]));
     let soft = b.upload(&HostTensor::from_vec(vec![0.2f64, 0.8, 0.5, 0.5], [2, 2])).unwrap();
     check_loss("distributions", [2, 2], |x| loss::distributions(b, x, &soft, 2));
+
+    // Vectors whose directions are the axes: two texts that belong together point the same way.
+    let axes = [[2.0, 0.0], [0.5, 0.0], [0.0, 3.0], [0.0, 1.0]].concat();
+    let axes = b.upload(&HostTensor::from_vec(axes, [4, 2])).unwrap();
+    let ranked = loss::multiple_negatives_ranking(b, &axes, 2, 20.0, &[]).unwrap();
+    let value = block_on(ranked.value(b)).unwrap();
+    let alone = loss::multiple_negatives_ranking(b, &axes, 2, 20.0, &[(0, 3), (1, 1)]).unwrap();
+    assert_eq!(block_on(alone.value(b)).unwrap(), 0.0);
+    assert!((value - (-20f64).exp().ln_1p()).abs() < 1e-12, "{value}");
+    let value = block_on(loss::cosines(b, &axes, &[1.0, 0.0]).unwrap().value(b)).unwrap();
+    assert!((value - 0.5).abs() < 1e-12, "{value}");
+    // A row of zeros has no direction, and no gradient that is not a number.
+    let none = b.upload(&HostTensor::from_vec(vec![0f64, 0.0, 1.0, 0.0], [2, 2])).unwrap();
+    let value = block_on(loss::cosines(b, &none, &[1.0]).unwrap().value(b)).unwrap();
+    assert!((value - 1.0).abs() < 1e-12, "{value}");
 
     // Equal scores: the logarithm of the count.
     let flat = b.upload(&HostTensor::from_vec(vec![1f64; 8], [2, 4])).unwrap();

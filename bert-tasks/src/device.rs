@@ -12,11 +12,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bert_core::ModelConfig;
-use bert_core::checkpoint::Checkpoint;
 use bert_core::contract::{Backend, BackendInfo, MaybeSend, MaybeSync, Precision};
-#[cfg(not(target_family = "wasm"))]
-use bert_core::graph::ParameterSource;
-use bert_core::graph::{Encoder, Head, Model};
+use bert_core::graph::{Encoder, Head, Model, ParameterSource};
 use bert_core::observe::passes::{LoggedEncoder, PassLog};
 use bert_core::reference::Reference;
 #[cfg(not(target_family = "wasm"))]
@@ -56,7 +53,7 @@ trait Other: MaybeSend + MaybeSync {
     fn open(
         &self,
         config: ModelConfig,
-        checkpoint: &Checkpoint,
+        source: &dyn ParameterSource,
         head: Head,
         precision: Precision,
     ) -> bert_core::Result<Arc<dyn Encoder>>;
@@ -70,11 +67,11 @@ impl<B: Backend> Other for B {
     fn open(
         &self,
         config: ModelConfig,
-        checkpoint: &Checkpoint,
+        source: &dyn ParameterSource,
         head: Head,
         precision: Precision,
     ) -> bert_core::Result<Arc<dyn Encoder>> {
-        Ok(Arc::new(Model::load(self.clone(), config, checkpoint, head, precision)?))
+        Ok(Arc::new(Model::load(self.clone(), config, source, head, precision)?))
     }
 }
 
@@ -234,28 +231,24 @@ impl Device {
         }
     }
 
-    /// Loads a checkpoint onto this device.
+    /// Loads the parameters of a model, such as a checkpoint's, onto this device.
     ///
     /// # Errors
     /// What [`Model::load`] says.
     pub fn load(
         &self,
         config: ModelConfig,
-        checkpoint: &Checkpoint,
+        source: &dyn ParameterSource,
         head: Head,
         precision: Precision,
     ) -> Result<Arc<dyn Encoder>> {
         let encoder: Arc<dyn Encoder> = match &self.kind {
-            Kind::Reference => Arc::new(Model::load(Reference, config, checkpoint, head, precision)?),
+            Kind::Reference => Arc::new(Model::load(Reference, config, source, head, precision)?),
             #[cfg(feature = "cpu")]
-            Kind::Cpu(backend) => {
-                Arc::new(Model::load(backend.clone(), config, checkpoint, head, precision)?)
-            }
+            Kind::Cpu(backend) => Arc::new(Model::load(backend.clone(), config, source, head, precision)?),
             #[cfg(feature = "wgpu")]
-            Kind::Wgpu(backend) => {
-                Arc::new(Model::load(backend.clone(), config, checkpoint, head, precision)?)
-            }
-            Kind::Other(backend) => backend.open(config, checkpoint, head, precision)?,
+            Kind::Wgpu(backend) => Arc::new(Model::load(backend.clone(), config, source, head, precision)?),
+            Kind::Other(backend) => backend.open(config, source, head, precision)?,
         };
         Ok(match &self.log {
             Some(log) => Arc::new(LoggedEncoder::new(encoder, log.clone())),

@@ -125,7 +125,7 @@ impl Features {
     /// The hidden states of one text.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
+    /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<TextFeatures> {
         self.predict_one(text.to_owned())
     }

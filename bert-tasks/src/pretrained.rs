@@ -13,11 +13,12 @@ use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bert_core::ModelConfig;
-use bert_core::checkpoint::{Checkpoint, MemoryFiles};
+use bert_core::checkpoint::{Adapted, Adapter, Checkpoint, MemoryFiles};
 use bert_core::contract::Precision;
-use bert_core::graph::Head;
+use bert_core::graph::{Head, ParameterSource};
 
 use crate::tokenizer::Tokenizer;
 use crate::{Device, Error, Result, Session};
@@ -124,6 +125,13 @@ impl ModelSource {
         Ok(None)
     }
 
+    /// The folder, if it holds an adapter and no model of its own.
+    pub fn adapter_folder(&self) -> Option<&Path> {
+        let Self::Folder(folder) = self else { return None };
+        let model = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
+        (Adapter::is_in(folder) && !model.iter().any(|file| folder.join(file).exists())).then_some(folder)
+    }
+
     /// The tokenizer of the model alone.
     ///
     /// # Errors
@@ -168,9 +176,12 @@ impl fmt::Display for ModelSource {
 /// The files of a model, opened: its configuration is read, its weights are mapped but not loaded.
 pub struct Pretrained {
     source: ModelSource,
+    /// The configuration of the checkpoint; that of the model may have the labels and the head of an adapter.
+    base: ModelConfig,
     config: ModelConfig,
     tokenizer: Tokenizer,
-    checkpoint: Checkpoint,
+    checkpoint: Arc<Checkpoint>,
+    adapted: Option<Adapted>,
     token_budget: Option<usize>,
 }
 
@@ -183,14 +194,76 @@ impl Pretrained {
         Self::from_source(ModelSource::find(name)?)
     }
 
-    /// Opens a model whose place is known.
+    /// Opens a model whose place is known. A folder with an adapter alone is the model that the adapter names as its
+    /// base, with that adapter.
     ///
     /// # Errors
-    /// What is wrong with its files; a tokenizer that gives ids the model has no embedding for.
+    /// What is wrong with its files; a tokenizer that gives ids the model has no embedding for; an adapter whose base is
+    /// not named or not there.
     pub fn from_source(source: ModelSource) -> Result<Self> {
+        if let Some(folder) = source.adapter_folder() {
+            let no_model =
+                |reason: &str| Error::NoModel { asked: source.to_string(), reason: reason.to_owned() };
+            let unnamed =
+                "it is an adapter that does not say of which model; open that one, with this adapter";
+            let base = Adapter::open(folder)?.config().base.clone().ok_or_else(|| no_model(unnamed))?;
+            let base = ModelSource::find(&base)?;
+            if base.adapter_folder().is_some() {
+                return Err(no_model("it is an adapter of an adapter; merge the first one into its model"));
+            }
+            return Self::from_source(base)?.with_adapter(folder);
+        }
         let (config, tokenizer, checkpoint) = (source.config()?, source.tokenizer()?, source.checkpoint()?);
         tokenizer.check_vocab_size(config.vocab_size)?;
-        Ok(Self { source, config, tokenizer, checkpoint, token_budget: None })
+        let base = config.clone();
+        let checkpoint = Arc::new(checkpoint);
+        Ok(Self { source, base, config, tokenizer, checkpoint, adapted: None, token_budget: None })
+    }
+
+    /// The same model with the adapter in a folder, as PEFT writes it, in place of another one that it has. The files of
+    /// the model are shared: any number of adapters takes no more memory than what they are loaded onto.
+    ///
+    /// ```no_run
+    /// use bert_tasks::{Device, Precision, Pretrained, TextClassification};
+    /// let base = Pretrained::open("path/to/bert-base-uncased")?;
+    /// let device = Device::auto()?;
+    /// for topic in ["news", "reviews"] {
+    ///     let adapted = base.with_adapter(format!("path/to/adapters/{topic}"))?;
+    ///     let model = TextClassification::from_pretrained(&adapted, &device, Precision::F32)?;
+    ///     println!("{:?}", model.predict("A gorgeous, witty, seductive movie.")?);
+    /// }
+    /// # Ok::<(), bert_tasks::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`AdapterError`](bert_core::checkpoint::AdapterError) for an adapter that is not there, of another model, or of a
+    /// kind that is not supported.
+    pub fn with_adapter(&self, folder: impl AsRef<Path>) -> Result<Self> {
+        let adapter = Arc::new(Adapter::open(folder.as_ref())?);
+        let config = adapter.configure(&self.base)?;
+        let adapted = Adapted::new(self.checkpoint.clone(), adapter, &config)?;
+        Ok(Self {
+            source: self.source.clone(),
+            base: self.base.clone(),
+            config,
+            tokenizer: self.tokenizer.clone(),
+            checkpoint: self.checkpoint.clone(),
+            adapted: Some(adapted),
+            token_budget: self.token_budget,
+        })
+    }
+
+    /// The adapter that the model has.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapted.as_ref().map(Adapted::adapter)
+    }
+
+    /// The parameters of the model: those of the checkpoint, with an adapter merged into them if it has one.
+    pub fn parameters(&self) -> &dyn ParameterSource {
+        match &self.adapted {
+            Some(adapted) => adapted,
+            None => &*self.checkpoint,
+        }
     }
 
     /// The same model, to be run in batches of at most `tokens` tokens; see [`Session::with_token_budget`].
@@ -213,7 +286,7 @@ impl Pretrained {
         &self.tokenizer
     }
 
-    /// The parameters, by name.
+    /// The tensors of the files, by name, without any adapter.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
@@ -241,7 +314,7 @@ impl Pretrained {
     /// # Errors
     /// A checkpoint made for another task, a tensor that is missing or misshapen, a device without room.
     pub fn load(&self, head: Head, device: &Device, precision: Precision) -> Result<Session> {
-        let encoder = device.load(self.config.clone(), &self.checkpoint, head, precision)?;
+        let encoder = device.load(self.config.clone(), self.parameters(), head, precision)?;
         let session = Session::new(encoder, self.tokenizer.clone());
         Ok(match self.token_budget {
             Some(tokens) => session.with_token_budget(tokens),

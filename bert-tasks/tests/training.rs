@@ -359,3 +359,100 @@ fn texts_that_are_cut_are_counted() {
         .unwrap();
     assert_eq!(truncated, 48);
 }
+
+#[test]
+fn the_first_token_of_a_word_is_labelled() {
+    use bert_tasks::data::entities::{Marked, Options, read};
+    use bert_tasks::token_classification::Scheme;
+    use bert_tasks::training::{Entities, Objective, Target};
+
+    let setting = Setting::new();
+    let base = setting.base.open();
+    let file = setting.out("train.jsonl");
+    let line = r#"{"text": "the zqx, yw paris", "entities": [{"start": 4, "end": 11, "label": "X"}]}"#;
+    fs::write(&file, line).unwrap();
+    let examples = || read(&file, &Options::default()).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    let task = Entities::new(&base, examples(), vec![], Scheme::Iob).unwrap();
+    let ready = task.example(0, 0, 64).unwrap();
+    // [CLS] the z ##q ##x , y ##w paris [SEP]
+    let (outside, begins, inside) = (Some(0), Some(1), Some(2));
+    let labels = vec![None, outside, begins, None, None, inside, inside, None, outside, None];
+    assert_eq!((ready.target, ready.sequences[0].ids.len()), (Target::Tokens(labels), 10));
+    assert_eq!([task.inexact(), task.longer_than(9).unwrap(), task.longer_than(10).unwrap()], [0, 1, 0]);
+    assert!(task.example(0, 0, 9).unwrap().truncated);
+
+    let mut inside_a_word = examples();
+    inside_a_word[0].entities = vec![Marked { label: "X".to_owned(), range: 5..7 }];
+    let task = Entities::new(&base, inside_a_word, vec![], Scheme::Plain).unwrap();
+    assert_eq!(task.inexact(), 1);
+}
+
+#[test]
+fn windows_point_at_the_tokens_of_answers() {
+    use bert_tasks::data::squad::Dataset;
+    use bert_tasks::question_answering::QuestionAnsweringOptions;
+    use bert_tasks::training::{Objective, QuestionAnswering, QuestionCounts, Target};
+
+    let setting = Setting::new();
+    let base = setting.base.open();
+    let context = "the bank of paris, zqx money in the river of london is very good \u{200b} work";
+    let question = |id: &str, answer: &str| {
+        let answers = match context.find(answer) {
+            Some(start) if !answer.is_empty() => {
+                let start = context[..start].chars().count();
+                serde_json::json!([{"text": answer, "answer_start": start}, {"text": "bank", "answer_start": 4}])
+            }
+            _ => serde_json::json!([]),
+        };
+        serde_json::json!({"id": id, "question": "is it good", "answers": answers})
+    };
+    let answers = ["qx mon", "", "river of london is very good", "\u{200b}", "work"];
+    let ids = ["1", "2", "3", "4", "5"];
+    let qas: Vec<_> = ids.iter().zip(answers).map(|(id, answer)| question(id, answer)).collect();
+    let data = serde_json::json!({"data": [{"paragraphs": [{"context": context, "qas": qas}]}]});
+    let data = || Dataset::from_json(&data.to_string()).unwrap();
+    let options = QuestionAnsweringOptions {
+        max_length: 14,
+        doc_stride: 3,
+        max_question_tokens: 2,
+        ..QuestionAnsweringOptions::default()
+    };
+    let task = QuestionAnswering::new(&base, data(), Some(data()), options).unwrap();
+    let counts = task.counts();
+    let expected = QuestionCounts {
+        questions: 5,
+        unanswerable: 1,
+        long: 5,
+        cut: 5,
+        without_tokens: 1,
+        without_window: 0,
+    };
+    assert_eq!(counts, expected);
+
+    let tokens = |text: &str| base.tokenizer().encode_without_special(text).unwrap().ids;
+    let whole = tokens(context);
+    let windows = (whole.len() - 9).div_ceil(3) + 1;
+    assert_eq!(task.examples(), 4 * windows);
+    // What the tokens of an answer say: whole tokens, where it begins inside one.
+    let says = [tokens("zqx money")[1..].to_vec(), vec![], tokens(answers[2]), tokens(answers[4])];
+    for (at, says) in says.iter().enumerate() {
+        let mut found = 0;
+        for window in 0..windows {
+            let ready = task.example(0, at * windows + window, 64).unwrap();
+            let Target::Span([first, last]) = ready.target else { panic!("a span") };
+            let ids = &ready.sequences[0].ids;
+            assert!(ids.len() <= 14 && ready.truncated);
+            let in_window = ids[4..ids.len() - 1].windows(says.len().max(1)).any(|part| part == &says[..]);
+            assert_eq!(in_window, last > 0, "question {at}, window {window}");
+            if last > 0 {
+                assert_eq!(ids[first as usize..=last as usize], says[..]);
+                found += 1;
+            } else {
+                assert_eq!(first, 0);
+            }
+        }
+        assert_eq!(found > 0, !says.is_empty(), "question {at}");
+    }
+    let long = QuestionAnsweringOptions { max_length: 9, ..QuestionAnsweringOptions::default() };
+    assert!(QuestionAnswering::new(&base, data(), None, long).unwrap().counts().without_window >= 1);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bert_core::ModelConfig;
-use bert_core::checkpoint::Checkpoint;
+use bert_core::checkpoint::{AdapterConfig, Checkpoint};
 use bert_core::contract::Activation;
 use bert_core::graph::{self, Head};
 use bert_tasks::Pretrained;
@@ -119,6 +119,8 @@ struct Info {
     dtypes: BTreeMap<String, u64>,
     heads: Vec<String>,
     labels: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<AdapterFacts>,
     tokenizer: TokenizerFacts,
     unused_tensors: Vec<String>,
     /// Count of numbers that are infinite or not a number, by tensor.
@@ -131,8 +133,25 @@ struct Info {
 }
 
 #[derive(Serialize)]
+struct AdapterFacts {
+    rank: usize,
+    alpha: f64,
+    targets: Vec<String>,
+    modules_to_save: Vec<String>,
+}
+
+impl From<&AdapterConfig> for AdapterFacts {
+    fn from(config: &AdapterConfig) -> Self {
+        let AdapterConfig { rank, alpha, targets, modules_to_save, .. } = config.clone();
+        Self { rank, alpha, targets, modules_to_save }
+    }
+}
+
+#[derive(Serialize)]
 struct Shape {
     layers: usize,
+    /// How many of them have parameters of their own.
+    distinct_layers: usize,
     hidden_size: usize,
     attention_heads: usize,
     intermediate_size: usize,
@@ -164,7 +183,10 @@ impl Info {
         let list = graph::parameters(config, main_head(config, checkpoint)).unwrap_or_default();
         let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
         let parameters = there.map(|parameter| parameter.shape.len() as u64).sum();
-        let heads = heads(config, checkpoint);
+        let mut heads = heads(config, checkpoint);
+        // An adapter may bring a head that its model does not have.
+        let own = files.adapter().and_then(|_| Head::of(config)).filter(|head| *head != Head::None);
+        heads.extend(own.map(|head| head.to_string()).filter(|own| !heads.contains(own)));
         // Configurations without labels get two by default, which mean nothing without a classifier.
         let labelled = heads.iter().any(|head| head.ends_with("classification"));
         let tokenizer = files.tokenizer();
@@ -184,6 +206,7 @@ impl Info {
             architectures: config.architectures.clone(),
             shape: Shape {
                 layers: config.num_hidden_layers,
+                distinct_layers: config.distinct_layers(),
                 hidden_size: config.hidden_size,
                 attention_heads: config.num_attention_heads,
                 intermediate_size: config.intermediate_size,
@@ -198,6 +221,7 @@ impl Info {
             dtypes,
             labels: if labelled { config.labels.clone() } else { vec![] },
             heads,
+            adapter: files.adapter().map(|adapter| adapter.config().into()),
             tokenizer: TokenizerFacts {
                 vocab_size: tokenizer.vocab_size(),
                 max_length: tokenizer.max_length(),
@@ -227,6 +251,10 @@ impl Info {
             [] => none(),
             _ => names.join(", "),
         };
+        let shared = match shape.distinct_layers {
+            own if own == shape.layers => String::new(),
+            own => format!(" (parameters of {own})"),
+        };
         let mut facts = vec![
             ("model", self.model.clone()),
             ("type", format!("{}, tensors named as in {}", self.model_type, self.family)),
@@ -234,8 +262,9 @@ impl Info {
             (
                 "layers",
                 format!(
-                    "{} of {} with {} heads, feed-forward {}, {}",
+                    "{}{} of {} with {} heads, feed-forward {}, {}",
                     shape.layers,
+                    shared,
                     shape.hidden_size,
                     shape.attention_heads,
                     shape.intermediate_size,
@@ -248,6 +277,11 @@ impl Info {
         ];
         if !self.labels.is_empty() {
             facts.push(("labels", join(&self.labels)));
+        }
+        if let Some(AdapterFacts { rank, alpha, targets, modules_to_save }) = &self.adapter {
+            let (targets, saved) = (join(targets), join(modules_to_save));
+            let text = format!("rank {rank}, alpha {alpha}, of {targets}; trained as a whole: {saved}");
+            facts.push(("adapter", visible(&text).to_string()));
         }
         facts.extend([
             (

@@ -36,7 +36,7 @@ pub fn line(value: &impl Serialize) -> serde_json::Result<String> {
 /// long it is; of the rest, each field and element takes a line.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line`](fn@line).
 pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     let line = line(value)?;
     let mut out = String::with_capacity(line.len() * 2);

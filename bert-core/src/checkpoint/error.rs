@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::adapter::AdapterError;
 use super::layout::Family;
 use super::safetensors::SafetensorsError;
 use super::stored::StoredType;
@@ -133,6 +134,10 @@ pub enum CheckpointError {
         /// Another stored name.
         second: String,
     },
+
+    /// An adapter that cannot be used.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
 }
 
 /// Where a checkpoint's bytes come from, for messages.

@@ -36,7 +36,8 @@
 //!
 //! Numbers may be f32, f16, bf16 or f64. Files and their offsets are checked before they are believed.
 //!
-//! [`save`] writes `model.safetensors` and `config.json`, as transformers reads them.
+//! [`save`] writes `model.safetensors` and `config.json`, as transformers reads them. An [`Adapter`] is what PEFT writes
+//! of a model of which little was trained; [`Adapted`] is its base with that merged into it.
 //!
 //! # Compact checkpoints
 //! A tensor `X` of type i8 with a companion `X_scale` holds rounded weights: row `r` stands for
@@ -44,6 +45,7 @@
 //! `embeddings.word_embeddings.weight` it is called `embeddings.word_embeddings.weight_scale`. Such a tensor
 //! comes as f32, and its scale is no tensor of its own.
 
+mod adapter;
 mod error;
 mod explain;
 mod folder;
@@ -68,6 +70,7 @@ use crate::graph::{Head, ParameterSource, ParameterSpec};
 use crate::tensor::{ByteSource, DType, HostTensor};
 use crate::{Error, Result};
 
+pub use adapter::{Adapted, Adapter, AdapterConfig, AdapterError, Selection, save_adapter};
 pub use error::{
     Advice, CheckpointError, IndexError, MisshapenTensor, MissingCause, MissingTensor, Near, Origin,
     ShapeCause,

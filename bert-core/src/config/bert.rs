@@ -1,6 +1,6 @@
 //! BERT. Source: Devlin et al., 2018.
 
-use super::{Family, ModelConfig, ModelType, Positions, SequenceHead};
+use super::{Family, LayerSharing, ModelConfig, ModelType, NormPlace, Positions, SequenceHead};
 use crate::contract::Activation;
 
 pub(super) const FAMILY: Family = Family {
@@ -19,8 +19,10 @@ pub(super) fn defaults() -> ModelConfig {
         model_type: ModelType::Bert,
         vocab_size: 30522,
         embedding_size: 768,
+        embedding_projection: false,
         hidden_size: 768,
         num_hidden_layers: 12,
+        layer_sharing: LayerSharing::None,
         num_attention_heads: 12,
         intermediate_size: 3072,
         hidden_act: Activation::Gelu,
@@ -28,9 +30,11 @@ pub(super) fn defaults() -> ModelConfig {
         positions: Positions::FromZero,
         type_vocab_size: 2,
         layer_norm_eps: 1e-12,
+        norm_place: NormPlace::After,
         pooler: true,
         sequence_classifier: pooled,
         multiple_choice: pooled,
+        next_sentence_dropout: 0.0,
         masked_lm_act: None,
         labels: vec![],
         problem_type: None,

@@ -11,6 +11,7 @@ pub(super) const FAMILY: Family = Family {
     defaults,
     finish: |keys, config| {
         config.embedding_size = keys.size("embedding_size", EMBEDDING)?;
+        config.embedding_projection = config.embedding_size != config.hidden_size;
         // How a multiple-choice head makes one vector of a sequence.
         keys.only("summary_type", "first", "only the first token can stand for a sequence")?;
         keys.only("summary_use_proj", true, "a summary without its linear layer is not supported")?;
@@ -32,6 +33,7 @@ const EMBEDDING: usize = 128;
 fn defaults() -> ModelConfig {
     ModelConfig {
         embedding_size: EMBEDDING,
+        embedding_projection: true,
         hidden_size: 256,
         num_attention_heads: 4,
         intermediate_size: 1024,

@@ -13,11 +13,13 @@
 //! trainers note down) say nothing here, as in transformers; a value that changes results and that the model
 //! graph does not have is refused by name.
 
+mod albert;
 mod bert;
 mod distilbert;
 mod electra;
 mod keys;
 mod roberta;
+mod roberta_prelayernorm;
 mod write;
 
 use std::fmt;
@@ -43,8 +45,12 @@ pub enum ModelType {
     Camembert,
     /// RoBERTa on a hundred languages.
     XlmRoberta,
+    /// RoBERTa with a LayerNorm before each half of a layer.
+    RobertaPreLayerNorm,
     /// ELECTRA, generator or discriminator.
     Electra,
+    /// ALBERT, whose layers share their parameters.
+    Albert,
 }
 
 /// Every family, with the words that `model_type` has for it. The first one is for messages.
@@ -54,7 +60,9 @@ const FAMILIES: &[(&str, &Family)] = &[
     ("roberta", &roberta::ROBERTA),
     ("camembert", &roberta::CAMEMBERT),
     ("xlm-roberta", &roberta::XLM_ROBERTA),
+    ("roberta-prelayernorm", &roberta_prelayernorm::FAMILY),
     ("electra", &electra::FAMILY),
+    ("albert", &albert::FAMILY),
 ];
 
 /// How a family differs from BERT.
@@ -75,7 +83,11 @@ struct Family {
 impl ModelType {
     /// A class name without the family in front: `ForMaskedLM` of `BertForMaskedLM`; `None` for another family.
     pub(crate) fn strip_class(class: &str) -> Option<&str> {
-        FAMILIES.iter().find_map(|(_, family)| class.strip_prefix(family.class))
+        // One family's name may begin with that of another: the longest counts.
+        FAMILIES
+            .iter()
+            .filter_map(|(_, family)| class.strip_prefix(family.class))
+            .min_by_key(|rest| rest.len())
     }
 
     /// The name of a class of this family: `BertForMaskedLM` for `ForMaskedLM`.
@@ -144,6 +156,24 @@ impl Positions {
     }
 }
 
+/// Which encoder layers share their parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerSharing {
+    /// Each layer has its own.
+    None,
+    /// There are so many sets of them; each one serves layers that follow one another.
+    Groups(usize),
+}
+
+/// Where a layer normalises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlace {
+    /// After the residual is added to what each half of the layer gives.
+    After,
+    /// Before each half of the layer; what the last layer gives is normalised once more.
+    Before,
+}
+
 /// What a family puts between the first token of a sequence and a score of the whole sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceHead {
@@ -162,12 +192,16 @@ pub struct ModelConfig {
     pub model_type: ModelType,
     /// Rows of the word embedding table.
     pub vocab_size: usize,
-    /// Extent of a row of the embedding tables. Where it is not `hidden_size`, a linear layer leads to that.
+    /// Extent of a row of the embedding tables.
     pub embedding_size: usize,
+    /// Whether a linear layer leads from there to hidden states; it has to where the extents differ.
+    pub embedding_projection: bool,
     /// Extent of a hidden state.
     pub hidden_size: usize,
     /// Count of encoder layers.
     pub num_hidden_layers: usize,
+    /// Which of them share their parameters.
+    pub layer_sharing: LayerSharing,
     /// Attention heads of a layer; a divisor of `hidden_size`.
     pub num_attention_heads: usize,
     /// Extent of the feed-forward network's inner state.
@@ -182,12 +216,16 @@ pub struct ModelConfig {
     pub type_vocab_size: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f64,
+    /// Where a layer normalises.
+    pub norm_place: NormPlace,
     /// Whether the family has a pooler: `tanh` of a linear layer on the first token's hidden state.
     pub pooler: bool,
     /// The layers of a sequence classifier.
     pub sequence_classifier: SequenceHead,
     /// The layers of a multiple-choice head.
     pub multiple_choice: SequenceHead,
+    /// Dropout before the layer that tells whether the second sentence follows, in training.
+    pub next_sentence_dropout: f64,
     /// What follows the masked-LM head's first linear layer, where it is not `hidden_act`.
     pub masked_lm_act: Option<Activation>,
     /// The names of the labels, by index.
@@ -245,6 +283,20 @@ impl ModelConfig {
     /// Extent of one attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
+    }
+
+    /// How many encoder layers have parameters of their own.
+    pub fn distinct_layers(&self) -> usize {
+        match self.layer_sharing {
+            LayerSharing::None => self.num_hidden_layers,
+            LayerSharing::Groups(groups) => groups,
+        }
+    }
+
+    /// Which of the [distinct layers](Self::distinct_layers) the encoder's `index`-th is, both counted from 0.
+    pub fn distinct_layer(&self, index: usize) -> usize {
+        // In the floats of transformers, whose rounding decides where counts do not divide each other.
+        (index as f64 / (self.num_hidden_layers as f64 / self.distinct_layers() as f64)) as usize
     }
 
     /// The longest sequence, in tokens.

@@ -12,7 +12,7 @@ pub(super) const ROBERTA: Family = Family {
 pub(super) const CAMEMBERT: Family = family(ModelType::Camembert, "Camembert");
 pub(super) const XLM_ROBERTA: Family = family(ModelType::XlmRoberta, "XLMRoberta");
 
-const fn family(model_type: ModelType, class: &'static str) -> Family {
+pub(super) const fn family(model_type: ModelType, class: &'static str) -> Family {
     Family {
         model_type,
         class,

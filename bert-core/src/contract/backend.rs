@@ -41,7 +41,7 @@ pub type Tensor<B> = View<<B as Backend>::Buffer>;
 /// finite, so that a row of nothing else gives numbers and not NaN.
 pub const MASKED: f32 = -1e30;
 
-/// The tensor operations of one kind of hardware. See the [module](self) for the contract.
+/// The tensor operations of one kind of hardware. See the [module](crate::contract) for the contract.
 pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// A block of device memory. Cloning shares it; the last clone frees it.
     type Buffer: Clone + MaybeSend + MaybeSync + 'static;

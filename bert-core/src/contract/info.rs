@@ -14,7 +14,7 @@ pub struct BackendInfo {
     pub features: Vec<String>,
     /// How many threads compute, where the host does it.
     pub threads: Option<usize>,
-    /// What [`Backend::prepare_weight`] can prepare for.
+    /// What [`Backend::prepare_weight`](super::Backend::prepare_weight) can prepare for.
     pub precisions: Vec<Precision>,
     /// Those of the precisions that the device has no fast instructions for. Their results are right, but they
     /// are no faster than `f32`.

@@ -19,13 +19,14 @@ pub(super) struct EmbeddingsSpec {
 impl EmbeddingsSpec {
     pub fn new(config: &ModelConfig) -> Self {
         let (width, hidden, types) = (config.embedding_size, config.hidden_size, config.type_vocab_size);
+        let project = || LinearSpec::new("embeddings_project", hidden, width);
         let table = |part: &str, rows| table(&format!("embeddings.{part}"), rows, width);
         Self {
             word: words(config),
             position: table("position_embeddings", config.max_position_embeddings),
             token_type: (types > 0).then(|| table("token_type_embeddings", types)),
             norm: NormSpec::new("embeddings.LayerNorm", width),
-            project: (width != hidden).then(|| LinearSpec::new("embeddings_project", hidden, width)),
+            project: config.embedding_projection.then(project),
         }
     }
 

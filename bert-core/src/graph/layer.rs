@@ -1,10 +1,11 @@
 //! One encoder layer: self-attention, then a feed-forward network, each with a residual and a LayerNorm.
-//! Source: "Attention Is All You Need", §3.1 (LayerNorm after the sum).
+//! Source: "Attention Is All You Need", §3.1.
 
 use super::parameters::{LinearSpec, NormSpec, ParameterSpec};
+use super::residual::add;
 use super::{Loader, Pass};
 use crate::Result;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, NormPlace};
 use crate::contract::{Activation, AttentionSpec, Backend, LayerNorm, Linear, Tensor};
 
 /// What a layer consists of.
@@ -47,12 +48,11 @@ impl LayerSpec {
 /// A layer on a device.
 #[derive(Clone, Debug)]
 pub(super) struct Layer<Buf> {
-    /// Where its dropout is, in the numbers of the graph's sites.
-    site: u64,
     hidden_dropout: f64,
     attention_dropout: f64,
     attention: AttentionSpec,
     activation: Activation,
+    norm_place: NormPlace,
     /// query, key and value as one: `[3 * hidden, hidden]`
     qkv: Linear<Buf>,
     /// `[hidden, hidden]`
@@ -69,11 +69,11 @@ impl<Buf: Clone> Layer<Buf> {
     pub fn load<B: Backend<Buffer = Buf>>(loader: &Loader<'_, B>, index: usize) -> Result<Self> {
         let (config, spec) = (loader.config, LayerSpec::new(loader.config, index));
         Ok(Self {
-            site: 4 * (index as u64 + 1),
             hidden_dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
             attention: AttentionSpec::new(config.num_attention_heads, config.head_size(), loader.precision),
             activation: config.hidden_act,
+            norm_place: config.norm_place,
             qkv: loader.linear(&spec.qkv)?,
             attention_output: loader.linear(&[spec.attention_output])?,
             attention_norm: loader.layer_norm(&spec.attention_norm)?,
@@ -83,24 +83,29 @@ impl<Buf: Clone> Layer<Buf> {
         })
     }
 
-    /// `[tokens, hidden]` -> `[tokens, hidden]`
+    /// `[tokens, hidden]` -> `[tokens, hidden]`, as the encoder's `index`-th layer, counted from 1.
     pub fn forward<B: Backend<Buffer = Buf>>(
         &self,
         pass: &Pass<'_, B>,
+        index: usize,
         hidden: &Tensor<B>,
     ) -> Result<Tensor<B>> {
-        let backend = pass.backend;
-        let mut attention = self.attention;
-        attention.dropout = pass.dropout(self.attention_dropout, self.site);
-        let qkv = backend.linear(hidden, &self.qkv, Activation::Identity)?; //                [tokens, 3 * hidden]
-        let context = backend.attention(&qkv, &attention, pass.batch)?; //                    [tokens, hidden]
-        let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
-        let attended = pass.drop(attended, self.hidden_dropout, self.site + 1)?;
-        let attended = backend.add_layer_norm(&attended, hidden, &self.attention_norm)?; //   [tokens, hidden]
-
-        let inner = backend.linear(&attended, &self.intermediate, self.activation)?; //       [tokens, intermediate]
-        let output = backend.linear(&inner, &self.output, Activation::Identity)?; //          [tokens, hidden]
-        let output = pass.drop(output, self.hidden_dropout, self.site + 2)?;
-        backend.add_layer_norm(&output, &attended, &self.output_norm)
+        let (backend, place) = (pass.backend, self.norm_place);
+        let site = 4 * index as u64; // the first of its three in the numbers of the graph's places for dropout
+        let attend = |x: &Tensor<B>| {
+            let mut attention = self.attention;
+            attention.dropout = pass.dropout(self.attention_dropout, site);
+            let qkv = backend.linear(x, &self.qkv, Activation::Identity)?; //                  [tokens, 3 * hidden]
+            let context = backend.attention(&qkv, &attention, pass.batch)?; //                 [tokens, hidden]
+            let attended = backend.linear(&context, &self.attention_output, Activation::Identity)?;
+            pass.drop(attended, self.hidden_dropout, site + 1)
+        };
+        let feed_forward = |x: &Tensor<B>| {
+            let inner = backend.linear(x, &self.intermediate, self.activation)?; //            [tokens, intermediate]
+            let output = backend.linear(&inner, &self.output, Activation::Identity)?; //       [tokens, hidden]
+            pass.drop(output, self.hidden_dropout, site + 2)
+        };
+        let attended = add(backend, place, hidden, &self.attention_norm, attend)?; //          [tokens, hidden]
+        add(backend, place, &attended, &self.output_norm, feed_forward)
     }
 }

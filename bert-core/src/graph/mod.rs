@@ -1,7 +1,7 @@
 //! The model graph, one definition for every backend. Read it from top to bottom:
 //!
 //! 1. `embeddings`: token ids become the first hidden state;
-//! 2. `layer`: self-attention and a feed-forward network, each followed by a residual and a LayerNorm;
+//! 2. `layer`: self-attention and a feed-forward network, each with a residual and a LayerNorm (`residual`);
 //! 3. `encoder`: the layers, one after another;
 //! 4. `heads`: what fine-tuning put on top: masked LM, next sentence, classifiers, answer spans;
 //! 5. `model`: all of it on one backend; `run` is its face for a backend that was chosen at run time.
@@ -19,10 +19,12 @@ mod heads;
 mod initial;
 mod layer;
 mod loader;
+mod lora;
 mod model;
 mod output;
 mod parameters;
 mod pass;
+mod residual;
 mod run;
 
 use loader::Loader;
@@ -31,6 +33,8 @@ use pass::Pass;
 pub use heads::Head;
 pub use initial::Initial;
 pub use loader::ParameterSource;
+pub use lora::lora;
+pub(crate) use lora::{LORA_A, LORA_B};
 pub use model::Model;
 pub use output::{Axis, Output};
 pub use parameters::{ParameterKind, ParameterSpec, parameters};

@@ -4,6 +4,7 @@ use super::Head;
 use super::embeddings::EmbeddingsSpec;
 use super::heads::Stage;
 use super::layer::LayerSpec;
+use super::residual::last_norm;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::tensor::Shape;
@@ -21,21 +22,16 @@ pub enum ParameterKind {
     NormWeight,
     /// What a LayerNorm adds.
     NormBias,
+    /// The matrix of an adapter that its input goes through first; see [`lora`](super::lora).
+    LoraA,
+    /// The one that follows.
+    LoraB,
 }
 
 impl ParameterKind {
-    /// Mean and deviation of the values before training, given the configuration's `initializer_range`.
-    pub fn initial(self, range: f64) -> (f64, f64) {
-        match self {
-            Self::Weight | Self::Table => (0.0, range),
-            Self::NormWeight => (1.0, 0.0),
-            Self::Bias | Self::NormBias => (0.0, 0.0),
-        }
-    }
-
     /// Whether weight decay applies.
     pub fn decays(self) -> bool {
-        matches!(self, Self::Weight | Self::Table)
+        matches!(self, Self::Weight | Self::Table | Self::LoraA | Self::LoraB)
     }
 }
 
@@ -48,6 +44,19 @@ pub struct ParameterSpec {
     pub shape: Shape,
     /// What it is for.
     pub kind: ParameterKind,
+}
+
+impl ParameterSpec {
+    /// Mean and deviation of the values before training, given the configuration's `initializer_range`.
+    pub fn initial(&self, range: f64) -> (f64, f64) {
+        match self.kind {
+            ParameterKind::Weight | ParameterKind::Table => (0.0, range),
+            ParameterKind::NormWeight => (1.0, 0.0),
+            ParameterKind::Bias | ParameterKind::NormBias | ParameterKind::LoraB => (0.0, 0.0),
+            // What torch gives a linear layer, and PEFT an adapter.
+            ParameterKind::LoraA => (0.0, (3.0 * self.shape[1] as f64).sqrt().recip()),
+        }
+    }
 }
 
 /// Every parameter of a model with this head, in the order of the graph. A masked-LM decoder that is tied to the
@@ -68,9 +77,10 @@ pub struct ParameterSpec {
 /// [`Error::Config`](crate::Error::Config) for a head that the family does not have, or without labels.
 pub fn parameters(config: &ModelConfig, head: Head) -> Result<Vec<ParameterSpec>> {
     let mut list = EmbeddingsSpec::new(config).parameters();
-    for index in 0..config.num_hidden_layers {
+    for index in 0..config.distinct_layers() {
         list.extend(LayerSpec::new(config, index).parameters());
     }
+    list.extend(last_norm(config).iter().flat_map(NormSpec::parameters));
     if let Some((dense, _)) = head.summary(config) {
         list.extend(dense.parameters());
     }

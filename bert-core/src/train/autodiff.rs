@@ -3,14 +3,16 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::adapter::Adapter;
 use super::backward::TrainBackend;
 use super::gradients::Gradients;
-use super::parameter::{Node, Parameter, inner, layers};
+use super::parameter::{Node, Parameter, forwards, inner};
 use super::tape::{Collected, Entry, Ids};
 use crate::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, Dropout, EmbeddingTables,
     LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
+use crate::random::Random;
 use crate::tensor::{DType, HostTensor, View};
 use crate::{Error, Result};
 
@@ -20,7 +22,20 @@ use crate::{Error, Result};
 /// Its words take what the model graph gives them: whole results, not windows on them.
 pub struct Autodiff<B: TrainBackend> {
     backend: B,
-    tape: Arc<Mutex<Vec<Entry<B>>>>,
+    tape: Arc<Mutex<Tape<B>>>,
+}
+
+/// What is known of the forward pass so far.
+struct Tape<B: TrainBackend> {
+    entries: Vec<Entry<B>>,
+    /// Where the dropout of adapters comes from; they drop nothing if it is not given.
+    dropout: Option<Random>,
+}
+
+impl<B: TrainBackend> Default for Tape<B> {
+    fn default() -> Self {
+        Self { entries: vec![], dropout: None }
+    }
 }
 
 impl<B: TrainBackend> Clone for Autodiff<B> {
@@ -31,7 +46,7 @@ impl<B: TrainBackend> Clone for Autodiff<B> {
 
 impl<B: TrainBackend> fmt::Debug for Autodiff<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Autodiff({} entries)", self.tape().len())
+        write!(f, "Autodiff({} entries)", self.tape().entries.len())
     }
 }
 
@@ -53,15 +68,20 @@ impl<B: TrainBackend> Autodiff<B> {
 
     /// Forgets what was computed: a forward pass that is not trained on.
     pub fn forget(&self) {
-        self.tape().clear();
+        self.begin(None);
     }
 
-    /// The gradients of all parameters, given those of some results; forgets what was computed.
+    /// Begins a forward pass, in which adapters drop numbers if chance comes with it.
+    pub(super) fn begin(&self, dropout: Option<Random>) {
+        *self.tape() = Tape { entries: vec![], dropout };
+    }
+
+    /// The gradients of all parameters that train, given those of some results; forgets what was computed.
     ///
     /// # Errors
     /// [`Error::Gradient`] for a word that has no rule; a device that failed.
     pub fn backward(&self, seeds: &[(Tensor<Self>, Tensor<B>)]) -> Result<Gradients<B>> {
-        let entries = std::mem::take(&mut *self.tape());
+        let Tape { entries, .. } = std::mem::take(&mut *self.tape());
         let mut collected = Collected::new();
         for (result, gradient) in seeds {
             collected.add(&self.backend, result.buffer(), gradient.clone())?;
@@ -70,17 +90,41 @@ impl<B: TrainBackend> Autodiff<B> {
         Ok(Gradients::new(collected))
     }
 
-    fn tape(&self) -> MutexGuard<'_, Vec<Entry<B>>> {
+    fn tape(&self) -> MutexGuard<'_, Tape<B>> {
         // Entries are pushed as a whole: the list is in order whatever happened to a thread that held it.
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down how a result was made.
+    /// Writes down how a result was made, if anything in it trains. What follows from frozen parameters alone has no
+    /// gradient: nothing is kept for it, and nothing below it is walked.
     fn record(&self, value: Tensor<B>, entry: Entry<B>) -> Tensor<Self> {
+        if !entry.needs_gradient() {
+            return Self::constant(value, None);
+        }
         let mut tape = self.tape();
-        let node = Node::Result(value.buffer().clone(), tape.len());
-        tape.push(entry);
+        let node = Node::Result(value.buffer().clone(), tape.entries.len());
+        tape.entries.push(entry);
         value.with_buffer(node)
+    }
+
+    /// `z + scale * (x Aᵀ) Bᵀ`
+    fn adapted(
+        &self,
+        adapter: &Adapter<B>,
+        precision: Precision,
+        x: &Tensor<Self>,
+        z: &Tensor<Self>,
+    ) -> Result<Tensor<Self>> {
+        let probability = adapter.lora.dropout;
+        let random = self.tape().dropout.filter(|_| probability > 0.0);
+        let x = match random.map(|random| random.named("lora").numbered(adapter.number)) {
+            Some(random) => self.dropout(x, &Dropout { probability, random })?,
+            None => x.clone(),
+        };
+        let [a, b] = adapter.layers(precision);
+        let low = self.linear(&x, &a, Activation::Identity)?; // [rows, parts * rank]
+        let low = self.map(UnaryOp::Scale(adapter.lora.scale), &low)?;
+        self.zip(BinaryOp::Add, z, &self.linear(&low, &b, Activation::Identity)?)
     }
 
     fn constant(value: Tensor<B>, host: Option<Arc<HostTensor>>) -> Tensor<Self> {
@@ -198,9 +242,15 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
         layer: &Linear<Node<B>>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
-        let [forwards, _] = layers(&self.backend, layer)?;
-        let z = self.backend.linear(&inner(x), &forwards, Activation::Identity)?;
+        let z = self.backend.linear(&inner(x), &forwards(&self.backend, layer)?, Activation::Identity)?;
         let z = self.record(z, Entry::Linear { x: whole("linear", x)?, layer: layer.clone() });
+        let z = match &layer.weight {
+            Node::Parameter(weight) => match weight.adapter() {
+                Some(adapter) => self.adapted(adapter, layer.precision, x, &z)?,
+                None => z,
+            },
+            _ => z,
+        };
         match activation.as_unary() {
             None => Ok(z),
             Some(op) => {

@@ -1,9 +1,11 @@
 //! What the buffers of a training backend are: numbers, with where they came from.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::TrainBackend;
+use super::adapter::Adapter;
 use crate::Result;
 use crate::contract::{Linear, Precision, Tensor};
 use crate::tensor::{HostTensor, Shape, View};
@@ -11,12 +13,24 @@ use crate::tensor::{HostTensor, Shape, View};
 /// A buffer of [`Autodiff<B>`](super::Autodiff).
 #[derive(Clone)]
 pub enum Node<B: TrainBackend> {
-    /// Numbers that have no gradient: ids, bounds. The host remembers them for gradients of tables.
+    /// Numbers that have no gradient: ids, bounds, and what follows from frozen parameters alone. The host remembers
+    /// ids for gradients of tables.
     Constant(B::Buffer, Option<Arc<HostTensor>>),
     /// What an entry of the tape gave.
     Result(B::Buffer, usize),
     /// A parameter.
     Parameter(Arc<Parameter<B>>),
+}
+
+impl<B: TrainBackend> Node<B> {
+    /// Whether anybody wants to know its gradient.
+    pub(super) fn needs_gradient(&self) -> bool {
+        match self {
+            Self::Constant(..) => false,
+            Self::Result(..) => true,
+            Self::Parameter(parameter) => parameter.trains(),
+        }
+    }
 }
 
 impl<B: TrainBackend> fmt::Debug for Node<B> {
@@ -32,18 +46,58 @@ impl<B: TrainBackend> fmt::Debug for Node<B> {
 /// A parameter: its master in `f32` (`f64` on the reference), and what linear layers made of it.
 pub struct Parameter<B: TrainBackend> {
     shape: Shape,
+    trains: AtomicBool,
+    /// 1 where its numbers move, and 0 where they stay; all of them move if there is none.
+    mask: Option<Tensor<B>>,
+    /// What is learnt beside it, if it is the weight of a linear layer.
+    adapter: OnceLock<Adapter<B>>,
     state: RwLock<State<B>>,
 }
 
 struct State<B: TrainBackend> {
     master: Tensor<B>,
-    /// For the products forwards and backwards; made when they are first needed, and again after each step.
-    prepared: Option<(Precision, B::Buffer, B::Buffer)>,
+    /// For the products forwards and backwards; each is made when it is first needed, and again after each step. Where
+    /// nothing below a frozen layer trains, the one backwards never is.
+    prepared: [Option<(Precision, B::Buffer)>; 2],
+}
+
+/// The direction of a product.
+#[derive(Clone, Copy)]
+enum Way {
+    Forwards,
+    Backwards,
 }
 
 impl<B: TrainBackend> Parameter<B> {
     pub(super) fn new(master: Tensor<B>) -> Self {
-        Self { shape: master.shape(), state: RwLock::new(State { master, prepared: None }) }
+        let shape = master.shape();
+        let state = State { master, prepared: [None, None] };
+        Self {
+            shape,
+            trains: AtomicBool::new(true),
+            mask: None,
+            adapter: OnceLock::new(),
+            state: RwLock::new(state),
+        }
+    }
+
+    /// The same, of which those numbers stay as they are where the mask is 0.
+    pub(super) fn with_mask(self, mask: Tensor<B>) -> Self {
+        Self { mask: Some(mask), ..self }
+    }
+
+    /// Where its numbers move, if not everywhere.
+    pub(super) fn mask(&self) -> Option<&Tensor<B>> {
+        self.mask.as_ref()
+    }
+
+    /// Puts an adapter beside the weight, unless it has one.
+    pub(super) fn adapt(&self, adapter: Adapter<B>) {
+        let _ = self.adapter.set(adapter);
+    }
+
+    pub(super) fn adapter(&self) -> Option<&Adapter<B>> {
+        self.adapter.get()
     }
 
     /// The extents.
@@ -56,25 +110,36 @@ impl<B: TrainBackend> Parameter<B> {
         self.read().master.clone()
     }
 
+    /// Whether it has gradients; a frozen one stays what it is.
+    pub fn trains(&self) -> bool {
+        self.trains.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_trains(&self, trains: bool) {
+        self.trains.store(trains, Ordering::Relaxed);
+    }
+
     /// Moves the numbers: a step. What layers made of them is let go first, so that there is room for it again.
     pub(super) fn step(&self, step: impl FnOnce(&mut Tensor<B>) -> Result<()>) -> Result<()> {
         let mut state = self.write();
-        state.prepared = None;
+        state.prepared = [None, None];
         step(&mut state.master)
     }
 
-    /// The weight of a layer, ready for the product forwards and for the one backwards.
-    pub(super) fn prepared(&self, backend: &B, precision: Precision) -> Result<(B::Buffer, B::Buffer)> {
-        if let Some((known, forwards, backwards)) = &self.read().prepared
+    /// The weight of a layer, ready for a product.
+    fn prepared(&self, backend: &B, way: Way, precision: Precision) -> Result<B::Buffer> {
+        if let Some((known, buffer)) = &self.read().prepared[way as usize]
             && *known == precision
         {
-            return Ok((forwards.clone(), backwards.clone()));
+            return Ok(buffer.clone());
         }
         let mut state = self.write();
-        let forwards = backend.prepare_weight((&state.master).into(), precision)?;
-        let backwards = backend.prepare_weight((&state.master.permute(&[1, 0])?).into(), precision)?;
-        state.prepared = Some((precision, forwards.clone(), backwards.clone()));
-        Ok((forwards, backwards))
+        let buffer = match way {
+            Way::Forwards => backend.prepare_weight((&state.master).into(), precision)?,
+            Way::Backwards => backend.prepare_weight((&state.master.permute(&[1, 0])?).into(), precision)?,
+        };
+        state.prepared[way as usize] = Some((precision, buffer.clone()));
+        Ok(buffer)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State<B>> {
@@ -95,25 +160,23 @@ pub(super) fn inner<B: TrainBackend>(view: &View<Node<B>>) -> View<B::Buffer> {
     })
 }
 
-/// A layer as the backend inside sees it, and the one that leads its gradient back to its input.
-pub(super) fn layers<B: TrainBackend>(
-    backend: &B,
-    layer: &Linear<Node<B>>,
-) -> Result<[Linear<B::Buffer>; 2]> {
-    let Node::Parameter(weight) = &layer.weight else {
-        return Err(crate::Error::Gradient { word: "linear", reason: "its weight is no parameter" });
-    };
-    let (forwards, backwards) = weight.prepared(backend, layer.precision)?;
-    let (in_features, out_features, precision) = (layer.in_features, layer.out_features, layer.precision);
-    let bias = layer.bias.as_ref().map(inner);
-    Ok([
-        Linear { weight: forwards, bias, in_features, out_features, precision },
-        Linear {
-            weight: backwards,
-            bias: None,
-            in_features: out_features,
-            out_features: in_features,
-            precision,
-        },
-    ])
+/// A layer as the backend inside sees it.
+pub(super) fn forwards<B: TrainBackend>(backend: &B, layer: &Linear<Node<B>>) -> Result<Linear<B::Buffer>> {
+    let Linear { in_features, out_features, precision, .. } = *layer;
+    let weight = weight_of(layer)?.prepared(backend, Way::Forwards, precision)?;
+    Ok(Linear { weight, bias: layer.bias.as_ref().map(inner), in_features, out_features, precision })
+}
+
+/// The layer that leads the gradient of a layer back to its input.
+pub(super) fn backwards<B: TrainBackend>(backend: &B, layer: &Linear<Node<B>>) -> Result<Linear<B::Buffer>> {
+    let Linear { in_features, out_features, precision, .. } = *layer;
+    let weight = weight_of(layer)?.prepared(backend, Way::Backwards, precision)?;
+    Ok(Linear { weight, bias: None, in_features: out_features, out_features: in_features, precision })
+}
+
+fn weight_of<B: TrainBackend>(layer: &Linear<Node<B>>) -> Result<&Arc<Parameter<B>>> {
+    match &layer.weight {
+        Node::Parameter(weight) => Ok(weight),
+        _ => Err(crate::Error::Gradient { word: "linear", reason: "its weight is no parameter" }),
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::backward::{TrainBackend, column, map_backward};
-use super::parameter::{Node, Parameter, inner, layers};
+use super::parameter::{Node, Parameter, backwards, inner};
 use crate::contract::{
     Activation, AttentionSpec, BinaryOp, DeviceBatch, Dropout, EmbeddingTables, LayerNorm, Linear, Pooling,
     Tensor, UnaryOp,
@@ -38,6 +38,31 @@ pub(super) enum Entry<B: TrainBackend> {
     Map { op: UnaryOp, x: Traced<B> },
 }
 
+impl<B: TrainBackend> Entry<B> {
+    /// Whether anything that went in has a gradient.
+    pub fn needs_gradient(&self) -> bool {
+        let wanted = |x: &Traced<B>| x.buffer().needs_gradient();
+        match self {
+            Self::Linear { x, layer } => {
+                wanted(x) || layer.weight.needs_gradient() || layer.bias.as_ref().is_some_and(wanted)
+            }
+            Self::Embed { tables, .. } => {
+                wanted(&tables.word)
+                    || wanted(&tables.position)
+                    || tables.token_type.as_ref().is_some_and(wanted)
+            }
+            Self::Add { a, b } => wanted(a) || wanted(b),
+            Self::LayerNorm { x, norm } => wanted(x) || wanted(&norm.weight) || wanted(&norm.bias),
+            Self::Activation { z: x, .. }
+            | Self::Attention { qkv: x, .. }
+            | Self::Gather { x, .. }
+            | Self::Dropout { x, .. }
+            | Self::Pool { x, .. }
+            | Self::Map { x, .. } => wanted(x),
+        }
+    }
+}
+
 /// The indices of a batch, on the host.
 pub(super) struct Ids {
     pub ids: Arc<HostTensor>,
@@ -68,13 +93,21 @@ impl<B: TrainBackend> Collected<B> {
     /// same on every run.
     pub fn add(&mut self, backend: &B, target: &Node<B>, gradient: Tensor<B>) -> Result<()> {
         let key = match target {
-            Node::Constant(..) => return Ok(()),
+            target if !target.needs_gradient() => return Ok(()),
+            Node::Constant(..) => unreachable!("it has no gradient"),
             Node::Result(_, entry) => Key::Entry(*entry),
             Node::Parameter(parameter) => {
                 let address = Arc::as_ptr(parameter) as usize;
                 self.parameters.entry(address).or_insert_with(|| parameter.clone());
                 Key::Parameter(address)
             }
+        };
+        let gradient = match target {
+            Node::Parameter(parameter) => match parameter.mask() {
+                Some(mask) => backend.zip(BinaryOp::Mul, &gradient, mask)?,
+                None => gradient,
+            },
+            _ => gradient,
         };
         let sum = match self.gradients.remove(&key) {
             Some(before) => backend.zip(BinaryOp::Add, &before, &gradient)?,
@@ -113,14 +146,16 @@ impl<B: TrainBackend> Collected<B> {
     fn hand_on(&mut self, backend: &B, entry: &Entry<B>, dy: &Tensor<B>) -> Result<()> {
         match entry {
             Entry::Linear { x, layer } => {
-                let [_, backwards] = layers(backend, layer)?;
-                let [weight, bias] = backend.weight_gradient(&inner(x), dy)?;
-                self.add(backend, &layer.weight, weight)?;
-                if let Some(parameter) = &layer.bias {
-                    self.add(backend, parameter.buffer(), bias)?;
+                let bias = layer.bias.as_ref().filter(|bias| bias.buffer().needs_gradient());
+                if layer.weight.needs_gradient() || bias.is_some() {
+                    let [of_weight, of_bias] = backend.weight_gradient(&inner(x), dy)?;
+                    self.add(backend, &layer.weight, of_weight)?;
+                    if let Some(bias) = bias {
+                        self.add(backend, bias.buffer(), of_bias)?;
+                    }
                 }
-                if !matches!(x.buffer(), Node::Constant(..)) {
-                    let dx = backend.linear(dy, &backwards, Activation::Identity)?;
+                if x.buffer().needs_gradient() {
+                    let dx = backend.linear(dy, &backwards(backend, layer)?, Activation::Identity)?;
                     self.add(backend, x.buffer(), dx)?;
                 }
             }
@@ -130,6 +165,9 @@ impl<B: TrainBackend> Collected<B> {
             }
             Entry::Embed { tables, ids } => {
                 let mut table = |table: &Traced<B>, ids: &HostTensor| -> Result<()> {
+                    if !table.buffer().needs_gradient() {
+                        return Ok(());
+                    }
                     let indices = ids.as_slice::<u32>().expect("ids are aligned");
                     let gradient = backend.scatter_rows(dy, indices, table.shape()[0])?;
                     self.add(backend, table.buffer(), gradient)

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::adapter::{Adapter, Lora};
 use super::autodiff::Autodiff;
 use super::backward::TrainBackend;
 use super::gradients::Gradients;
 use super::optimiser::{AdamStep, AdamW};
 use super::parameter::{Node, Parameter};
+use super::parts::{Part, join, split};
 use crate::config::ModelConfig;
 use crate::contract::{BinaryOp, Precision, Tensor, UnaryOp, upload_f32};
 use crate::graph::{Head, Model, Output, ParameterSource, ParameterSpec};
@@ -48,11 +50,19 @@ pub struct Trainable<B: TrainBackend> {
     slots: Vec<Slot<B>>,
 }
 
-/// Parameters that lie in one tensor, below one another, and the moments of that tensor.
+/// Parameters that lie in one tensor, and the moments of that tensor.
 struct Slot<B: TrainBackend> {
-    specs: Vec<ParameterSpec>,
+    parts: Vec<Part>,
     parameter: Arc<Parameter<B>>,
+    /// What the rate of a step is multiplied with; 0 is frozen.
+    rate: f64,
     moments: Option<[Tensor<B>; 2]>,
+}
+
+impl<B: TrainBackend> Slot<B> {
+    fn new(parts: Vec<Part>, parameter: Arc<Parameter<B>>) -> Self {
+        Self { parts, parameter, rate: 1.0, moments: None }
+    }
 }
 
 impl<B: TrainBackend> Trainable<B> {
@@ -70,10 +80,56 @@ impl<B: TrainBackend> Trainable<B> {
         let (model, loaded) =
             Model::load_for_training(Autodiff::new(backend), config, source, head, precision)?;
         let slot = |(specs, buffer)| match buffer {
-            Node::Parameter(parameter) => Slot { specs, parameter, moments: None },
+            Node::Parameter(parameter) => Slot::new(Part::stacked(specs), parameter),
             other => unreachable!("{other:?} was loaded as a parameter"),
         };
         Ok(Self { model, slots: loaded.into_iter().map(slot).collect() })
+    }
+
+    /// Puts low-rank adapters beside the weights of some linear layers, which go on to train unless they are
+    /// [frozen](Self::set_rates). The matrices come from `source`, under the names of [`lora`](crate::graph::lora). A
+    /// tied decoder is no linear layer of its own. Gives the names of the layers' weights.
+    ///
+    /// # Errors
+    /// A matrix that is missing or has another shape; a device that failed.
+    pub fn adapt(
+        &mut self,
+        lora: Lora,
+        source: &dyn ParameterSource,
+        targets: impl Fn(&ParameterSpec) -> bool,
+    ) -> Result<Vec<String>> {
+        let backend = self.backend().clone();
+        let (mut adapted, mut slots) = (vec![], vec![]);
+        for (number, slot) in self.slots.iter().enumerate() {
+            let Ok(shape) = <[usize; 2]>::try_from(&slot.parameter.shape()[..]) else { continue };
+            let number = number as u64;
+            let adapter = Adapter::new(&backend, lora, number, &slot.parts, shape, source, &targets)?;
+            let Some((adapter, [a, b])) = adapter else { continue };
+            let names = slot.parts.iter().filter(|part| targets(&part.spec));
+            adapted.extend(names.map(|part| part.spec.name.clone()));
+            slots.push(Slot::new(a, adapter.a.clone()));
+            slots.push(Slot::new(b, adapter.b.clone()));
+            slot.parameter.adapt(adapter);
+        }
+        self.slots.extend(slots);
+        Ok(adapted)
+    }
+
+    /// Gives each parameter a rate of its own: what the rate of a step is multiplied with. A parameter with 0 is frozen:
+    /// it has no gradient and no moments, and what only its gradient needs is not computed. All begin with 1.
+    ///
+    /// # Errors
+    /// [`Error::Gradient`] for different rates of a layer's query, key and value, which are one matrix.
+    pub fn set_rates(&mut self, rate: impl Fn(&ParameterSpec) -> f64) -> Result<()> {
+        for slot in &mut self.slots {
+            slot.rate = rate(&slot.parts[0].spec);
+            if slot.parts.iter().any(|part| rate(&part.spec) != slot.rate) {
+                let reason = "query, key and value of a layer are one matrix and have one rate";
+                return Err(Error::Gradient { word: "linear", reason });
+            }
+            slot.parameter.set_trains(slot.rate != 0.0);
+        }
+        Ok(())
     }
 
     /// The model.
@@ -97,7 +153,7 @@ impl<B: TrainBackend> Trainable<B> {
         outputs: &[Output],
         dropout: Option<Random>,
     ) -> Result<Vec<Tensor<Autodiff<B>>>> {
-        self.model.backend().forget();
+        self.model.backend().begin(dropout);
         self.model.forward_with(batch, outputs, dropout)
     }
 
@@ -106,7 +162,7 @@ impl<B: TrainBackend> Trainable<B> {
         self.model.backend().value(x)
     }
 
-    /// The gradients of all parameters, given those of some results of the last forward pass.
+    /// The gradients of all parameters that train, given those of some results of the last forward pass.
     ///
     /// # Errors
     /// [`Error::Gradient`] for a word that has no rule; a device that failed.
@@ -138,7 +194,7 @@ impl<B: TrainBackend> Trainable<B> {
         let backend = self.model.backend().backend().clone();
         for slot in &mut self.slots {
             let Some(gradient) = gradients.of(&slot.parameter) else { continue };
-            let decays = slot.specs[0].kind.decays();
+            let decays = slot.parts[0].spec.kind.decays();
             let [mean, square] = match &mut slot.moments {
                 Some(moments) => moments,
                 none => {
@@ -146,8 +202,9 @@ impl<B: TrainBackend> Trainable<B> {
                     none.insert([zero()?, zero()?])
                 }
             };
+            let step = AdamStep { rate: step.rate * slot.rate, ..*step };
             slot.parameter
-                .step(|master| backend.adamw(options, step, decays, [master, mean, square], gradient))?;
+                .step(|master| backend.adamw(options, &step, decays, [master, mean, square], gradient))?;
         }
         Ok(())
     }
@@ -161,21 +218,39 @@ impl<B: TrainBackend> Trainable<B> {
         gradients: Option<&Gradients<B>>,
     ) -> Result<Vec<(ParameterSpec, HostTensor)>> {
         let backend = self.backend();
-        let mut views = vec![];
-        for slot in &self.slots {
-            let zero = || {
-                let master = slot.parameter.master();
-                backend.zip(BinaryOp::Sub, &master, &master)
-            };
-            views.push(match gradients {
-                Some(gradients) => gradients.of(&slot.parameter).cloned().map_or_else(zero, Ok)?,
-                None => slot.parameter.master(),
-            });
-        }
-        let tensors = backend.download(&views).await?;
+        let view = |slot: &Slot<B>| -> Result<Tensor<B>> {
+            let master = slot.parameter.master();
+            match gradients {
+                Some(gradients) => match gradients.of(&slot.parameter) {
+                    Some(gradient) => Ok(gradient.clone()),
+                    None => backend.zip(BinaryOp::Sub, &master, &master), // 0
+                },
+                None => Ok(master),
+            }
+        };
+        self.named(&self.slots.iter().collect::<Vec<_>>(), view).await
+    }
+
+    /// The values of the parameters that train, each under its own name.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn trained(&self) -> Result<Vec<(ParameterSpec, HostTensor)>> {
+        let slots: Vec<_> = self.slots.iter().filter(|slot| slot.parameter.trains()).collect();
+        self.named(&slots, |slot| Ok(slot.parameter.master())).await
+    }
+
+    /// What there is of each slot, by the names of its parameters.
+    async fn named(
+        &self,
+        slots: &[&Slot<B>],
+        view: impl Fn(&Slot<B>) -> Result<Tensor<B>>,
+    ) -> Result<Vec<(ParameterSpec, HostTensor)>> {
+        let views = slots.iter().map(|slot| view(slot)).collect::<Result<Vec<_>>>()?;
+        let tensors = self.backend().download(&views).await?;
         let mut named = vec![];
-        for (slot, tensor) in self.slots.iter().zip(&tensors) {
-            named.extend(split(&slot.specs, tensor)?);
+        for (slot, tensor) in slots.iter().zip(&tensors) {
+            named.extend(split(&slot.parts, tensor)?);
         }
         Ok(named)
     }
@@ -188,16 +263,11 @@ impl<B: TrainBackend> Trainable<B> {
     /// # Errors
     /// A device that failed.
     pub async fn moments(&self) -> Result<[Vec<(ParameterSpec, HostTensor)>; 2]> {
-        let slots: Vec<_> =
-            self.slots.iter().filter_map(|slot| Some((slot, slot.moments.as_ref()?))).collect();
-        let mut all = [vec![], vec![]];
-        for (which, named) in all.iter_mut().enumerate() {
-            let views: Vec<_> = slots.iter().map(|(_, moments)| moments[which].clone()).collect();
-            for ((slot, _), tensor) in slots.iter().zip(&self.backend().download(&views).await?) {
-                named.extend(split(&slot.specs, tensor)?);
-            }
-        }
-        Ok(all)
+        let slots: Vec<_> = self.slots.iter().filter(|slot| slot.moments.is_some()).collect();
+        let of = |which: usize| {
+            self.named(&slots, move |slot| Ok(slot.moments.as_ref().expect("only these")[which].clone()))
+        };
+        Ok([of(0).await?, of(1).await?])
     }
 
     /// Goes on from moments that were saved. A parameter without some has none yet.
@@ -208,13 +278,9 @@ impl<B: TrainBackend> Trainable<B> {
         let backend = self.backend().clone();
         for slot in &mut self.slots {
             let read = |source: &dyn ParameterSource| -> Result<Option<Tensor<B>>> {
-                let parts: Option<Vec<_>> =
-                    slot.specs.iter().map(|spec| source.optional(spec)).collect::<Result<_>>()?;
-                let Some(parts) = parts else { return Ok(None) };
-                let joined = match &parts[..] {
-                    [one] => one.clone(),
-                    parts => HostTensor::concat_rows(&parts.iter().collect::<Vec<_>>())?,
-                };
+                let tensors = slot.parts.iter().map(|part| source.optional(&part.spec));
+                let Some(tensors) = tensors.collect::<Result<Option<Vec<_>>>>()? else { return Ok(None) };
+                let joined = join(&slot.parts, &tensors, slot.parameter.shape())?;
                 Ok(Some(upload_f32(&backend, &joined)?))
             };
             slot.moments = match (read(mean)?, read(square)?) {
@@ -224,20 +290,4 @@ impl<B: TrainBackend> Trainable<B> {
         }
         Ok(())
     }
-}
-
-/// The rows of a tensor that belong to each of its parameters.
-fn split(specs: &[ParameterSpec], tensor: &HostTensor) -> Result<Vec<(ParameterSpec, HostTensor)>> {
-    let (mut start, mut parts) = (0, vec![]);
-    for spec in specs {
-        let end = start + spec.shape.len();
-        let part = match (tensor.as_slice::<f64>(), tensor.as_slice::<f32>()) {
-            (Some(values), _) => HostTensor::from_vec(values[start..end].to_vec(), spec.shape),
-            (_, Some(values)) => HostTensor::from_vec(values[start..end].to_vec(), spec.shape),
-            _ => return Err(Error::DType { op: "split", expected: "floats", found: tensor.dtype() }),
-        };
-        parts.push((spec.clone(), part));
-        start = end;
-    }
-    Ok(parts)
 }

@@ -25,6 +25,7 @@
 pub mod classification;
 pub mod entities;
 mod error;
+mod fuse;
 pub mod glue;
 mod labels;
 mod lines;

@@ -11,7 +11,7 @@
 //! ```
 
 mod index;
-mod sentence_transformers;
+pub(crate) mod sentence_transformers;
 
 use std::ops::Range;
 
@@ -103,7 +103,7 @@ impl Embedding {
     /// The vector of one text.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
+    /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<TextEmbedding> {
         self.predict_one(text.to_owned())
     }
@@ -116,7 +116,7 @@ impl Embedding {
     /// The vectors of many texts, ready to be searched.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
+    /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn index(&self, texts: impl IntoIterator<Item = String>) -> Result<Index> {
         let mut index = Index::new(self.dimensions());
         for embedding in self.stream(texts) {

@@ -4,6 +4,7 @@
 use bert_core::contract::Pooling;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use crate::{Error, Pretrained, Result};
 
@@ -63,8 +64,8 @@ struct PromptFile {
 /// [`Error::Json`] for a broken file, [`Error::Module`] for a stage that is not known here: leaving it out
 /// would give other vectors than the model was trained for.
 pub fn read(files: &Pretrained) -> Result<Recipe> {
-    let transformer: TransformerFile = json(files, "sentence_bert_config.json")?.unwrap_or_default();
-    let mut prompts: PromptFile = json(files, "config_sentence_transformers.json")?.unwrap_or_default();
+    let transformer: TransformerFile = read_json(files, "sentence_bert_config.json")?.unwrap_or_default();
+    let mut prompts: PromptFile = read_json(files, "config_sentence_transformers.json")?.unwrap_or_default();
     let prompt = prompts.default_prompt_name.and_then(|name| prompts.prompts.remove(&name));
     let mut recipe = Recipe {
         pooling: vec![],
@@ -72,7 +73,7 @@ pub fn read(files: &Pretrained) -> Result<Recipe> {
         max_length: transformer.max_seq_length.filter(|&length| length > 0),
         prompt: prompt.unwrap_or_default(),
     };
-    let modules: Vec<Module> = json(files, "modules.json")?.unwrap_or_default();
+    let modules: Vec<Module> = read_json(files, "modules.json")?.unwrap_or_default();
     for module in modules {
         match module.class.rsplit('.').next() {
             Some("Transformer") if module.path.is_empty() => {}
@@ -87,8 +88,65 @@ pub fn read(files: &Pretrained) -> Result<Recipe> {
     Ok(recipe)
 }
 
+/// The files of a folder that has `modules.json`, by their names, for a model that was made from it.
+///
+/// # Errors
+/// One that cannot be read.
+pub fn copy(from: &Pretrained) -> Result<Vec<(String, String)>> {
+    let modules: Vec<Module> = read_json(from, "modules.json")?.unwrap_or_default();
+    let of_modules = modules.iter().filter(|module| !module.path.is_empty());
+    let names = ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"];
+    let names = names.map(str::to_owned).into_iter();
+    let mut files = vec![];
+    for name in names.chain(of_modules.map(|module| format!("{}/config.json", module.path))) {
+        if let Some(text) = from.read(&name)? {
+            files.push((name, text));
+        }
+    }
+    Ok(files)
+}
+
+/// The files that say how a model made from `from` pools its hidden states.
+///
+/// # Errors
+/// One of `from` that cannot be read.
+pub fn describe(from: &Pretrained, recipe: &Recipe, pooling: Pooling) -> Result<Vec<(String, String)>> {
+    let mut stages = vec![("", "Transformer"), ("1_Pooling", "Pooling")];
+    if recipe.normalize {
+        stages.push(("2_Normalize", "Normalize"));
+    }
+    let modules = stages.iter().enumerate().map(|(index, (path, class))| {
+        let class = format!("sentence_transformers.models.{class}");
+        json!({ "idx": index, "name": index.to_string(), "path": path, "type": class })
+    });
+    let length = from.tokenizer().max_length().unwrap_or(usize::MAX).min(from.config().max_tokens());
+    let transformer = json!({
+        "max_seq_length": recipe.max_length.unwrap_or(usize::MAX).min(length),
+        "do_lower_case": false,
+    });
+    let mode = |name, of| (format!("pooling_mode_{name}"), Value::Bool(pooling == of));
+    let mut pooling_file: Map<String, Value> = [
+        mode("cls_token", Pooling::Cls),
+        mode("mean_tokens", Pooling::Mean),
+        mode("max_tokens", Pooling::Max),
+        mode("mean_sqrt_len_tokens", Pooling::MeanSqrtLen),
+    ]
+    .into_iter()
+    .collect();
+    pooling_file.insert("word_embedding_dimension".to_owned(), from.config().hidden_size.into());
+    let text = |value: &Value| format!("{value:#}\n");
+    let mut files = vec![
+        ("modules.json".to_owned(), text(&modules.collect())),
+        ("sentence_bert_config.json".to_owned(), text(&transformer)),
+        ("1_Pooling/config.json".to_owned(), text(&Value::Object(pooling_file))),
+    ];
+    let prompts = "config_sentence_transformers.json";
+    files.extend(from.read(prompts)?.map(|text| (prompts.to_owned(), text)));
+    Ok(files)
+}
+
 fn pooling(files: &Pretrained, path: &str) -> Result<Vec<Pooling>> {
-    let Some(file) = json::<PoolingFile>(files, path)? else {
+    let Some(file) = read_json::<PoolingFile>(files, path)? else {
         return Ok(vec![Pooling::Mean]);
     };
     let names: Vec<String> = match file.pooling_mode {
@@ -119,7 +177,7 @@ fn pooling(files: &Pretrained, path: &str) -> Result<Vec<Pooling>> {
         .collect()
 }
 
-fn json<T: DeserializeOwned>(files: &Pretrained, file: &str) -> Result<Option<T>> {
+fn read_json<T: DeserializeOwned>(files: &Pretrained, file: &str) -> Result<Option<T>> {
     let Some(text) = files.read(file)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|source| Error::Json { file: file.to_owned(), source })
 }

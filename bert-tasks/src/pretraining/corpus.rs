@@ -62,7 +62,7 @@ impl Corpus {
     /// ```
     ///
     /// # Errors
-    /// As [`build_shards`]; [`PretrainingError::OtherCorpus`] if the folder holds shards of something else.
+    /// As [`build_shards`]; [`PretrainingError::NoText`] without a token; [`PretrainingError::OtherCorpus`] if the folder holds shards of something else.
     pub fn shards(&self, tokenizer: &Tokenizer, folder: &Path) -> Result<(Shards, Option<Built>)> {
         let manifest = self.manifest()?;
         let path = folder.join(MANIFEST);
@@ -77,7 +77,7 @@ impl Corpus {
         Ok((Shards::open_folder(folder, Vocabulary::new(tokenizer)?)?, built))
     }
 
-    /// Makes them under another name, which a break leaves behind for the next build to remove.
+    /// Makes them under another name, which a kill leaves behind for the next build to remove.
     fn build(&self, tokenizer: &Tokenizer, folder: &Path, manifest: &Manifest) -> Result<Built> {
         if folder.exists() && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(PretrainingError::NotEmpty { path: folder.to_owned() });
@@ -85,18 +85,38 @@ impl Corpus {
         let mut name = folder.file_name().unwrap_or_default().to_owned();
         name.push(".incomplete");
         let incomplete = folder.with_file_name(name);
-        let fail = |source| PretrainingError::Write { path: incomplete.clone(), source };
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+        let built = self.build_in(&incomplete, tokenizer, folder, manifest);
+        if built.is_err() {
+            // What cannot be removed does no harm.
+            let _ = fs::remove_dir_all(&incomplete);
+            let _ = parent.map(fs::remove_dir);
+        }
+        built
+    }
+
+    fn build_in(
+        &self,
+        incomplete: &Path,
+        tokenizer: &Tokenizer,
+        folder: &Path,
+        manifest: &Manifest,
+    ) -> Result<Built> {
+        let fail = |source| PretrainingError::Write { path: incomplete.to_owned(), source };
         if incomplete.exists() {
-            fs::remove_dir_all(&incomplete).map_err(fail)?;
+            fs::remove_dir_all(incomplete).map_err(fail)?;
         }
         let paragraphs = text::paragraphs(&self.files, &self.text);
-        let mut built = build_shards(paragraphs, tokenizer, &incomplete, &self.build)?;
+        let mut built = build_shards(paragraphs, tokenizer, incomplete, &self.build)?;
+        if built.documents == 0 {
+            return Err(PretrainingError::NoText { path: self.files.first().cloned().unwrap_or_default() });
+        }
         let text = serde_json::to_string_pretty(manifest).expect("names and numbers");
         fs::write(incomplete.join(MANIFEST), text).map_err(fail)?;
         if folder.exists() {
             fs::remove_dir(folder).map_err(fail)?;
         }
-        fs::rename(&incomplete, folder).map_err(fail)?;
+        fs::rename(incomplete, folder).map_err(fail)?;
         for path in &mut built.paths {
             *path = folder.join(path.file_name().expect("a shard has a name"));
         }

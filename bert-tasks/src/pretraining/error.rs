@@ -62,6 +62,13 @@ pub enum PretrainingError {
         path: PathBuf,
     },
 
+    /// A corpus without a single token.
+    #[error("{} holds no text to train on", path.display())]
+    NoText {
+        /// The first of its files.
+        path: PathBuf,
+    },
+
     /// No shards where some should be.
     #[error("no .shard files in {}", path.display())]
     NoShards {

@@ -37,6 +37,25 @@ impl Default for ExampleOptions {
     }
 }
 
+impl ExampleOptions {
+    /// Whether the settings make sense; [`Examples::new`] looks itself.
+    ///
+    /// # Errors
+    /// [`PretrainingError::Setting`] for the first that does not.
+    pub fn check(&self) -> Result<()> {
+        let wrong =
+            |setting, found: String, expected| Err(PretrainingError::Setting { setting, found, expected });
+        if self.max_length < 5 {
+            return wrong("max_length", self.max_length.to_string(), "at least 5");
+        }
+        let short = self.short_sequence_probability;
+        if !(0.0..=1.0).contains(&short) {
+            return wrong("short_sequence_probability", short.to_string(), "from 0 to 1");
+        }
+        self.masking.check()
+    }
+}
+
 /// An example: what the model sees and what it is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -67,16 +86,7 @@ impl Examples {
     /// pairs, if there is no other document to take a second part from.
     pub fn new(shards: impl Into<Arc<Shards>>, options: ExampleOptions) -> Result<Self> {
         let shards = shards.into();
-        let wrong =
-            |setting, found: String, expected| Err(PretrainingError::Setting { setting, found, expected });
-        if options.max_length < 5 {
-            return wrong("max_length", options.max_length.to_string(), "at least 5");
-        }
-        let short = options.short_sequence_probability;
-        if !(0.0..=1.0).contains(&short) {
-            return wrong("short_sequence_probability", short.to_string(), "from 0 to 1");
-        }
-        options.masking.check()?;
+        options.check()?;
         match shards.documents() {
             found @ 0..2 if options.next_sentence => Err(PretrainingError::TooFewDocuments { found }),
             _ => Ok(Self { shards, options }),

@@ -35,19 +35,20 @@
 //! [`squad`] reads the data sets and scores answers as their authors do.
 
 mod decode;
+mod reader;
 pub mod squad;
 
 use std::ops::Range;
 
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use ndarray::s;
 use serde::{Deserialize, Serialize};
 
 pub use decode::WindowLogits;
+pub use reader::Context;
+pub(crate) use reader::Reader;
 
-use crate::tokenizer::{Source, Windows};
-use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Session, Task};
 
 /// A question about a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,9 +184,9 @@ impl QuestionAnswering {
             return refuse("no_answer_threshold", threshold.to_string(), "a number");
         }
         self.options = options;
-        if self.room() == 0 {
+        if self.reader().room() == 0 {
             let expected = "more than the special tokens around a question and its context";
-            return refuse("max_length", self.max_length().to_string(), expected);
+            return refuse("max_length", self.reader().max_length.to_string(), expected);
         }
         Ok(self)
     }
@@ -198,24 +199,13 @@ impl QuestionAnswering {
         self.predict_one(Question { question: question.to_owned(), context: context.to_owned() })
     }
 
-    fn max_length(&self) -> usize {
-        self.options.max_length.min(self.session.max_length())
+    fn reader(&self) -> Reader<'_> {
+        Reader {
+            tokenizer: self.session.tokenizer(),
+            max_length: self.options.max_length.min(self.session.max_length()),
+            options: &self.options,
+        }
     }
-
-    /// How many tokens of question and context a sequence holds.
-    fn room(&self) -> usize {
-        self.max_length().saturating_sub(self.session.tokenizer().special_count(true))
-    }
-}
-
-/// What is remembered of a question.
-pub struct Context {
-    /// The tokens of the context.
-    tokens: Vec<Source>,
-    windows: Windows,
-    /// Where in a sequence the tokens of the context begin.
-    offset: usize,
-    truncated: Option<Range<usize>>,
 }
 
 impl Task for QuestionAnswering {
@@ -235,39 +225,14 @@ impl Task for QuestionAnswering {
     fn prepare(&self, input: &Question) -> Result<Prepared<Context>> {
         let tokenizer = self.session.tokenizer();
         let question = tokenizer.encode_without_special(&input.question)?;
-        let context = tokenizer.encode_without_special(&input.context)?;
-
-        let keep = question.len().min(self.options.max_question_tokens).min(self.room() / 2);
-        let cut = question.sources[keep..].iter().flatten();
-        let truncated = cut.map(Source::range).reduce(|cut, token| cut.start..cut.end.max(token.end));
-        let question = question.slice(0..keep);
-
-        let room = self.room() - keep;
-        let stride = self.options.doc_stride.min(room / 2).max(1);
-        let windows = Windows::new(context.len(), room, stride)?;
-        let pair = |window| tokenizer.pair_with_special(&question, &context.slice(window));
-        let in_context = |source: &Option<Source>| source.is_some_and(|source| source.sequence == 1);
-        let first = windows.get(0).map(pair);
-        let offset = first.and_then(|pair| pair.sources.iter().position(in_context)).unwrap_or(0);
-        let sequences = windows.iter().map(|window| Sequence::from(pair(window))).collect();
-        let tokens = context.sources.into_iter().flatten().collect();
-        Ok(Prepared { sequences, context: Context { tokens, windows, offset, truncated } })
+        self.reader().windows(&question, &tokenizer.encode_without_special(&input.context)?)
     }
 
     fn reduce(&self, context: &Context, index: usize, rows: Rows) -> Result<WindowLogits> {
-        let logits = &rows[0];
-        let window = context.windows.get(index).map_or(0, |window| window.len());
-        let part = logits.slice(s![context.offset..context.offset + window, ..]);
-        Ok(WindowLogits {
-            null: [logits[[0, 0]], logits[[0, 1]]],
-            start: part.column(0).to_vec(),
-            end: part.column(1).to_vec(),
-        })
+        Ok(context.logits(index, &rows))
     }
 
     fn finish(&self, input: &Question, context: Context, logits: Vec<WindowLogits>) -> Result<Answers> {
-        let Context { tokens, windows, truncated, .. } = context;
-        let answers = decode::decode(&input.context, &tokens, windows, &logits, &self.options);
-        Ok(Answers { truncated, ..answers })
+        Ok(self.reader().answers(&input.context, context, &logits))
     }
 }

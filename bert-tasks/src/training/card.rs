@@ -97,7 +97,7 @@ impl Card {
             let data = quoted(eval.as_deref().unwrap_or("held-out examples"));
             line(format_args!("    dataset:\n      name: {data}\n      type: {data}"));
             line(format_args!("    metrics:"));
-            let others = best.others.iter().map(|(name, &value)| (name.as_str(), value));
+            let others = best.details.iter().map(|(name, &value)| (name.as_str(), value));
             for (metric, value) in [(best.metric.as_str(), best.value)].into_iter().chain(others) {
                 line(format_args!("    - type: {}\n      value: {value}", quoted(metric)));
             }
@@ -116,7 +116,7 @@ impl Card {
                 best.value,
                 best.examples
             ));
-            for (metric, value) in &best.others {
+            for (metric, value) in &best.details {
                 line(format_args!("| {} | {value:.4} |", cell(metric)));
             }
         }

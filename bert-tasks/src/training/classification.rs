@@ -165,11 +165,6 @@ impl Objective for Classification {
                 ("pearson", pearson(&gold, &answers).unwrap_or(0.0))
             }
         };
-        Ok(Some(Evaluation {
-            metric: metric.to_owned(),
-            value,
-            examples: self.eval.len(),
-            ..Default::default()
-        }))
+        Ok(Some(Evaluation::new(metric, value, self.eval.len())))
     }
 }

@@ -59,8 +59,8 @@ pub fn draw(folder: &Path) -> Result<(), TrainingError> {
         let step = line.step as f64;
         loss.points.extend(line.loss.map(|value| (step, value)));
         rate.points.extend(line.learning_rate.map(|value| (step, value)));
-        let Some(Evaluation { metric, value, others, .. }) = line.evaluation else { continue };
-        for (name, value) in [(metric, value)].into_iter().chain(others) {
+        let Some(Evaluation { metric, value, details, .. }) = line.evaluation else { continue };
+        for (name, value) in [(metric, value)].into_iter().chain(details) {
             let panel =
                 figures.entry(name).or_insert_with_key(|name| Panel { marked: true, ..Panel::new(name) });
             panel.points.push((step, value));
@@ -206,7 +206,7 @@ mod tests {
             let _ =
                 writeln!(lines, r#"{{"step":{step},"loss":{},"learning_rate":0.001}}"#, 5.0 / step as f64);
         }
-        lines += r#"{"step":500,"evaluation":{"metric":"accuracy","value":0.5,"examples":9,"others":{"a<b":0.1}}}"#;
+        lines += r#"{"step":500,"evaluation":{"metric":"accuracy","value":0.5,"examples":9,"details":{"a<b":0.1}}}"#;
         lines +=
             "\n{\"step\":1000,\"evaluation\":{\"metric\":\"accuracy\",\"value\":0.7,\"examples\":9}}\n{\"st";
         let svg = drawn(&lines);

@@ -9,7 +9,10 @@ use bert_core::random::Random;
 use bert_core::tensor::HostTensor;
 use bert_core::train::{AdamStep, AdamW, Gradients, TrainBackend, Trainable, clip};
 
-use super::target::{Target, loss};
+use super::Vectors;
+use super::plan::Plan;
+use super::target::{Target, TrainingExample, loss};
+use super::vectors::vector_loss;
 use crate::Result;
 use crate::wait::wait;
 
@@ -26,6 +29,10 @@ pub(crate) trait Engine {
         dropout: Option<Random>,
     ) -> Result<f64>;
 
+    /// Adds the gradients of all batches of a step, whose texts are compared with one another by their vectors. Gives
+    /// the loss.
+    fn accumulate_vectors(&mut self, batches: &[Batch<'_>], vectors: &Vectors) -> Result<f64>;
+
     /// The norm of the gradients so far.
     fn norm(&self) -> Result<f64>;
 
@@ -38,11 +45,35 @@ pub(crate) trait Engine {
     /// All parameters.
     fn parameters(&self) -> Result<Named>;
 
+    /// The parameters that train.
+    fn trained(&self) -> Result<Named>;
+
+    /// Begins to train what a plan says, from these numbers.
+    fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()>;
+
     /// The moments of the optimiser.
     fn moments(&self) -> Result<[Named; 2]>;
 
     /// Goes on from saved moments.
     fn restore_moments(&mut self, moments: [&dyn ParameterSource; 2]) -> Result<()>;
+}
+
+/// Examples that are computed at a time.
+pub(crate) struct Batch<'a> {
+    pub packed: PackedBatch,
+    pub targets: Vec<&'a Target>,
+    /// Where dropped numbers come from.
+    pub dropout: Option<Random>,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(examples: &'a [TrainingExample], dropout: Option<Random>) -> Self {
+        let mut packed = PackedBatch::default();
+        for sequence in examples.iter().flat_map(|example| &example.sequences) {
+            packed.push_marked(&sequence.ids, &sequence.segments, &sequence.masked);
+        }
+        Self { packed, targets: examples.iter().map(|example| &example.target).collect(), dropout }
+    }
 }
 
 /// Tensors under the names of their parameters.
@@ -66,6 +97,15 @@ pub(crate) struct Typed<B: TrainBackend> {
 impl<B: TrainBackend> Typed<B> {
     pub fn new(model: Trainable<B>, head: Head) -> Self {
         Self { model, head, gradients: None }
+    }
+
+    /// Adds to the gradients of the step.
+    fn add(&mut self, gradients: Gradients<B>) -> Result<()> {
+        match &mut self.gradients {
+            Some(before) => before.add(self.model.backend(), gradients)?,
+            None => self.gradients = Some(gradients),
+        }
+        Ok(())
     }
 }
 
@@ -98,9 +138,45 @@ impl<B: TrainBackend> Engine for Typed<B> {
             seeds.push((scores, backend.map(UnaryOp::Scale(share), &loss.gradient)?));
         }
         let gradients = self.model.backward(&seeds)?;
-        match &mut self.gradients {
-            Some(before) => before.add(&backend, gradients)?,
-            None => self.gradients = Some(gradients),
+        self.add(gradients)?;
+        Ok(sum)
+    }
+
+    /// Where there are several batches, only their vectors are kept at first. From these follow the loss and its
+    /// gradients, and with them each batch is computed a second time, so that memory holds the steps of one batch and
+    /// yet each text is compared with all others. Source: "Scaling Deep Contrastive Learning Batch Size under Memory
+    /// Limited Setup" (Gao et al., 2021).
+    fn accumulate_vectors(&mut self, batches: &[Batch<'_>], vectors: &Vectors) -> Result<f64> {
+        let backend = self.model.backend().clone();
+        let forward = |model: &Trainable<B>, batch: &Batch<'_>| {
+            let mut results =
+                model.forward(&batch.packed, &[Output::Pooled(vectors.pooling)], batch.dropout)?;
+            Ok::<_, crate::Error>(results.remove(0))
+        };
+        if let [batch] = batches {
+            let pooled = forward(&self.model, batch)?;
+            let loss = vector_loss(&backend, &self.model.value(&pooled), batches, vectors.scale)?;
+            let sum = ready(loss.value(&backend))?;
+            let gradients = self.model.backward(&[(pooled, loss.gradient)])?;
+            self.add(gradients)?;
+            return Ok(sum);
+        }
+        let mut pooled = vec![];
+        for batch in batches {
+            let result = forward(&self.model, batch)?;
+            pooled.push(self.model.value(&result));
+            self.model.model().backend().forget();
+        }
+        let loss = vector_loss(&backend, &backend.concat(&pooled)?, batches, vectors.scale)?;
+        let sum = ready(loss.value(&backend))?;
+        let mut start = 0;
+        for batch in batches {
+            let rows = start..start + batch.packed.sequences();
+            start = rows.end;
+            let seed = backend.map(UnaryOp::Copy, &loss.gradient.slice(0, rows)?)?;
+            let pooled = forward(&self.model, batch)?;
+            let gradients = self.model.backward(&[(pooled, seed)])?;
+            self.add(gradients)?;
         }
         Ok(sum)
     }
@@ -128,6 +204,17 @@ impl<B: TrainBackend> Engine for Typed<B> {
 
     fn parameters(&self) -> Result<Named> {
         ready(self.model.download(None))
+    }
+
+    fn trained(&self) -> Result<Named> {
+        ready(self.model.trained())
+    }
+
+    fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()> {
+        if let Some(adapters) = plan.adapters() {
+            self.model.adapt(adapters.lora, source, |weight| adapters.targets(weight))?;
+        }
+        Ok(self.model.set_rates(|spec| plan.rate_factor(spec))?)
     }
 
     fn moments(&self) -> Result<[Named; 2]> {

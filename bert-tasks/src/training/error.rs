@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::data::Place;
+
 /// Why a run cannot begin or go on. What was saved before stays as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,6 +19,55 @@ pub enum TrainingError {
         /// The label.
         label: String,
         /// How many examples there are.
+        count: usize,
+    },
+
+    /// An example with more or fewer choices than the others.
+    #[error(
+        "{place}: {found} choices where the first example has {expected}; all to train on need equally many"
+    )]
+    Choices {
+        /// The line.
+        place: Place,
+        /// How many it has.
+        found: usize,
+        /// How many the others have.
+        expected: usize,
+    },
+
+    /// A family whose models do not tell two texts apart, or have no pooler.
+    #[error(
+        "next sentence prediction needs a pooler and two segments, which {family} does not have; begin with a BERT"
+    )]
+    NoPairs {
+        /// The family.
+        family: String,
+    },
+
+    /// There is nothing to tell a pair from.
+    #[error(
+        "one pair is too few to train on: the texts of the other pairs of a step are what it is told apart from"
+    )]
+    OnePair,
+
+    /// Vectors that are made in a way that has no gradients.
+    #[error("vectors that are made by {found} cannot be trained; choose cls, mean or mean-sqrt-len")]
+    Pooling {
+        /// How they are made.
+        found: String,
+    },
+
+    /// There is no entity to learn.
+    #[error("none of the {count} examples to train on has an entity")]
+    NoEntities {
+        /// How many examples there are.
+        count: usize,
+    },
+
+    /// There is no answer to learn.
+    #[error("none of the {count} questions to train on has an answer")]
+    NoAnswers {
+        /// How many questions there are.
         count: usize,
     },
 

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use bert_core::ModelConfig;
 use bert_core::checkpoint;
-use bert_core::graph::{Head, Initial, ParameterSource, ParameterSpec};
+use bert_core::graph::{Head, Initial, ParameterKind, ParameterSource, ParameterSpec};
 use bert_core::tensor::HostTensor;
 
 use super::TrainingError;
 use super::engine::Engine;
+use super::plan::Plan;
 use crate::pretrained::ModelSource;
 use crate::{Pretrained, Result};
 
@@ -27,16 +28,25 @@ const TOKENIZER: [&str; 8] = [
     "sentencepiece.bpe.model",
 ];
 
-/// Writes the model as it is now, loadable as any other.
+/// Writes the model as it is now, loadable as any other; where adapters train, these alone.
 pub fn save_model(
     folder: &Path,
     base: &Pretrained,
     config: &ModelConfig,
     head: Head,
     engine: &dyn Engine,
+    plan: &Plan,
 ) -> Result<()> {
-    let named = engine.parameters()?.into_iter().map(|(spec, tensor)| (spec.name, tensor)).collect();
-    checkpoint::save(folder, config, head, &InMemory(named))?;
+    match plan.adapters() {
+        Some(adapters) => {
+            let adapter = adapters.config(base.source(), head);
+            checkpoint::save_adapter(folder, config, head, &adapter, &engine.trained()?)?;
+        }
+        None => {
+            let named = engine.parameters()?.into_iter().map(|(spec, tensor)| (spec.name, tensor)).collect();
+            checkpoint::save(folder, config, head, &InMemory(named))?;
+        }
+    }
     copy_tokenizer(base.source(), folder)
 }
 
@@ -72,12 +82,29 @@ pub fn copy_tokenizer(source: &ModelSource, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes further files beside a model, in folders of their own where their names say so.
+pub fn save_files(folder: &Path, files: &[(String, String)]) -> Result<()> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        let fail = |source| TrainingError::Folder { action: "write", path: path.clone(), source };
+        fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(fail)?;
+        fs::write(&path, text).map_err(fail)?;
+    }
+    Ok(())
+}
+
 /// Removes what writes that were killed have left half done. What cannot be removed does no harm.
 pub fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = ["state.safetensors.", "model.safetensors.", "config.json."];
+        let ours = [
+            "state.safetensors.",
+            "model.safetensors.",
+            "config.json.",
+            "adapter_model.safetensors.",
+            "adapter_config.json.",
+        ];
         let ours = name.ends_with(".incomplete") && ours.iter().any(|ours| name.starts_with(ours));
         // The format's writer begins with such a name.
         let writers = name.len() == ".tmpAbCdEf".len() && name.starts_with(".tmp");
@@ -118,26 +145,28 @@ impl<'a> Beginning<'a> {
     }
 
     /// Whether a parameter is the checkpoint's.
-    fn keeps(&self, spec: &ParameterSpec) -> bool {
-        let checkpoint = self.base.checkpoint();
+    pub fn keeps(&self, spec: &ParameterSpec) -> bool {
+        if matches!(spec.kind, ParameterKind::LoraA | ParameterKind::LoraB) {
+            return false;
+        }
         let encoder = ["embeddings", "encoder."].iter().any(|part| spec.name.starts_with(part));
         // A pooler is trained with the encoder; a head of another kind may have a tensor of the same name.
         let kept = self.has_head || ["pooler.", "cls."].iter().any(|part| spec.name.starts_with(part));
-        encoder || (kept && checkpoint.shape(&spec.name) == Some(&spec.shape[..]))
+        encoder || (kept && matches!(self.base.parameters().optional(spec), Ok(Some(_))))
     }
 }
 
 impl ParameterSource for Beginning<'_> {
     fn parameter(&self, spec: &ParameterSpec) -> bert_core::Result<HostTensor> {
         match self.keeps(spec) {
-            true => self.base.checkpoint().parameter(spec),
+            true => self.base.parameters().parameter(spec),
             false => self.fresh.parameter(spec),
         }
     }
 
     fn optional(&self, spec: &ParameterSpec) -> bert_core::Result<Option<HostTensor>> {
         match self.keeps(spec) {
-            true => ParameterSource::optional(self.base.checkpoint(), spec),
+            true => self.base.parameters().optional(spec),
             false => Ok(None),
         }
     }

@@ -2,7 +2,18 @@
 //!
 //! An [`Objective`] says what the examples are and how good a model is at them; [`Trainer`] does the rest: it packs
 //! examples without padding, sums gradients in an order that no thread count changes, clips, steps, writes down what
-//! happens, evaluates, and saves a state from which a killed run goes on to equal bits.
+//! happens, evaluates, and saves a state from which a killed run goes on to equal bits. All of a model trains, or its
+//! upper layers, or low-rank adapters beside it ([`LoraOptions`]): what is frozen costs neither gradients nor moments.
+//!
+//! | objective | examples | head |
+//! | --- | --- | --- |
+//! | [`Classification`] | texts and pairs with labels or numbers | sequence classification |
+//! | [`Entities`] | texts with marked entities | token classification |
+//! | [`QuestionAnswering`] | questions about texts | question answering |
+//! | [`MultipleChoice`] | prompts with choices | multiple choice |
+//! | [`NextSentence`] | pairs of which one may follow the other | next sentence |
+//! | [`Embeddings`] | pairs, triplets, pairs with scores | none: the pooled hidden states |
+//! | [`Pretraining`] | raw text | masked LM, or that and next sentence |
 //!
 //! ```
 //! use bert_tasks::data::classification;
@@ -29,25 +40,35 @@
 pub mod card;
 mod classification;
 pub mod curves;
+mod embeddings;
 pub(crate) mod engine;
 mod entities;
 mod error;
 mod folder;
 mod metrics;
+mod multiple_choice;
+mod next_sentence;
 mod objective;
 mod options;
+mod plan;
 mod pretraining;
+mod question_answering;
 mod state;
 mod target;
 mod trainer;
+mod vectors;
 
 pub use classification::Classification;
+pub use embeddings::{Embeddings, EmbeddingsOptions};
 pub use entities::Entities;
 pub use error::TrainingError;
 pub use folder::copy_tokenizer;
-pub use objective::{Evaluation, Objective, Scorer};
+pub use multiple_choice::MultipleChoice;
+pub use next_sentence::NextSentence;
+pub use objective::{Evaluation, Objective, Scorer, Vectors};
 pub use options::DecayWord;
-pub use options::TrainOptions;
+pub use options::{LoraOptions, TrainOptions};
 pub use pretraining::Pretraining;
+pub use question_answering::{QuestionAnswering, QuestionCounts};
 pub use target::{Target, TrainingExample};
 pub use trainer::{Report, Summary, Trainer};

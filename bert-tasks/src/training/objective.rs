@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bert_core::contract::Precision;
+use bert_core::contract::{Pooling, Precision};
 use bert_core::graph::{Head, Output};
 use bert_core::{ModelConfig, PackedBatch};
 use ndarray::{Array2, Ix2, s};
@@ -29,11 +29,30 @@ pub trait Objective {
     /// An example that cannot be used.
     fn example(&self, epoch: u64, index: usize, max_length: usize) -> Result<TrainingExample>;
 
+    /// How the vectors of texts are compared, where these are what is trained and not the scores of a head.
+    fn vectors(&self) -> Option<Vectors> {
+        None
+    }
+
+    /// Further files of the model that comes out, by their names in its folder.
+    fn files(&self) -> &[(String, String)] {
+        &[]
+    }
+
     /// How good the model is now; `None` if there is nothing to evaluate on.
     ///
     /// # Errors
     /// A device that failed.
     fn evaluate(&self, model: &Scorer<'_>) -> Result<Option<Evaluation>>;
+}
+
+/// How the vectors of texts are compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vectors {
+    /// How hidden states become the vector of a text.
+    pub pooling: Pooling,
+    /// What cosines are multiplied by before they are compared with one another: 20, as a rule.
+    pub scale: f64,
 }
 
 /// How good a model is.
@@ -45,9 +64,23 @@ pub struct Evaluation {
     pub value: f64,
     /// How many examples it was measured on.
     pub examples: usize,
-    /// Other figures of the same examples, which decide nothing.
+    /// Further figures, which do not count when models are compared.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub others: BTreeMap<String, f64>,
+    pub details: BTreeMap<String, f64>,
+}
+
+impl Evaluation {
+    /// An evaluation with one figure.
+    pub fn new(metric: &str, value: f64, examples: usize) -> Self {
+        Self { metric: metric.to_owned(), value, examples, details: BTreeMap::new() }
+    }
+
+    /// The same with a further figure.
+    #[must_use]
+    pub fn with_detail(mut self, name: &str, value: f64) -> Self {
+        self.details.insert(name.to_owned(), value);
+        self
+    }
 }
 
 /// A model in the midst of its training, to be evaluated.

@@ -43,6 +43,40 @@ pub struct TrainOptions {
     pub eval_steps: Option<u64>,
     /// The run ends after so many evaluations that were no better than the best; never if not given.
     pub patience: Option<u64>,
+    /// The embeddings and so many layers above them stay as they are; with 0 the embeddings alone, and with nothing
+    /// given all of the model trains.
+    pub freeze_layers: Option<usize>,
+    /// What the learning rate is multiplied with for what lies above the encoder: a fresh head has more to learn.
+    pub head_rate_factor: f64,
+    /// What the learning rate is multiplied with for each layer further down, from the head to the embeddings.
+    pub layer_decay: f64,
+    /// Trains low-rank adapters instead of the model.
+    pub lora: Option<LoraOptions>,
+}
+
+/// Low-rank adapters, in place of the weights of some linear layers. Only they train, and what is fresh, such as the
+/// head of a new classifier: the model that comes out is a small folder in the layout of PEFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoraOptions {
+    /// The rank of what is added to a weight.
+    pub rank: usize,
+    /// What is added is multiplied with `alpha / rank`.
+    pub alpha: f64,
+    /// The share of an adapter's input that is dropped in training, whether or not the model drops anything.
+    pub dropout: f64,
+    /// The ends of the names of the layers with adapters, such as `query`; `all-linear` is all but the last of a head.
+    pub targets: Vec<String>,
+    /// Modules that train as a whole, such as `pooler`, besides those that are fresh.
+    pub modules_to_save: Vec<String>,
+}
+
+impl Default for LoraOptions {
+    /// As PEFT has them for these models.
+    fn default() -> Self {
+        let targets = ["query", "value"].map(str::to_owned).to_vec();
+        Self { rank: 8, alpha: 8.0, dropout: 0.0, targets, modules_to_save: vec![] }
+    }
 }
 
 /// [`Decay`] as a word.
@@ -76,6 +110,10 @@ impl Default for TrainOptions {
             max_steps: None,
             eval_steps: None,
             patience: None,
+            freeze_layers: None,
+            head_rate_factor: 1.0,
+            layer_decay: 1.0,
+            lora: None,
         }
     }
 }
@@ -127,7 +165,36 @@ impl TrainOptions {
             }
         };
         share("warmup_ratio", self.warmup_ratio)?;
-        share("weight_decay", self.weight_decay)
+        share("weight_decay", self.weight_decay)?;
+        positive("head_rate_factor", self.head_rate_factor)?;
+        positive("layer_decay", self.layer_decay)?;
+        share("layer_decay", self.layer_decay)?;
+        self.check_lora()
+    }
+
+    fn check_lora(&self) -> Result<(), TrainingError> {
+        let Some(lora) = &self.lora else { return Ok(()) };
+        let wrong = |setting, found: &dyn ToString, expected| {
+            Err(TrainingError::Setting { setting, found: found.to_string(), expected })
+        };
+        if lora.rank == 0 {
+            return wrong("lora rank", &lora.rank, "at least 1");
+        }
+        if !(lora.alpha.is_finite() && lora.alpha > 0.0) {
+            return wrong("lora alpha", &lora.alpha, "a number above 0");
+        }
+        if !(0.0..1.0).contains(&lora.dropout) {
+            return wrong("lora dropout", &lora.dropout, "a number from 0 and below 1");
+        }
+        if lora.targets.is_empty() {
+            return wrong("lora targets", &"empty", "the names of layers, or all-linear");
+        }
+        match self.freeze_layers {
+            Some(count) => {
+                wrong("freeze_layers", &count, "left out with lora, which trains no layer as it is")
+            }
+            None => Ok(()),
+        }
     }
 
     /// The longest sequence that a model which begins as `base` is trained on; longer texts lose their ends.

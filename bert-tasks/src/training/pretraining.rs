@@ -1,6 +1,5 @@
 //! Pre-training as an objective: masked words, and whether a sentence follows another.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bert_core::ModelConfig;
@@ -112,15 +111,13 @@ impl Sums {
         // Without anything to guess there is no figure, and 0 is as bad as can be.
         let of = |figure: f64, count: usize| if count == 0 { 0.0 } else { figure };
         let Guesses { words, .. } = self.guesses;
-        let mut others = BTreeMap::from([
-            ("masked accuracy in 5".to_owned(), of(self.guesses.accuracy_in_5(), words)),
-            ("masked loss".to_owned(), of(self.guesses.mean_loss(), words)),
-        ]);
+        let mut evaluation = Evaluation::new("masked accuracy", of(self.guesses.accuracy(), words), words)
+            .with_detail("masked accuracy in 5", of(self.guesses.accuracy_in_5(), words))
+            .with_detail("masked loss", of(self.guesses.mean_loss(), words));
         if self.pairs > 0 {
             let accuracy = self.right_pairs as f64 / self.pairs as f64;
-            others.insert("next sentence accuracy".to_owned(), accuracy);
+            evaluation = evaluation.with_detail("next sentence accuracy", accuracy);
         }
-        let value = of(self.guesses.accuracy(), words);
-        Evaluation { metric: "masked accuracy".to_owned(), value, examples: words, others }
+        evaluation
     }
 }

@@ -1,4 +1,5 @@
-//! From what a run goes on: masters, moments, and how far it is, in one file that is replaced as a whole.
+//! From what a run goes on: masters and moments of what trains, and how far it is, in one file that is replaced as a
+//! whole.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -67,7 +68,7 @@ impl Progress {
 pub fn save(folder: &Path, progress: &Progress, engine: &dyn Engine) -> Result<()> {
     let path = folder.join(FILE);
     let [means, squares] = engine.moments()?;
-    let parts = [("master", engine.parameters()?), ("mean", means), ("square", squares)];
+    let parts = [("master", engine.trained()?), ("mean", means), ("square", squares)];
     let mut tensors = vec![];
     for (part, named) in &parts {
         for (spec, tensor) in named {

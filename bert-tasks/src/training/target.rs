@@ -42,6 +42,10 @@ pub enum Target {
     Span([u32; 2]),
     /// Which of the sequences is right.
     Choice(u32),
+    /// The first two of the sequences belong together, those after them do not belong to the first one.
+    Positive,
+    /// The cosine that the vectors of the two sequences should have.
+    Similarity(f32),
 }
 
 impl Target {
@@ -80,6 +84,7 @@ pub(super) fn loss<B: TrainBackend>(
             Target::Number(number) => numbers.push(*number),
             Target::Span(span) => spans.push(*span),
             Target::Choice(choice) => choices.push(*choice),
+            Target::Positive | Target::Similarity(_) => unreachable!("no head scores how alike texts are"),
         }
     }
     if !labels.is_empty() {

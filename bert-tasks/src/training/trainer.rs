@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use bert_core::ModelConfig;
 use bert_core::graph::ParameterSource;
 use bert_core::random::Random;
-use bert_core::{ModelConfig, PackedBatch};
 use serde::Serialize;
 
-use super::engine::{Engine, Terms};
-use super::folder::{self, Beginning, save_model};
+use super::engine::{Batch, Engine, Terms};
+use super::folder::{self, Beginning, save_files, save_model};
 use super::metrics::Metrics;
+use super::plan::{Plan, Resumed};
 use super::state::{self, Progress};
-use super::target::{Target, TrainingExample};
+use super::target::TrainingExample;
 use super::{Evaluation, Objective, Scorer, TrainOptions, TrainingError};
 use crate::order::Order;
 use crate::{Device, Pretrained, Result};
@@ -81,6 +82,7 @@ struct Run<'r> {
     out: &'r Path,
     config: ModelConfig,
     engine: Box<dyn Engine>,
+    plan: Plan,
     progress: Progress,
     metrics: Metrics,
     max_length: usize,
@@ -99,7 +101,9 @@ impl<'a> Trainer<'a> {
 
     /// Whether a folder holds a run, or a model, so that none can [begin](Self::run) there.
     pub fn is_occupied(out: &Path) -> bool {
-        [state::FILE, "model.safetensors"].iter().any(|file| out.join(file).exists())
+        [state::FILE, "model.safetensors", "adapter_model.safetensors"]
+            .iter()
+            .any(|file| out.join(file).exists())
     }
 
     /// Whether a folder holds a run that can [go on](Self::resume). So it is from before the first step on.
@@ -130,7 +134,8 @@ impl<'a> Trainer<'a> {
         let begun = self.beginning(objective, &config)?;
         let head = objective.head();
         let source = Beginning::new(self.base, &config, head, self.options.seed);
-        let engine = self.engine(&config, &source, objective)?;
+        let plan = Plan::new(self.base, &config, head, &self.options, &source)?;
+        let engine = self.engine(&config, &source, objective, &plan)?;
         fs::create_dir_all(out).map_err(|source| {
             let path = out.to_owned();
             TrainingError::Folder { action: "make", path, source }
@@ -138,7 +143,7 @@ impl<'a> Trainer<'a> {
         // With a state from the beginning on, whatever ends the run leaves something to go on from; and a folder or a
         // disk that cannot take one shows before any work is done.
         state::save(out, &begun, &*engine)?;
-        self.go_on(objective, out, config, engine, begun, on)
+        self.go_on(objective, out, config, (engine, plan), begun, on)
     }
 
     /// Goes on with the run in a folder, to the same bits that it would have had without a break.
@@ -150,10 +155,14 @@ impl<'a> Trainer<'a> {
         let begun = self.beginning(objective, &config)?;
         let (progress, [masters, mean, square]) = state::open(out)?;
         progress.continues(&begun)?;
-        let mut engine = self.engine(&config, &masters, objective)?;
+        let head = objective.head();
+        let beginning = Beginning::new(self.base, &config, head, self.options.seed);
+        let plan = Plan::new(self.base, &config, head, &self.options, &beginning)?;
+        let source = Resumed { masters: &masters, beginning: &beginning, plan: &plan };
+        let mut engine = self.engine(&config, &source, objective, &plan)?;
         engine.restore_moments([&mean, &square])?;
         folder::sweep(out);
-        self.go_on(objective, out, config, engine, progress, on)
+        self.go_on(objective, out, config, (engine, plan), progress, on)
     }
 
     fn beginning(&self, objective: &dyn Objective, config: &ModelConfig) -> Result<Progress> {
@@ -177,8 +186,18 @@ impl<'a> Trainer<'a> {
         config: &ModelConfig,
         source: &dyn ParameterSource,
         objective: &dyn Objective,
+        plan: &Plan,
     ) -> Result<Box<dyn Engine>> {
-        self.device.train(config.clone(), source, objective.head(), TrainOptions::PRECISION)
+        let mut config = config.clone();
+        if !self.options.dropout {
+            // Adapters may drop numbers where the model does not.
+            config.hidden_dropout_prob = 0.0;
+            config.attention_probs_dropout_prob = 0.0;
+            config.classifier_dropout = None;
+        }
+        let mut engine = self.device.train(config, source, objective.head(), TrainOptions::PRECISION)?;
+        engine.follow(plan, source)?;
+        Ok(engine)
     }
 
     fn go_on(
@@ -186,13 +205,13 @@ impl<'a> Trainer<'a> {
         objective: &dyn Objective,
         out: &Path,
         config: ModelConfig,
-        engine: Box<dyn Engine>,
+        (engine, plan): (Box<dyn Engine>, Plan),
         progress: Progress,
         on: impl FnMut(&Report),
     ) -> Result<Summary> {
         let max_length = self.options.longest(self.base);
         let metrics = Metrics::open(out, progress.step)?;
-        let run = Run { objective, out, config, engine, progress, metrics, max_length };
+        let run = Run { objective, out, config, engine, plan, progress, metrics, max_length };
         self.make_steps(run, on)
     }
 
@@ -231,7 +250,7 @@ impl<'a> Trainer<'a> {
             }
         }
         if run.progress.best.is_none() {
-            save_model(run.out, self.base, &run.config, run.objective.head(), &*run.engine)?;
+            run.save_model(self.base)?;
         }
         Ok(run.summary(false))
     }
@@ -259,17 +278,21 @@ impl Run<'_> {
             terms.insert(part, examples.iter().map(|example| example.target.terms(part)).sum());
         }
         let truncated = examples.iter().filter(|example| example.truncated).count();
-        let (mut loss, mut tokens) = (0.0, 0);
         let random = Random::new(options.seed).named("dropout").numbered(step);
-        for (index, part) in cut(examples, options.token_budget).into_iter().enumerate() {
-            let dropout = options.dropout.then(|| random.numbered(index as u64));
-            let mut batch = PackedBatch::default();
-            for sequence in part.iter().flat_map(|example| &example.sequences) {
-                batch.push_marked(&sequence.ids, &sequence.segments, &sequence.masked);
+        let parts = cut(examples, options.token_budget);
+        let drops = options.dropout || options.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
+        let dropout = |index| drops.then(|| random.numbered(index));
+        let batches: Vec<_> =
+            (0..).zip(&parts).map(|(index, part)| Batch::new(part, dropout(index))).collect();
+        let tokens = batches.iter().map(|batch| batch.packed.tokens()).sum();
+        let mut loss = 0.0;
+        match self.objective.vectors() {
+            Some(vectors) => loss = self.engine.accumulate_vectors(&batches, &vectors)?,
+            None => {
+                for Batch { packed, targets, dropout } in &batches {
+                    loss += self.engine.accumulate(packed, targets, &terms, *dropout)?;
+                }
             }
-            let targets: Vec<&Target> = part.iter().map(|example| &example.target).collect();
-            loss += self.engine.accumulate(&batch, &targets, &terms, dropout)?;
-            tokens += batch.tokens();
         }
         let grad_norm = self.engine.norm()?;
         for (what, number) in [("loss", loss), ("norm of the gradients", grad_norm)] {
@@ -290,13 +313,18 @@ impl Run<'_> {
         let Some(evaluation) = self.objective.evaluate(&scorer)? else { return Ok(None) };
         let best = self.progress.best.as_ref().is_none_or(|best| evaluation.value > best.value);
         if best {
-            save_model(self.out, base, &self.config, self.objective.head(), &*self.engine)?;
+            self.save_model(base)?;
             self.progress.best = Some(evaluation.clone());
             self.progress.since_best = 0;
         } else {
             self.progress.since_best += 1;
         }
         Ok(Some(Report::Evaluated { step: self.progress.step, evaluation, best }))
+    }
+
+    fn save_model(&self, base: &Pretrained) -> Result<()> {
+        save_model(self.out, base, &self.config, self.objective.head(), &*self.engine, &self.plan)?;
+        save_files(self.out, self.objective.files())
     }
 
     fn summary(&self, stopped: bool) -> Summary {

@@ -85,7 +85,7 @@ impl Mode {
 /// Runs the cases and prints a table. Exit code 1 if a case failed or a page is stale.
 ///
 /// # Errors
-/// [`Error`](crate::error::Error) for an unknown backend, or if no case was run at all.
+/// [`Error`] for an unknown backend, or if no case was run at all.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let modes = if args.mode.is_empty() { &Mode::COMPARISONS[..] } else { &args.mode };
     if modes.contains(&Mode::Support) {

@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::path::Path;
 
 use bert_tasks::Pretrained;
-use bert_tasks::data::text;
-use bert_tasks::pretraining::{Corpus, Epoch, ExampleOptions, Examples, Masking};
+use bert_tasks::pretraining::{Epoch, ExampleOptions, Examples};
 use clap::Args;
 use tempfile::TempDir;
 
+use super::super::train::TextArgs;
 use super::job::{JobArgs, count_arg};
 use crate::cli::positive;
 use crate::error::{Error, Result};
@@ -25,21 +25,8 @@ pub struct CorpusArgs {
     #[arg(long, value_name = "TOKENS", default_value = "128", value_parser = positive, allow_negative_numbers = true)]
     max_length: usize,
 
-    /// The share of tokens that are masked
-    #[arg(long, value_name = "SHARE", default_value = "0.15", allow_negative_numbers = true)]
-    mask_rate: f64,
-
-    /// Mask the pieces of a word together
-    #[arg(long)]
-    whole_words: bool,
-
-    /// The field of JSON lines that holds the text
-    #[arg(long, value_name = "NAME", default_value = "text")]
-    field: String,
-
-    /// Every line of plain text is a document
-    #[arg(long)]
-    document_per_line: bool,
+    #[command(flatten)]
+    text: TextArgs,
 }
 
 /// The examples that a model is asked about.
@@ -67,18 +54,13 @@ impl CorpusArgs {
     ) -> bert_tasks::Result<Masked> {
         let temporary = |source| bert_tasks::Error::ReadFile { path: std::env::temp_dir(), source };
         let folder = tempfile::tempdir().map_err(temporary)?;
-        let text = text::Options {
-            field: self.field.clone(),
-            document_per_line: self.document_per_line,
-            ..text::Options::default()
-        };
-        let corpus = Corpus { files: vec![data.to_owned()], text, ..Corpus::default() };
+        let corpus = self.text.corpus(&[data.to_owned()]);
         let (shards, _) = corpus.shards(files.tokenizer(), &folder.path().join("shards"))?;
         let hash = shards.vocabulary().hash();
         let options = ExampleOptions {
             max_length: self.max_length.min(files.config().max_tokens()),
             next_sentence,
-            masking: Masking { rate: self.mask_rate, whole_words: self.whole_words, ..Masking::default() },
+            masking: self.text.masking(),
             seed,
             ..ExampleOptions::default()
         };

@@ -280,6 +280,7 @@ impl JobArgs {
         let mut args = self.model.clone();
         if let Some(compare) = &self.compare {
             args.source.model = Some(compare.clone());
+            args.source.adapter = None;
             // The branch of one model means nothing to another.
             #[cfg(feature = "hub")]
             bert_tasks::hub::DEFAULT_REVISION.clone_into(&mut args.source.hub.revision);
@@ -358,6 +359,10 @@ fn answer<E: Evaluation>(
     let mut model = None;
     let task = args.load(talk, kind.need, |files, device, precision| {
         let name = args.source.name().map_or_else(|| files.source().to_string(), str::to_owned);
+        let name = match &args.source.adapter {
+            Some(adapter) => format!("{name} with {}", adapter.display()),
+            None => name,
+        };
         model = Some(Contestant { name, precision: precision.to_string(), device: device.to_string() });
         evaluation.load(files, device, precision)
     })?;

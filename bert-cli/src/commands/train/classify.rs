@@ -1,20 +1,17 @@
 //! `bert train classify`: a model that labels texts, as `bert classify` uses it.
 
-use std::path::Path;
-
 use bert_core::config::ProblemType;
-use bert_tasks::data::classification::{self, Example, Options};
+use bert_tasks::data::classification::{self, Options};
 use bert_tasks::training::Classification;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::job::{Job, RunArgs};
+use super::job::{Job, RunArgs, tell_cut};
 use super::settings::{Columns, Settings};
 use crate::Outcome;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output::{OutputArgs, Sink};
-use crate::style::thousands;
 use crate::talk::Talk;
 
 /// Train a model to label texts, or pairs of texts
@@ -32,6 +29,7 @@ Examples:
   bert train classify --train reviews.tsv --eval dev.tsv --out my-model
   bert train classify --model google-bert/bert-base-uncased --train mnli.jsonl --epochs 2 \\
       --text-column premise --pair-column hypothesis --label-column gold_label --out my-model
+  bert train classify --model roberta-base --train reviews.tsv --lora --lr 5e-4 --out my-adapter
   bert train classify --out my-model --resume
   bert train classify --config my-model/config.toml --seed 2 --out another-model")]
 pub struct ClassifyCommand {
@@ -113,29 +111,11 @@ impl ClassifyCommand {
         let sink = Sink::open(&self.output, false, talk)?;
         let job = Job::new("train classify", self.run, self.settings)?;
         let options = job.settings.columns.options()?;
-        let mut train = vec![];
-        for path in &job.train {
-            train.extend(read(path, &options)?);
-        }
-        let eval = job.eval.as_ref().map(|path| read(path, &options)).transpose()?.unwrap_or_default();
+        let (train, eval) = job.examples(|path| classification::read(path, &options))?;
         let base = job.open_model(talk)?;
         let objective = Classification::new(&base, train, eval)?;
-        let longest = job.settings.options.options().longest(&base);
-        let cut = objective.longer_than(longest)?;
-        if cut > 0 {
-            talk.warning(format_args!(
-                "{} examples are longer than {longest} tokens, and cut",
-                thousands(cut as u64)
-            ));
-        }
+        let longest = job.settings.options().longest(&base);
+        tell_cut(talk, objective.longer_than(longest)?, longest);
         job.go(talk, sink, &base, &objective)
-    }
-}
-
-fn read(path: &Path, options: &Options) -> Result<Vec<Example>> {
-    let read = || classification::read(path, options)?.collect::<Result<Vec<_>, _>>();
-    match read().map_err(bert_tasks::Error::from)? {
-        empty if empty.is_empty() => Err(Error::NoExamples { path: path.to_owned() }),
-        examples => Ok(examples),
     }
 }

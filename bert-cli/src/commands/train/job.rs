@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bert_core::checkpoint;
-use bert_tasks::Pretrained;
 use bert_tasks::training::card::{self, Card};
 use bert_tasks::training::{Objective, Trainer, TrainingError};
+use bert_tasks::{Pretrained, data};
 use clap::{Args, ValueHint};
 
 use super::progress::Progress;
@@ -16,6 +16,7 @@ use crate::Outcome;
 use crate::error::{Error, Result};
 use crate::output::Sink;
 use crate::signals;
+use crate::style::thousands;
 use crate::talk::Talk;
 
 /// The file in the folder of a run that repeats it.
@@ -79,7 +80,7 @@ impl<C: Columns> Job<C> {
             }
         }
         settings.files = settings.files.or_environment()?;
-        settings.options.options().check().map_err(training)?;
+        settings.options().check().map_err(training)?;
         let train = settings.files.train.clone();
         if train.is_empty() {
             return Err(Error::NoSetting { flag: "train" });
@@ -100,6 +101,33 @@ impl<C: Columns> Job<C> {
         )
     }
 
+    /// The examples to train on, and those to evaluate on.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or without examples.
+    pub fn examples<T, I: Iterator<Item = data::Result<T>>>(
+        &self,
+        read: impl Fn(&Path) -> data::Result<I>,
+    ) -> Result<(Vec<T>, Vec<T>)> {
+        self.examples_by(&read, &read)
+    }
+
+    /// The same where the two files are read in different ways.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or without examples.
+    pub fn examples_by<T, I: Iterator<Item = data::Result<T>>>(
+        &self,
+        train: impl Fn(&Path) -> data::Result<I>,
+        eval: impl Fn(&Path) -> data::Result<I>,
+    ) -> Result<(Vec<T>, Vec<T>)> {
+        let mut examples = vec![];
+        for path in &self.train {
+            examples.extend(all(path, &train)?);
+        }
+        Ok((examples, self.eval.as_deref().map(|path| all(path, eval)).transpose()?.unwrap_or_default()))
+    }
+
     /// Trains, and writes how it ended.
     ///
     /// # Errors
@@ -115,7 +143,7 @@ impl<C: Columns> Job<C> {
         if self.settings.files.device.as_deref().is_none_or(|word| word.trim().eq_ignore_ascii_case("auto")) {
             talk.notice(format_args!("device {device}"));
         }
-        let options = self.settings.options.options();
+        let options = self.settings.options();
         if !self.run.resume {
             let settings = Settings {
                 files: self.settings.files.anywhere(&device),
@@ -158,7 +186,7 @@ impl<C: Columns> Job<C> {
             eval: self.eval.clone(),
             device: device.to_string(),
         };
-        card::write(&self.out, &card, &self.settings.options.options(), &summary).map_err(training)?;
+        card::write(&self.out, &card, &self.settings.options(), &summary).map_err(training)?;
         sink.write(None, &Trained { steps: summary.steps, best: summary.best, examples, folder })?;
         sink.finish()?;
         Ok(Outcome::Done)
@@ -173,7 +201,30 @@ impl<C: Columns> Job<C> {
     }
 }
 
-fn training(error: TrainingError) -> Error {
+/// All examples of a file, of which there is at least one.
+fn all<T, I: Iterator<Item = data::Result<T>>>(
+    path: &Path,
+    read: impl Fn(&Path) -> data::Result<I>,
+) -> Result<Vec<T>> {
+    let examples: Vec<T> = read(path).and_then(Iterator::collect).map_err(bert_tasks::Error::from)?;
+    match examples.is_empty() {
+        true => Err(Error::NoExamples { path: path.to_owned() }),
+        false => Ok(examples),
+    }
+}
+
+/// Says how many examples are longer than a run takes them.
+pub fn tell_cut(talk: &Talk, cut: usize, longest: usize) {
+    if cut > 0 {
+        talk.warning(format_args!(
+            "{} examples are longer than {longest} tokens, and cut",
+            thousands(cut as u64)
+        ));
+    }
+}
+
+/// A training that cannot begin.
+pub fn training(error: TrainingError) -> Error {
     bert_tasks::Error::from(error).into()
 }
 

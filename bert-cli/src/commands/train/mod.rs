@@ -3,8 +3,16 @@
 //! A task is a command whose [`Settings`](settings::Settings) add the columns of its files; it makes an objective of
 //! its examples and hands it to a [`Job`](job::Job), which does the rest.
 
+mod answer;
+mod choose;
 mod classify;
+mod corpus;
+mod embed;
+mod entities;
+mod fill_mask;
 mod job;
+mod lora;
+mod next_sentence;
 mod options;
 mod pretrain;
 mod progress;
@@ -13,6 +21,7 @@ mod source;
 mod summary;
 
 pub use classify::TextColumns;
+pub use corpus::TextArgs;
 pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};
@@ -29,7 +38,10 @@ use crate::talk::Talk;
     after_help = "\
 Examples:
   bert train classify --train reviews.tsv --eval dev.tsv --out my-model
-  bert classify --model my-model \"A gorgeous, witty, seductive movie.\""
+  bert classify --model my-model \"A gorgeous, witty, seductive movie.\"
+  bert train entities --train train.conll --eval dev.conll --out my-tagger
+  bert train answer --train train-v2.0.json --eval dev-v2.0.json --out my-reader
+  bert train embed --train pairs.csv --out my-search"
 )]
 pub struct TrainCommand {
     #[command(subcommand)]
@@ -39,6 +51,12 @@ pub struct TrainCommand {
 #[derive(Debug, Subcommand)]
 enum Task {
     Classify(Box<classify::ClassifyCommand>),
+    Entities(Box<entities::EntitiesCommand>),
+    Answer(Box<answer::AnswerCommand>),
+    Embed(Box<embed::EmbedCommand>),
+    Choose(Box<choose::ChooseCommand>),
+    FillMask(Box<fill_mask::FillMaskCommand>),
+    NextSentence(Box<next_sentence::NextSentenceCommand>),
 }
 
 impl TrainCommand {
@@ -49,6 +67,12 @@ impl TrainCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         match self.task {
             Task::Classify(command) => command.run(talk),
+            Task::Entities(command) => command.run(talk),
+            Task::Answer(command) => command.run(talk),
+            Task::Embed(command) => command.run(talk),
+            Task::Choose(command) => command.run(talk),
+            Task::FillMask(command) => command.run(talk),
+            Task::NextSentence(command) => command.run(talk),
         }
     }
 }

@@ -4,7 +4,9 @@ use bert_tasks::training::{DecayWord, TrainOptions};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-/// How to train. What is not given is as [`TrainOptions`] has it.
+use super::lora::LoraArgs;
+
+/// How to train. What is not given is as the task has it.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Training")]
 #[serde(default, rename_all = "kebab-case")]
@@ -41,7 +43,7 @@ pub struct OptionArgs {
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// The longest example in tokens; longer ones are cut. As long as the model allows, if not given
+    /// The longest example in tokens; longer ones are cut [default: as long as the model allows]
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     max_length: Option<usize>,
 
@@ -72,6 +74,22 @@ pub struct OptionArgs {
     /// Drop numbers in training, with the probabilities that the model's configuration has
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dropout: Option<bool>,
+
+    /// Leave the embeddings and so many layers above them as they are; with 0 the embeddings alone
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    freeze_layers: Option<usize>,
+
+    /// The learning rate of what lies above the encoder, as a multiple [default: 1]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    head_rate_factor: Option<f64>,
+
+    /// What the learning rate is multiplied with for each layer further down [default: 1]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    layer_decay: Option<f64>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    lora: LoraArgs,
 }
 
 /// How the rate falls after the warm-up.
@@ -87,9 +105,8 @@ enum Schedule {
 }
 
 impl OptionArgs {
-    /// What the trainer is told.
-    pub fn options(&self) -> TrainOptions {
-        let usual = TrainOptions::default();
+    /// What the trainer is told; what is not given is as usual for the task.
+    pub fn options(&self, usual: TrainOptions) -> TrainOptions {
         TrainOptions {
             epochs: self.epochs.unwrap_or(usual.epochs),
             batch_size: self.batch_size.unwrap_or(usual.batch_size),
@@ -107,6 +124,10 @@ impl OptionArgs {
             max_steps: self.max_steps.or(usual.max_steps),
             eval_steps: self.eval_steps.or(usual.eval_steps),
             patience: self.patience.or(usual.patience),
+            freeze_layers: self.freeze_layers.or(usual.freeze_layers),
+            head_rate_factor: self.head_rate_factor.unwrap_or(usual.head_rate_factor),
+            layer_decay: self.layer_decay.unwrap_or(usual.layer_decay),
+            lora: self.lora.options(),
         }
     }
 }
@@ -130,6 +151,10 @@ impl From<TrainOptions> for OptionArgs {
             patience: options.patience,
             bert_adam: Some(options.bert_adam),
             dropout: Some(options.dropout),
+            freeze_layers: options.freeze_layers,
+            head_rate_factor: Some(options.head_rate_factor),
+            layer_decay: Some(options.layer_decay),
+            lora: options.lora.into(),
         }
     }
 }
@@ -156,6 +181,7 @@ impl From<DecayWord> for Schedule {
 
 #[cfg(test)]
 mod tests {
+    use bert_tasks::training::LoraOptions;
     use clap::Command;
 
     use super::*;
@@ -163,28 +189,36 @@ mod tests {
     #[test]
     fn nothing_is_lost_on_the_way_and_the_help_tells_the_defaults() {
         let usual = TrainOptions::default();
-        assert_eq!(OptionArgs::default().options(), usual);
+        assert_eq!(OptionArgs::default().options(usual.clone()), usual);
         let other = TrainOptions {
             epochs: 7,
             schedule: DecayWord::Cosine,
             bert_adam: true,
             max_length: Some(9),
             patience: Some(2),
+            freeze_layers: Some(3),
+            lora: Some(LoraOptions { rank: 2, ..LoraOptions::default() }),
             ..usual.clone()
         };
-        assert_eq!(OptionArgs::from(other.clone()).options(), other);
+        assert_eq!(OptionArgs::from(other.clone()).options(usual.clone()), other);
 
         let command = OptionArgs::augment_args(Command::new("train"));
         let table = toml::Table::try_from(OptionArgs::from(usual)).unwrap();
         for arg in command.get_arguments() {
             let help = arg.get_help().unwrap().to_string();
             let key = arg.get_long().unwrap();
-            let Some((_, told)) = help.split_once("[default: ") else {
-                assert!(
-                    ["max-length", "max-steps", "eval-steps", "patience", "bert-adam", "dropout"]
-                        .contains(&key),
-                    "{key}"
-                );
+            let Some((_, told)) = help.split_once("[default: ").filter(|_| key != "max-length") else {
+                let optional = [
+                    "max-length",
+                    "max-steps",
+                    "eval-steps",
+                    "patience",
+                    "bert-adam",
+                    "dropout",
+                    "freeze-layers",
+                ];
+                let of_adapters = key.starts_with("lora") || key == "modules-to-save";
+                assert!(optional.contains(&key) || of_adapters, "{key}");
                 continue;
             };
             let told: toml::Value = told

@@ -5,25 +5,25 @@ use std::path::{Path, PathBuf};
 use bert_core::ModelConfig;
 use bert_core::checkpoint;
 use bert_core::graph::{Head, Initial};
-use bert_tasks::data::text;
-use bert_tasks::pretraining::{Corpus, ExampleOptions, Examples, Masking};
+use bert_tasks::pretraining::{ExampleOptions, Examples};
 use bert_tasks::tokenizer::Tokenizer;
-use bert_tasks::training::{self, Pretraining};
+use bert_tasks::training::{self, Pretraining, TrainOptions};
 use bert_tasks::{ModelSource, Pretrained};
 use clap::{Args, ValueHint};
 use serde::{Deserialize, Serialize};
 
+use super::corpus::TextArgs;
 use super::job::{Job, RunArgs};
-use super::settings::{Columns, Settings};
+use super::settings::{Columns, Settings, tell_usual};
 use crate::Outcome;
 use crate::error::{Error, Result};
 use crate::output::{OutputArgs, Sink};
-use crate::style::thousands;
 use crate::talk::Talk;
 
 /// Train a model on raw text: masked words, and whether a sentence follows another
 #[derive(Args, Debug)]
 #[command(
+    mut_args(tell_usual::<CorpusArgs>),
     mut_arg("train", |arg| arg.visible_alias("corpus")
         .help("The text to train on: plain text with a paragraph a line and a blank line between documents, or \
                JSON lines with a document each; also .gz and .zst")),
@@ -68,25 +68,9 @@ struct CorpusArgs {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     shards: Option<PathBuf>,
 
-    /// The field of JSON lines that holds the text [default: text]
-    #[arg(long, value_name = "NAME")]
-    field: Option<String>,
-
-    /// Every line of plain text is a document
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    document_per_line: Option<bool>,
-
     /// Whether pairs are made, of which the model is to say whether the second part follows [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     next_sentence: Option<bool>,
-
-    /// The share of tokens that are to be guessed [default: 0.15]
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    mask_rate: Option<f64>,
-
-    /// Mask the pieces of a word together
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    whole_words: Option<bool>,
 
     /// The share of documents that are cut into shorter examples [default: 0.1]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
@@ -95,21 +79,19 @@ struct CorpusArgs {
     /// How many examples to measure the model with [default: 1000]
     #[arg(long, value_name = "COUNT")]
     eval_examples: Option<u64>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    text: TextArgs,
 }
 
-impl Columns for CorpusArgs {}
+impl Columns for CorpusArgs {
+    fn usual() -> TrainOptions {
+        TrainOptions { max_length: Some(ExampleOptions::default().max_length), ..TrainOptions::default() }
+    }
+}
 
 impl CorpusArgs {
-    fn corpus(&self, files: &[PathBuf]) -> Corpus {
-        let usual = text::Options::default();
-        let text = text::Options {
-            field: self.field.clone().unwrap_or(usual.field),
-            document_per_line: self.document_per_line.unwrap_or(usual.document_per_line),
-            ..usual
-        };
-        Corpus { files: files.to_owned(), text, ..Corpus::default() }
-    }
-
     /// So that the file of settings repeats the run from any folder.
     fn make_absolute(&mut self) {
         for path in [&mut self.architecture, &mut self.tokenizer, &mut self.shards].into_iter().flatten() {
@@ -120,17 +102,13 @@ impl CorpusArgs {
     }
 
     fn examples(&self, max_length: usize, seed: u64) -> ExampleOptions {
-        let (usual, masking) = (ExampleOptions::default(), Masking::default());
+        let usual = ExampleOptions::default();
         ExampleOptions {
             max_length,
             seed,
             next_sentence: self.next_sentence.unwrap_or(usual.next_sentence),
             short_sequence_probability: self.short_sequence_share.unwrap_or(usual.short_sequence_probability),
-            masking: Masking {
-                rate: self.mask_rate.unwrap_or(masking.rate),
-                whole_words: self.whole_words.unwrap_or(masking.whole_words),
-                ..masking
-            },
+            masking: self.text.masking(),
         }
     }
 
@@ -161,26 +139,16 @@ impl PretrainCommand {
         let sink = Sink::open(&self.output, false, talk)?;
         let mut job = Job::new("pretrain", self.run, self.settings)?;
         job.settings.columns.make_absolute();
-        let (own, options) = (&job.settings.columns, job.settings.options.options());
+        let (own, options) = (&job.settings.columns, job.settings.options());
         let base = match &own.architecture {
             Some(architecture) => own.fresh(architecture, &job.out, options.seed)?,
             None => job.open_model(talk)?,
         };
-        let longest = options.longest(&base).min(ExampleOptions::default().max_length);
-        let max_length = options.max_length.map_or(longest, |_| options.longest(&base));
-        let examples = own.examples(max_length, options.seed);
+        let examples = own.examples(options.longest(&base), options.seed);
+        examples.check().map_err(bert_tasks::Error::from)?;
         let folder = own.shards.clone().unwrap_or_else(|| job.out.join("shards"));
         let made = |files: &[PathBuf], folder: &Path| -> Result<Examples> {
-            let (shards, built) =
-                own.corpus(files).shards(base.tokenizer(), folder).map_err(bert_tasks::Error::from)?;
-            if let Some(built) = built {
-                talk.notice(format_args!(
-                    "{} documents with {} tokens in {}",
-                    thousands(built.documents),
-                    thousands(built.tokens),
-                    folder.display()
-                ));
-            }
+            let shards = own.text.shards(talk, &base, files, folder)?;
             Ok(Examples::new(shards, examples.clone()).map_err(bert_tasks::Error::from)?)
         };
         let train = made(&job.train, &folder)?;

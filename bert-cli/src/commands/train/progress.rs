@@ -57,10 +57,10 @@ impl<'a> Progress<'a> {
                 let best = if *best { ", the best so far" } else { "" };
                 let (metric, value) = (&evaluation.metric, evaluation.value);
                 let examples = thousands(evaluation.examples as u64);
-                let others: String =
-                    evaluation.others.iter().map(|(name, value)| format!(", {name} {value:.4}")).collect();
+                let details: String =
+                    evaluation.details.iter().map(|(name, value)| format!(", {name} {value:.4}")).collect();
                 self.talk.notice(format_args!(
-                    "step {step}: {metric} {value:.4} of {examples} examples{others}{best}"
+                    "step {step}: {metric} {value:.4}{details} of {examples} examples{best}"
                 ));
             }
             _ => {}

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use bert_tasks::training::TrainOptions;
 use clap::{Arg, Args, Command};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,10 +24,36 @@ pub struct Settings<C: Columns> {
     pub options: OptionArgs,
 }
 
-/// The settings that a task has of its own: how its files are read.
-pub trait Columns: Args + Clone + std::fmt::Debug + Serialize + DeserializeOwned {}
+/// The settings that a task has of its own: how its files are read, and how it is usually trained.
+pub trait Columns: Args + Clone + std::fmt::Debug + Serialize + DeserializeOwned {
+    /// What the trainer is told where nothing is said.
+    fn usual() -> TrainOptions {
+        TrainOptions::default()
+    }
+}
+
+/// Has the help of a setting tell the default of a task, where it is another than that of most.
+pub fn tell_usual<C: Columns>(arg: Arg) -> Arg {
+    let settings = |options| table_of(&OptionArgs::from(options)).expect("settings are numbers and words");
+    let (most, own) = (settings(TrainOptions::default()), settings(C::usual()));
+    let key = arg.get_long().unwrap_or_default();
+    let Some(value) = own.get(key).filter(|value| most.get(key) != Some(value)) else { return arg };
+    let value = match value {
+        Value::String(word) => word.clone(),
+        Value::Float(rate) => format!("{rate:e}"),
+        other => other.to_string(),
+    };
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let help = help.split_once(" [default: ").map_or(&*help, |(help, _)| help);
+    arg.help(format!("{help} [default: {value}]"))
+}
 
 impl<C: Columns> Settings<C> {
+    /// What the trainer is told.
+    pub fn options(&self) -> TrainOptions {
+        self.options.options(C::usual())
+    }
+
     /// These settings, and those of a file where nothing was set.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ impl FileArgs {
     pub fn open_model(&self, talk: &Talk, #[cfg(feature = "hub")] offline: bool) -> Result<Pretrained> {
         let source = SourceArgs {
             model: self.model.clone(),
+            adapter: None,
             #[cfg(feature = "hub")]
             hub: HubArgs {
                 revision: self.revision.clone().unwrap_or(bert_tasks::hub::DEFAULT_REVISION.to_owned()),

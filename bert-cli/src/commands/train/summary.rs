@@ -42,6 +42,9 @@ impl Record for Trained {
             if let Some(best) = &self.best {
                 let examples = thousands(best.examples as u64);
                 writeln!(table, "  {}\t{:.4} of {examples} others", visible(&best.metric), best.value)?;
+                for (name, value) in &best.details {
+                    writeln!(table, "  {}\t{value:.4}", visible(name))?;
+                }
             }
             writeln!(table, "  model\t{}", visible(&self.folder))
         })

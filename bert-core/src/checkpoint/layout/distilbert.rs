@@ -27,6 +27,14 @@ pub(super) const LAYOUT: Layout = Layout {
         ("cls.predictions.bias", "vocab_projector.bias"),
     ],
     aliases: &[],
-    marks: &["transformer.layer.*.attention.q_lin", "transformer.layer.*.ffn.lin1"],
+    // An adapter may have any one of these.
+    marks: &[
+        "transformer.layer.*.attention.q_lin",
+        "transformer.layer.*.attention.k_lin",
+        "transformer.layer.*.attention.v_lin",
+        "transformer.layer.*.attention.out_lin",
+        "transformer.layer.*.ffn.lin1",
+        "transformer.layer.*.ffn.lin2",
+    ],
     absent: &["embeddings.token_type_embeddings", "pooler", "cls.seq_relationship"],
 };

@@ -5,21 +5,24 @@
 //! read and to write. What files of any family may have around a name is read by all of them: wrappers of
 //! training code, TensorFlow's `gamma` and `beta`.
 
+mod albert;
 mod bert;
 mod distilbert;
 mod electra;
 mod roberta;
+mod roberta_prelayernorm;
 
 use std::fmt;
 
 use crate::config::ModelType;
 
 /// What a name may start with without meaning anything else. They nest: `module.bert.` is both.
-const WRAPPERS: [&str; 4] = [
-    "model.",        // training code that keeps the network in a field
-    "module.",       // torch.nn.DataParallel
-    "_orig_mod.",    // torch.compile
-    "0.auto_model.", // a whole sentence-transformers pipeline
+const WRAPPERS: [&str; 5] = [
+    "base_model.model.", // PEFT, in the files of adapters
+    "model.",            // training code that keeps the network in a field
+    "module.",           // torch.nn.DataParallel
+    "_orig_mod.",        // torch.compile
+    "0.auto_model.",     // a whole sentence-transformers pipeline
 ];
 
 /// TensorFlow's names of the two parameters of a layer norm.
@@ -32,8 +35,15 @@ const HARMLESS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_i
 /// The parts of a model that its family's prefix stands before; heads have none.
 const PREFIXED: [&str; 3] = ["embeddings", "encoder.", "pooler."];
 
-/// The families whose names are known. BERT comes last: others contain its names.
-const LAYOUTS: &[&Layout] = &[&distilbert::LAYOUT, &roberta::LAYOUT, &electra::LAYOUT, &bert::LAYOUT];
+/// The families whose names are known. A family comes before those whose names it contains; BERT is the last.
+const LAYOUTS: &[&Layout] = &[
+    &albert::LAYOUT,
+    &distilbert::LAYOUT,
+    &roberta_prelayernorm::LAYOUT,
+    &roberta::LAYOUT,
+    &electra::LAYOUT,
+    &bert::LAYOUT,
+];
 
 /// The family that the names in a file belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,7 +316,7 @@ mod tests {
 
     #[test]
     fn families() {
-        let cases: [(&[&str], Family); 6] = [
+        let cases: [(&[&str], Family); 10] = [
             (&["bert.pooler.dense.bias", "bert.embeddings.word_embeddings.weight"], Family::BERT),
             (&["embeddings.word_embeddings.weight", "classifier.weight"], Family::BERT),
             (
@@ -314,6 +324,16 @@ mod tests {
                 Family::DISTILBERT,
             ),
             (&["roberta.embeddings.word_embeddings.weight"], Family::ROBERTA),
+            (
+                &["roberta_prelayernorm.embeddings.word_embeddings.weight", "lm_head.bias"],
+                Family::ROBERTA_PRELAYERNORM,
+            ),
+            (
+                &["lm_head.dense.weight", "encoder.layer.0.intermediate.LayerNorm.bias"],
+                Family::ROBERTA_PRELAYERNORM,
+            ),
+            (&["albert.embeddings.word_embeddings.weight"], Family::ALBERT),
+            (&["encoder.albert_layer_groups.0.albert_layers.0.ffn.weight"], Family::ALBERT),
             (&["deberta.embeddings.word_embeddings.weight"], Family::UNKNOWN),
             (&[], Family::UNKNOWN),
         ];

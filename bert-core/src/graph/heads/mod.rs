@@ -229,7 +229,9 @@ mod tests {
 
     #[test]
     fn class_names_and_heads() {
-        for model_type in ["bert", "distilbert", "roberta", "camembert", "xlm-roberta", "electra"] {
+        let model_types =
+            ["bert", "distilbert", "roberta", "camembert", "xlm-roberta", "roberta-prelayernorm"];
+        for model_type in model_types.into_iter().chain(["electra", "albert"]) {
             let config = ModelConfig::from_json(&format!(r#"{{"model_type": "{model_type}"}}"#)).unwrap();
             // ELECTRA's class of that name has another head.
             let heads =
@@ -244,6 +246,7 @@ mod tests {
             }
         }
         assert_eq!(Head::from_class("DistilBertModel"), Some(Head::None));
+        assert_eq!(Head::from_class("RobertaPreLayerNormModel"), Some(Head::None));
         assert_eq!(Head::from_class("BertLMHeadModel"), Some(Head::MaskedLm));
         for class in ["GPT2LMHeadModel", "BertForDreams", "ForMaskedLM", ""] {
             assert_eq!(Head::from_class(class), None, "{class}");

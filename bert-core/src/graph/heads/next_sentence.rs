@@ -14,7 +14,10 @@ pub(super) const SPEC: HeadSpec = HeadSpec {
     gives: Axis::Sequences,
     summary: |_| Some(POOLED),
     stages: |config| {
-        Ok(vec![Stage::linear("cls.seq_relationship", 2, config.hidden_size, Activation::Identity)])
+        Ok(vec![
+            Stage::Dropout(config.next_sentence_dropout),
+            Stage::linear("cls.seq_relationship", 2, config.hidden_size, Activation::Identity),
+        ])
     },
     ..HeadSpec::DEFAULT
 };

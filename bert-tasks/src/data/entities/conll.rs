@@ -21,6 +21,7 @@ use std::path::Path;
 
 use super::super::Source;
 use super::super::error::{DataError, Result, beginning};
+use super::super::fuse::next_until_error;
 use super::super::lines::Lines;
 use crate::token_classification::{Scheme, Span};
 
@@ -70,9 +71,9 @@ impl Sentence {
 
 /// Sentences of a file, one at a time; made by [`open`] and [`read`].
 pub struct Sentences {
-    lines: Lines,
+    /// Until the end.
+    lines: Option<Lines>,
     options: Options,
-    done: bool,
 }
 
 /// Opens a file.
@@ -91,50 +92,40 @@ pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Sentences> {
 ///
 /// An item is [`DataError::NoTag`] where a line has no label; nothing follows an error.
 pub fn read(name: impl AsRef<Path>, source: Source, options: Options) -> Sentences {
-    Sentences { lines: Lines::new(name, source), options, done: false }
+    Sentences { lines: Some(Lines::new(name, source)), options }
 }
 
-impl Sentences {
-    /// The next sentence, empty at the end of the file.
-    fn sentence(&mut self) -> Result<Sentence> {
-        let mut sentence = Sentence::default();
-        while let Some(line) = self.lines.next_line()? {
-            let line = line.trim_end();
-            if line.is_empty() || line.starts_with("-DOCSTART-") {
-                if !sentence.words.is_empty() {
-                    break;
-                }
-                continue;
+/// The next sentence.
+fn sentence(lines: &mut Lines, options: Options) -> Result<Option<Sentence>> {
+    let mut sentence = Sentence::default();
+    while let Some(line) = lines.next_line()? {
+        let line = line.trim_end();
+        if line.is_empty() || line.starts_with("-DOCSTART-") {
+            if !sentence.words.is_empty() {
+                break;
             }
-            if self.options.comments && line.starts_with('#') {
-                continue;
-            }
-            let separator = if line.contains('\t') { '\t' } else { ' ' };
-            let columns = line.split_once(separator).zip(line.rsplit_once(separator));
-            let Some(((word, _), (_, label))) = columns else {
-                let found = beginning(line);
-                return Err(DataError::NoTag { place: self.lines.place().clone(), found });
-            };
-            sentence.words.push(word.trim().to_owned());
-            sentence.labels.push(label.trim().to_owned());
+            continue;
         }
-        Ok(sentence)
+        if options.comments && line.starts_with('#') {
+            continue;
+        }
+        let separator = if line.contains('\t') { '\t' } else { ' ' };
+        let columns = line.split_once(separator).zip(line.rsplit_once(separator));
+        let Some(((word, _), (_, label))) = columns else {
+            let found = beginning(line);
+            return Err(DataError::NoTag { place: lines.place().clone(), found });
+        };
+        sentence.words.push(word.trim().to_owned());
+        sentence.labels.push(label.trim().to_owned());
     }
+    Ok(Some(sentence).filter(|sentence| !sentence.words.is_empty()))
 }
 
 impl Iterator for Sentences {
     type Item = Result<Sentence>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let sentence = self.sentence();
-        self.done = sentence.as_ref().map_or(true, |sentence| sentence.words.is_empty());
-        match sentence {
-            Ok(sentence) if sentence.words.is_empty() => None,
-            other => Some(other),
-        }
+        next_until_error(&mut self.lines, |lines| sentence(lines, self.options))
     }
 }
 

@@ -25,6 +25,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::error::{DataError, Result};
+use super::fuse::next_until_error;
 use super::open::format_extension;
 use super::{Lines, Place};
 use crate::token_classification::{Scheme, Span};
@@ -131,14 +132,14 @@ pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Examples> {
             return Err(DataError::UnknownFormat { path: path.to_owned(), expected: "conll or jsonl" });
         }
     };
-    Ok(Examples { kind, options: options.clone(), done: false })
+    Ok(Examples { kind: Some(kind), options: options.clone() })
 }
 
 /// The examples of a file, one at a time; made by [`read`].
 pub struct Examples {
-    kind: Kind,
+    /// Until the end.
+    kind: Option<Kind>,
     options: Options,
-    done: bool,
 }
 
 enum Kind {
@@ -150,18 +151,12 @@ impl Iterator for Examples {
     type Item = Result<Example>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let scheme = self.options.scheme;
-        let example = match &mut self.kind {
+        next_until_error(&mut self.kind, |kind| match kind {
             Kind::Columns(sentences, place) => {
-                let example = |sentence| Example::of_words(&sentence, scheme, place.clone());
-                sentences.next().map(|sentence| sentence.map(example))
+                let example = |sentence| Example::of_words(&sentence, self.options.scheme, place.clone());
+                Ok(sentences.next().transpose()?.map(example))
             }
-            Kind::Json(lines) => json::next(lines, &self.options).transpose(),
-        };
-        self.done = !matches!(example, Some(Ok(_)));
-        example
+            Kind::Json(lines) => json::next(lines, &self.options),
+        })
     }
 }

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::error::{DataError, Result, beginning};
+use super::fuse::next_until_error;
 use super::lines::Lines;
 use super::open::format_extension;
 use super::{Place, open};
@@ -85,9 +86,9 @@ pub(super) struct Reading {
 
 /// Rows of a file, one at a time.
 pub(super) struct Rows {
-    kind: Kind,
+    /// Until the end.
+    kind: Option<Kind>,
     wanted: Vec<Wanted>,
-    done: bool,
 }
 
 enum Kind {
@@ -117,16 +118,18 @@ impl Rows {
                 first: None,
             },
         };
-        Ok(Self { kind, wanted, done: false })
+        Ok(Self { kind: Some(kind), wanted })
     }
+}
 
-    fn row(&mut self) -> Result<Option<Row>> {
-        match &mut self.kind {
-            Kind::Json(lines) => json_row(lines, &self.wanted),
-            Kind::Table { records, header, columns, first } => {
+impl Kind {
+    fn row(&mut self, wanted: &[Wanted]) -> Result<Option<Row>> {
+        match self {
+            Self::Json(lines) => json_row(lines, wanted),
+            Self::Table { records, header, columns, first } => {
                 if columns.is_none() {
                     let Some((place, fields)) = records.next()? else { return Ok(None) };
-                    let found = Columns::find(&place, &fields, &self.wanted, records.names(), *header)?;
+                    let found = Columns::find(&place, &fields, wanted, records.names(), *header)?;
                     if !found.header {
                         *first = Some((place, fields));
                     }
@@ -147,12 +150,7 @@ impl Iterator for Rows {
     type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let row = self.row().transpose();
-        self.done = !matches!(row, Some(Ok(_)));
-        row
+        next_until_error(&mut self.kind, |kind| kind.row(&self.wanted))
     }
 }
 

@@ -144,6 +144,12 @@ impl Dataset {
         Self::parse(json, unnamed())
     }
 
+    /// Paragraphs without articles, such as those of [`read_mrqa`]; the name of the file is for messages.
+    pub fn of_paragraphs(file: impl AsRef<Path>, paragraphs: Vec<Paragraph>) -> Self {
+        let article = Article { title: String::new(), paragraphs };
+        Self { version: None, data: vec![article], place: Place::of(file) }
+    }
+
     fn parse(json: &str, place: Place) -> Result<Self> {
         match serde_json::from_str::<Self>(json) {
             Ok(dataset) => Ok(Self { place, ..dataset }),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::Place;
 use super::super::error::{DataError, Result};
+use super::super::fuse::next_until_error;
 use super::super::lines::Lines;
 use super::{GoldAnswer, Paragraph, Qa};
 
@@ -53,44 +54,37 @@ struct Detected {
 /// # Errors
 /// A file that cannot be opened. What is wrong inside comes out as an item.
 pub fn read_mrqa(path: impl AsRef<Path>) -> Result<Questions> {
-    Ok(Questions { lines: Lines::open(path)?, done: false })
+    Ok(Questions { lines: Some(Lines::open(path)?) })
 }
 
 /// Paragraphs with their questions, one at a time; made by [`read_mrqa`].
 pub struct Questions {
-    lines: Lines,
-    done: bool,
+    /// Until the end.
+    lines: Option<Lines>,
 }
 
 impl Iterator for Questions {
     type Item = Result<Paragraph>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let paragraph = self.paragraph().transpose();
-        self.done = !matches!(paragraph, Some(Ok(_)));
-        paragraph
+        next_until_error(&mut self.lines, paragraph)
     }
 }
 
-impl Questions {
-    fn paragraph(&mut self) -> Result<Option<Paragraph>> {
-        loop {
-            let Some(line) = self.lines.next_line()? else { return Ok(None) };
-            if line.trim().is_empty() {
-                continue;
-            }
-            let line = serde_json::from_str::<Line>(line);
-            let place = self.lines.place();
-            let line = line.map_err(|source| DataError::Json { place: place.clone(), source })?;
-            if line.header.is_none() {
-                let Line { context, qas, .. } = line;
-                let qas = qas.into_iter().map(|question| qa(&context, question, place));
-                let qas = qas.collect::<Result<_>>()?;
-                return Ok(Some(Paragraph { context, qas }));
-            }
+fn paragraph(lines: &mut Lines) -> Result<Option<Paragraph>> {
+    loop {
+        let Some(line) = lines.next_line()? else { return Ok(None) };
+        if line.trim().is_empty() {
+            continue;
+        }
+        let line = serde_json::from_str::<Line>(line);
+        let place = lines.place();
+        let line = line.map_err(|source| DataError::Json { place: place.clone(), source })?;
+        if line.header.is_none() {
+            let Line { context, qas, .. } = line;
+            let qas = qas.into_iter().map(|question| qa(&context, question, place));
+            let qas = qas.collect::<Result<_>>()?;
+            return Ok(Some(Paragraph { context, qas }));
         }
     }
 }
@@ -128,7 +122,7 @@ mod tests {
     use super::*;
 
     fn read(file: &'static str) -> Result<Vec<Paragraph>> {
-        Questions { lines: Lines::new("x.jsonl", Box::new(file.as_bytes())), done: false }.collect()
+        Questions { lines: Some(Lines::new("x.jsonl", Box::new(file.as_bytes()))) }.collect()
     }
 
     #[test]

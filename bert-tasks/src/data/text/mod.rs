@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::error::{DataError, Result, beginning};
+use super::fuse::next_until_error;
 use super::open::format_extension;
 use super::{Damaged, Lines, MAX_RECORD, Place};
 
@@ -64,19 +65,21 @@ pub struct Paragraph {
 /// An item is an error if a file cannot be opened or read, or holds a line that is no text or no JSON object
 /// with the field. Nothing follows an error.
 pub fn paragraphs<P: AsRef<Path>>(files: impl IntoIterator<Item = P>, options: &Options) -> Paragraphs {
-    Paragraphs {
+    Paragraphs(Some(Reader {
         files: files.into_iter().map(|file| file.as_ref().to_owned()).collect(),
         options: options.clone(),
         open: None,
         document: 0,
         begun: false,
         ready: VecDeque::new(),
-        done: false,
-    }
+    }))
 }
 
 /// Paragraphs, one at a time; made by [`paragraphs`].
-pub struct Paragraphs {
+pub struct Paragraphs(Option<Reader>);
+
+/// Files, until the last one ends.
+struct Reader {
     /// Those that are still to be opened.
     files: VecDeque<PathBuf>,
     options: Options,
@@ -87,7 +90,6 @@ pub struct Paragraphs {
     begun: bool,
     /// What was read of it and not yet given out.
     ready: VecDeque<Paragraph>,
-    done: bool,
 }
 
 struct Open {
@@ -95,7 +97,7 @@ struct Open {
     json: bool,
 }
 
-impl Paragraphs {
+impl Reader {
     fn paragraph(&mut self) -> Result<Option<Paragraph>> {
         loop {
             if let Some(paragraph) = self.ready.pop_front() {
@@ -155,12 +157,7 @@ impl Iterator for Paragraphs {
     type Item = Result<Paragraph>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let paragraph = self.paragraph().transpose();
-        self.done = !matches!(paragraph, Some(Ok(_)));
-        paragraph
+        next_until_error(&mut self.0, Reader::paragraph)
     }
 }
 

@@ -1,9 +1,13 @@
 //! Losses: their value, and the gradient of the scores that went in. All are means, as in transformers.
 
+mod embeddings;
+
 use super::backward::TrainBackend;
 use crate::contract::{BinaryOp, ReduceOp, Tensor, UnaryOp};
 use crate::tensor::HostTensor;
 use crate::{Error, Result};
+
+pub use embeddings::{cosines, multiple_negatives_ranking};
 
 /// What a loss gives.
 pub struct Loss<B: TrainBackend> {

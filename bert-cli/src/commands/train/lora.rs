@@ -1,0 +1,90 @@
+//! The settings of low-rank adapters as flags and as keys.
+
+use bert_tasks::training::LoraOptions;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+/// Whether adapters train instead of the model, and what they are like. What is not given is as [`LoraOptions`] has it.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[command(next_help_heading = "LoRA")]
+#[serde(default, rename_all = "kebab-case")]
+pub struct LoraArgs {
+    /// Train low-rank adapters beside the model, which stays as it is, and what is fresh in its head. What comes out is
+    /// a small folder as PEFT has it. Any other setting of this group means the same
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    lora: Option<bool>,
+
+    /// The rank of what is added to a weight; 8, if not given
+    #[arg(long, value_name = "RANK", allow_negative_numbers = true)]
+    lora_rank: Option<usize>,
+
+    /// What is added is multiplied with this number over the rank; 8, if not given
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    lora_alpha: Option<f64>,
+
+    /// The share of an adapter's input that is dropped in training; nothing, if not given
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    lora_dropout: Option<f64>,
+
+    /// The ends of the names of the layers with adapters, with commas between them, or all-linear; query,value, if not
+    /// given
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    lora_targets: Option<Vec<String>>,
+
+    /// Modules that train as a whole besides those that are fresh, such as pooler, with commas between them
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    modules_to_save: Option<Vec<String>>,
+}
+
+impl LoraArgs {
+    /// What the trainer is told.
+    pub fn options(&self) -> Option<LoraOptions> {
+        let Self { lora, lora_rank, lora_alpha, lora_dropout, lora_targets, modules_to_save } = self;
+        let any = lora_rank.is_some()
+            || lora_alpha.is_some()
+            || lora_dropout.is_some()
+            || lora_targets.is_some()
+            || modules_to_save.is_some();
+        let usual = LoraOptions::default();
+        lora.unwrap_or(any).then(|| LoraOptions {
+            rank: lora_rank.unwrap_or(usual.rank),
+            alpha: lora_alpha.unwrap_or(usual.alpha),
+            dropout: lora_dropout.unwrap_or(usual.dropout),
+            targets: lora_targets.clone().unwrap_or(usual.targets),
+            modules_to_save: modules_to_save.clone().unwrap_or(usual.modules_to_save),
+        })
+    }
+}
+
+impl From<Option<LoraOptions>> for LoraArgs {
+    fn from(options: Option<LoraOptions>) -> Self {
+        let Some(LoraOptions { rank, alpha, dropout, targets, modules_to_save }) = options else {
+            return Self::default();
+        };
+        Self {
+            lora: Some(true),
+            lora_rank: Some(rank),
+            lora_alpha: Some(alpha),
+            lora_dropout: Some(dropout),
+            lora_targets: Some(targets),
+            modules_to_save: Some(modules_to_save),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_tells_the_defaults_and_any_setting_means_adapters() {
+        let usual = LoraOptions::default();
+        assert_eq!((usual.rank, usual.alpha, usual.dropout), (8, 8.0, 0.0));
+        assert_eq!(usual.targets, ["query", "value"]);
+        assert_eq!(LoraArgs::default().options(), None);
+        assert_eq!(LoraArgs { lora: Some(true), ..LoraArgs::default() }.options(), Some(usual.clone()));
+        let rank = LoraArgs { lora_rank: Some(4), ..LoraArgs::default() };
+        assert_eq!(rank.options(), Some(LoraOptions { rank: 4, ..usual }));
+        assert_eq!(LoraArgs { lora: Some(false), ..rank }.options(), None);
+    }
+}
