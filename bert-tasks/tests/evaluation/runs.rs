@@ -296,7 +296,10 @@ fn every_word_alone_is_what_examples_with_one_mask_say() {
     let words: Vec<usize> = (0..whole.ids.len()).filter(|&at| !special.contains(&whole.ids[at])).collect();
     let one_by_one =
         language_model::evaluate(&task, words.iter().map(|&at| Ok(with(at))), 0, ignore).unwrap();
-    let at_once = language_model::evaluate(&task, [Ok(with(words[0]))], 1, ignore).unwrap();
+    // An example without a word to guess is passed over.
+    let nothing = pretraining::Example { masked: vec![], labels: vec![], ..with(words[0]) };
+    let at_once = language_model::evaluate(&task, [Ok(nothing), Ok(with(words[0]))], 1, ignore).unwrap();
+    assert_eq!(at_once.observations.len(), 1);
     let alone = at_once.observations[0].alone;
     assert_eq!(alone.words, words.len());
     let perplexity = values(&one_by_one)[3];

@@ -87,7 +87,6 @@ impl NerCommand {
             },
             comments: self.comments,
             scheme: self.scheme.parse()?,
-            ..Options::default()
         };
         let examples = count(entities::read(&self.job.data, &options).map_err(failed)?)?;
         self.job.run(talk, &KIND, &Texts { command: &self, options, examples })

@@ -43,8 +43,11 @@ pub fn evaluate<E: From<Error>>(
     let mut outcome = Outcome::new(LanguageModelFigures { pseudo: alone > 0 });
     let mut broken: Option<PretrainingError> = None;
     let mut count = 0;
+    // Nothing can be guessed where every token is special, such as of characters that the vocabulary does not have.
+    let examples =
+        examples.into_iter().filter(|example| example.as_ref().map_or(true, |one| !one.masked.is_empty()));
     // What cannot be read ends the examples; the error comes out below.
-    let examples = examples.into_iter().map_while(|example| match example {
+    let examples = examples.map_while(|example| match example {
         Ok(example) => {
             count += 1;
             Some(Ok(Asked { words: Words::of(&example), alone: None, example }).map(|asked| {
