@@ -30,8 +30,8 @@ Labels are matched by name, whatever their case; a label 1 is also the model's L
 
 Examples:
   bert evaluate classify -m path/to/model --data dev.tsv
-  bert evaluate classify -m path/to/model --data reviews.jsonl --text-column body --label-column stars \\
-      --label-names 1,2,3,4,5 --errors wrong.jsonl
+  bert evaluate classify -m path/to/model --data reviews.jsonl --text-column body \\
+      --label-column stars --label-names 1,2,3,4,5 --errors wrong.jsonl
   bert evaluate classify -m path/to/model --data emotions.jsonl --labels multi")]
 pub struct ClassifyCommand {
     #[command(flatten)]

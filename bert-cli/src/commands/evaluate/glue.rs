@@ -28,8 +28,8 @@ const KIND: Kind = Kind { name: "glue", card_task: "text-classification", need: 
 /// The nine tasks of GLUE, in their files as published
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The model's labels are matched with the task's by name, since checkpoints disagree on their order. Where
-a model has no names (LABEL_0, LABEL_1), say them in its order with --label-names.
+The model's labels are matched with the task's by name, since checkpoints disagree on their order.
+Where a model has no names (LABEL_0, LABEL_1), say them in its order with --label-names.
 
 Test files have no labels: --predictions writes what GLUE takes, index<TAB>prediction.
 

@@ -22,12 +22,12 @@ const KIND: Kind = Kind { name: "mlm", card_task: "fill-mask", need: &NEED };
 /// Masked words of raw text
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Text is a paragraph a line with a blank line between documents, or JSON lines. Examples are those of
-pre-training: 15 % of the tokens are to be guessed, of which 80 % are masked and 10 % are replaced by
-random ones. The same --seed makes the same examples.
+Text is a paragraph a line with a blank line between documents, or JSON lines. Examples are those
+of pre-training: 15 % of the tokens are to be guessed, of which 80 % are masked and 10 % are
+replaced by random ones. The same --seed makes the same examples.
 
-The pseudo-perplexity masks every token of an example alone, so it takes as many passes as there are
-tokens: of how many examples says --pseudo-perplexity.
+The pseudo-perplexity masks every token of an example alone, so it takes as many passes as there
+are tokens: of how many examples says --pseudo-perplexity.
 
 Examples:
   bert evaluate mlm --data held-out.txt

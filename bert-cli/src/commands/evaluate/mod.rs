@@ -28,13 +28,14 @@ use crate::talk::Talk;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "\
-Each figure comes with the interval in which it would lie for 95 of 100 other data sets of the same kind
-and size (bootstrap). Two models, or two precisions of one, are compared on the same examples.
+Each figure comes with the interval in which it would lie for 95 of 100 other data sets of the
+same kind and size (bootstrap). Two models, or two precisions of one, are compared on the same
+examples.
 
 Examples:
   bert evaluate squad -m path/to/squad2-model --data dev-v2.0.json --predictions predictions/
-  bert evaluate squad --predictions-file predictions.json --null-odds null_odds.json --data dev-v2.0.json
-  bert evaluate glue --task mnli-m -m path/to/mnli-model --data dev_matched.tsv --compare-precision int8
+  bert evaluate squad --data dev-v2.0.json --predictions-file predictions.json
+  bert evaluate glue --task mnli-m -m path/to/model --data dev_matched.tsv --compare-precision int8
   bert evaluate ner -m path/to/ner-model --data test.conll --errors wrong.jsonl --card README.md"
 )]
 pub struct EvaluateCommand {

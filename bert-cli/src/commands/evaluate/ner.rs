@@ -24,10 +24,10 @@ const KIND: Kind = Kind { name: "ner", card_task: "token-classification", need: 
 /// Entities in texts: CoNLL columns, or JSON lines
 #[derive(Args, Debug)]
 #[command(after_help = "\
-An entity is right if its type and both of its ends are. Words have the label of their first token, as
-seqeval is used. Figures are named for how the model's labels become entities: leniently, as conlleval
-and seqeval's default do (an I- after nothing begins an entity), and strictly by IOB2, as seqeval's
-strict mode does (only B- begins one).
+An entity is right if its type and both of its ends are. Words have the label of their first
+token, as seqeval is used. Figures are named for how the model's labels become entities:
+leniently, as conlleval and seqeval's default do (an I- after nothing begins an entity), and
+strictly by IOB2, as seqeval's strict mode does (only B- begins one).
 
 Examples:
   bert evaluate ner -m path/to/model --data test.conll

@@ -24,9 +24,9 @@ const KIND: Kind = Kind { name: "nsp", card_task: "text-classification", need: &
 /// Whether a sentence follows another in raw text
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Text is a paragraph a line with a blank line between documents, or JSON lines. Examples are those of
-pre-training: runs of sentences cut in two, half of whose second parts are replaced by sentences of
-another document; some words are masked. The same --seed makes the same examples.
+Text is a paragraph a line with a blank line between documents, or JSON lines. Examples are those
+of pre-training: runs of sentences cut in two, half of whose second parts are replaced by
+sentences of another document; some words are masked. The same --seed makes the same examples.
 
 Example:
   bert evaluate nsp -m google-bert/bert-base-uncased --data held-out.txt --examples 2000")]

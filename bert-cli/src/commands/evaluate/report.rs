@@ -99,15 +99,26 @@ fn parts(page: &mut Page<'_>, figures: &[Figure]) -> io::Result<()> {
     }
     let look = page.look;
     page.table(|table| {
-        writeln!(table, "  {}", look.paint(style::FAINT, "\tprecision\trecall\tf1\t"))?;
+        writeln!(table, "  {}", look.paint(style::FAINT, "\tprecision\trecall\tf1\tof f1"))?;
         for three in parts.chunks(3) {
             let [precision, recall, f1] = three else { continue };
-            let name = visible(&f1.name);
+            let name = part_name(&f1.name);
             let [precision, recall, value] = [precision, recall, f1].map(|figure| number(figure.value));
-            writeln!(table, "  {name}\t{precision}\t{recall}\t{value}\t{}", between(f1.interval))?;
+            writeln!(
+                table,
+                "  {}\t{precision}\t{recall}\t{value}\t{}",
+                visible(&name),
+                between(f1.interval)
+            )?;
         }
         Ok(())
     })
+}
+
+/// What a line of these is called: `lenient PER` for `lenient_f1[PER]`.
+fn part_name(f1: &str) -> String {
+    let (figure, part) = f1.trim_end_matches(']').split_once('[').unwrap_or(("", f1));
+    format!("{} {part}", figure.trim_end_matches("f1").trim_end_matches('_')).trim_start().to_owned()
 }
 
 fn described(Contestant { name, precision, device }: &Contestant) -> String {
@@ -150,5 +161,10 @@ mod tests {
         assert_eq!(is_better("f1", 0.1), Some(true));
         assert_eq!(is_better("pseudo_perplexity", 0.1), Some(false));
         assert_eq!(is_better("best_f1_thresh", 0.1), None);
+    }
+
+    #[test]
+    fn lines_of_labels_are_called_by_them() {
+        assert_eq!([part_name("lenient_f1[PER]"), part_name("f1[a b]")], ["lenient PER", "a b"]);
     }
 }

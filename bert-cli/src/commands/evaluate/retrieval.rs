@@ -23,16 +23,17 @@ const KIND: Kind = Kind { name: "retrieval", card_task: "sentence-similarity", n
 /// Whether a search finds what it should: collections as BEIR has them, or pairs
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Of a collection, --data says which documents are relevant to which queries (query-id, corpus-id, score),
-and --queries and --corpus hold the texts (_id, text, title). Without these two, --data holds pairs of a
-query and the text that it should find among the texts of all pairs.
+Of a collection, --data says which documents are relevant to which queries (query-id, corpus-id,
+score), and --queries and --corpus hold the texts (_id, text, title). Without these two, --data
+holds pairs of a query and the text that it should find among the texts of all pairs.
 
 Memory does not grow with the corpus: the best 100 documents of each query are kept.
 
 Examples:
-  bert evaluate retrieval -m path/to/model --data qrels/test.tsv --queries queries.jsonl --corpus corpus.jsonl
-  bert evaluate retrieval -m intfloat/e5-small-v2 --data pairs.jsonl --query-prompt \"query: \" \\
-      --document-prompt \"passage: \"")]
+  bert evaluate retrieval -m path/to/model --data qrels/test.tsv --queries queries.jsonl \\
+      --corpus corpus.jsonl
+  bert evaluate retrieval -m intfloat/e5-small-v2 --data pairs.jsonl \\
+      --query-prompt \"query: \" --document-prompt \"passage: \"")]
 pub struct RetrievalCommand {
     /// The queries
     #[arg(long, value_name = "FILE", requires = "corpus", value_hint = ValueHint::FilePath)]

@@ -28,13 +28,15 @@ const KIND: Kind = Kind { name: "squad", card_task: "question-answering", need: 
 /// Answers to questions about texts: SQuAD 1.1 and 2.0
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The figures are those of the official scripts. Of a file in which some questions have no answer they are
-those of SQuAD 2.0, with the best thresholds swept over the model's own odds of \"no answer\".
+The figures are those of the official scripts. Of a file in which some questions have no answer
+they are those of SQuAD 2.0, with the best thresholds swept over the model's own odds of
+\"no answer\".
 
 Examples:
   bert evaluate squad -m path/to/model --data dev-v1.1.json
   bert evaluate squad -m path/to/model --data dev-v2.0.json --predictions predictions/ --json
-  bert evaluate squad --data dev-v2.0.json --predictions-file predictions.json --null-odds null_odds.json")]
+  bert evaluate squad --data dev-v2.0.json --predictions-file predictions.json \\
+      --null-odds null_odds.json")]
 pub struct SquadCommand {
     /// Write predictions.json, nbest_predictions.json and, for SQuAD 2.0, null_odds.json into this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "predictions_file", value_hint = ValueHint::DirPath)]
