@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use bert_tasks::evaluation::EvaluationError;
 use bert_tasks::training::TrainingError;
 
 use crate::input::RecordError;
@@ -207,6 +208,17 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Two models that cut the same text into other words.
+    #[error(
+        "{first} and {second} have other tokenizers: they are not asked for the same words, so their figures cannot be compared"
+    )]
+    OtherTokenizer {
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
     /// A result that cannot be written.
     #[error("cannot write {name}")]
     Write {
@@ -244,6 +256,12 @@ impl Error {
                 "give a file; several can be joined: cat FOLDER/*.txt | bert … -".to_owned()
             }
             Self::Tasks(bert_tasks::Error::Training(error)) => return hint_on_training(error),
+            Self::Tasks(bert_tasks::Error::Evaluation(
+                EvaluationError::UnknownLabel { .. } | EvaluationError::TaskLabels { .. },
+            )) => "say what the model's labels mean, in its order: --label-names A,B,C".to_owned(),
+            Self::Tasks(bert_tasks::Error::Evaluation(EvaluationError::NoLabels { .. })) => {
+                "--predictions FOLDER writes them".to_owned()
+            }
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space, or write elsewhere with --output FILE".to_owned()
             }

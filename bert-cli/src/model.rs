@@ -39,7 +39,7 @@ pub struct Need {
 }
 
 /// Which model.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct SourceArgs {
     /// A folder with config.json, weights and tokenizer, or the name of a model on the Hugging Face hub
@@ -58,7 +58,7 @@ pub struct SourceArgs {
 
 /// How models come from the hub.
 #[cfg(feature = "hub")]
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct HubArgs {
     /// The branch, tag or commit of a model on the hub
@@ -71,7 +71,7 @@ pub struct HubArgs {
 }
 
 /// Where it runs.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
     /// Where to compute: auto, cpu, or another backend of this build (`bert devices` lists them)
@@ -118,7 +118,7 @@ pub struct DeviceArgs {
 const BESIDE: &str = "beside";
 
 /// The words for [`Precision`], with what each costs.
-fn precisions() -> impl TypedValueParser<Value = Precision> {
+pub fn precisions() -> impl TypedValueParser<Value = Precision> {
     let words = [
         ("auto", "f32"),
         ("f32", "Exact, on every device"),
@@ -139,7 +139,7 @@ fn precisions() -> impl TypedValueParser<Value = Precision> {
 }
 
 /// Which model, and where it runs.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
     #[command(flatten)]
     pub source: SourceArgs,
@@ -149,7 +149,7 @@ pub struct ModelArgs {
 
 impl SourceArgs {
     /// What the user calls the model; an empty variable counts as none.
-    fn name(&self) -> Option<&str> {
+    pub fn name(&self) -> Option<&str> {
         self.model.as_deref().filter(|name| !name.is_empty())
     }
 

@@ -2,22 +2,29 @@
 //! leaves no half-written file behind.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, Once};
 
-/// A file that is not whole yet.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// Files that are not whole yet.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// What the first signal sets.
 static SWITCH: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
 /// The exit status of a process that the signal which set the switch would have ended; 0 before.
 static STATUS: AtomicU8 = AtomicU8::new(0);
 
-/// Remembers a file that is to be removed if a signal ends the process, or that there is none any more.
-pub fn remove_at_end(path: Option<PathBuf>) {
+/// Remembers a file that is to be removed if a signal ends the process.
+pub fn remove_at_end(path: PathBuf) {
     listen();
     if let Ok(mut unfinished) = UNFINISHED.lock() {
-        *unfinished = path;
+        unfinished.push(path);
+    }
+}
+
+/// Forgets such a file, which has its name now.
+pub fn keep(path: &Path) {
+    if let Ok(mut unfinished) = UNFINISHED.lock() {
+        unfinished.retain(|other| other != path);
     }
 }
 
@@ -41,11 +48,11 @@ fn received(status: u8) {
         STATUS.store(status, Ordering::Release);
         return switch.store(true, Ordering::Release);
     }
-    if let Ok(mut unfinished) = UNFINISHED.lock()
-        && let Some(path) = unfinished.take()
-    {
-        // It may be gone already, and there is nobody to tell.
-        let _ = fs::remove_file(path);
+    if let Ok(mut unfinished) = UNFINISHED.lock() {
+        for path in unfinished.drain(..) {
+            // It may be gone already, and there is nobody to tell.
+            let _ = fs::remove_file(path);
+        }
     }
     std::process::exit(status.into());
 }

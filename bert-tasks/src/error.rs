@@ -37,6 +37,10 @@ pub enum Error {
     #[error(transparent)]
     Pretraining(#[from] PretrainingError),
 
+    /// An evaluation.
+    #[error(transparent)]
+    Evaluation(#[from] crate::evaluation::EvaluationError),
+
     /// A training run.
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]

@@ -13,6 +13,7 @@
 //! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
 //!   that are cut by tokens;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
+//! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
 //!
 //! Features: `cpu` (default) is the backend for CPUs, `wgpu` the one for GPUs, `hub` downloads models by name.
@@ -26,6 +27,7 @@ pub mod data;
 mod device;
 pub mod embedding;
 mod error;
+pub mod evaluation;
 pub mod features;
 pub mod fill_mask;
 mod fit;

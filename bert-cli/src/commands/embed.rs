@@ -109,19 +109,23 @@ impl From<Pooling> for CorePooling {
 }
 
 impl RecipeArgs {
+    /// The options that say so.
+    pub fn options(&self) -> EmbeddingOptions {
+        EmbeddingOptions {
+            pooling: self.pooling.map(|pooling| vec![pooling.into()]),
+            normalize: self.normalize,
+            max_length: self.max_length,
+            prompt: self.prompt.clone(),
+        }
+    }
+
     /// Loads a model that makes vectors so.
     ///
     /// # Errors
     /// What is wrong with the model, the device, or the options.
     pub fn load(self, talk: &Talk, model: &ModelArgs) -> Result<Embedding> {
-        let options = EmbeddingOptions {
-            pooling: self.pooling.map(|pooling| vec![pooling.into()]),
-            normalize: self.normalize,
-            max_length: self.max_length,
-            prompt: self.prompt,
-        };
         model.load(talk, &NEED, |files, device, precision| {
-            Embedding::from_pretrained(files, device, precision)?.with_options(options)
+            Embedding::from_pretrained(files, device, precision)?.with_options(self.options())
         })
     }
 }

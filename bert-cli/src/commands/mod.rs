@@ -5,6 +5,7 @@ mod completions;
 mod devices;
 mod embed;
 mod entities;
+mod evaluate;
 mod features;
 mod fill_mask;
 mod info;
@@ -39,6 +40,7 @@ pub enum Command {
     Tokenizer(tokenizer::TokenizerCommand),
     Train(train::TrainCommand),
     Pretrain(Box<train::PretrainCommand>),
+    Evaluate(evaluate::EvaluateCommand),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
@@ -65,6 +67,7 @@ impl Command {
             Self::Tokenizer(command) => command.run(talk),
             Self::Train(command) => command.run(talk),
             Self::Pretrain(command) => command.run(talk),
+            Self::Evaluate(command) => command.run(talk),
             Self::Info(command) => command.run(talk),
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(talk),

@@ -88,8 +88,9 @@ impl Target {
         let Out::Unfinished { file, temporary, path } = out else { return Ok(()) };
         file.sync_all().map_err(failed)?;
         drop(file);
+        let unfinished = temporary.to_path_buf();
         temporary.persist(&path).map_err(|error| failed(error.error))?;
-        signals::remove_at_end(None);
+        signals::keep(&unfinished);
         Ok(())
     }
 }
@@ -136,7 +137,7 @@ fn unfinished(path: &Path, permissions: Option<fs::Permissions>) -> io::Result<O
         temporary.as_file().set_permissions(permissions)?;
     }
     let (file, temporary) = temporary.into_parts();
-    signals::remove_at_end(Some(temporary.to_path_buf()));
+    signals::remove_at_end(temporary.to_path_buf());
     Ok(Out::Unfinished { file, temporary, path: path.to_owned() })
 }
 

@@ -3,10 +3,12 @@
 //! | module | examples | formats |
 //! | --- | --- | --- |
 //! | [`classification`] | a text or two, with labels or a score | CSV, TSV, JSON lines |
+//! | [`glue`] | the same, of the tasks of GLUE | TSV as published |
 //! | [`entities`] | a text with marked entities, or words with tags | CoNLL columns, JSON lines |
 //! | [`squad`] | a question about a text, with the places of its answers | SQuAD 1.1 and 2.0, MRQA |
 //! | [`multiple_choice`] | a beginning, endings, and which is right | SWAG's CSV, JSON lines |
 //! | [`pairs`] | texts that belong together, for embeddings | CSV, TSV, JSON lines |
+//! | [`retrieval`] | queries, documents, and which are relevant | BEIR, pairs |
 //! | [`text`] | paragraphs of documents, for pre-training | plain text, JSON lines |
 //!
 //! Nothing here needs a model or a device. What the readers have in common:
@@ -24,12 +26,14 @@ pub mod classification;
 pub mod entities;
 mod error;
 mod fuse;
+pub mod glue;
 mod labels;
 mod lines;
 pub mod multiple_choice;
 mod open;
 pub mod pairs;
 mod place;
+pub mod retrieval;
 mod rows;
 pub mod squad;
 pub mod text;

@@ -14,7 +14,6 @@
 //! entity is lost or found twice where windows meet, and nothing is cut off.
 
 mod aggregation;
-mod evaluation;
 mod labels;
 
 use std::ops::Range;
@@ -29,8 +28,10 @@ use crate::tokenizer::{Source, Windows};
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
 pub use aggregation::Aggregation;
 use aggregation::Decoder;
-pub use evaluation::{Counts, Evaluation};
 pub use labels::{OUTSIDE, Scheme, Span};
+
+pub use crate::evaluation::metrics::Counts;
+pub use crate::evaluation::metrics::entities::Evaluation;
 
 /// How tokens become entities.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,11 +4,13 @@ use bert_core::ModelConfig;
 use bert_core::config::ProblemType;
 use bert_core::graph::{Head, Output};
 
-use super::correlation::pearson;
 use super::target::{Target, TrainingExample};
 use super::{Evaluation, Objective, Scorer, TrainingError};
 use crate::data::LabelSet;
 use crate::data::classification::{Example, Label};
+use crate::evaluation::metrics::Counts;
+use crate::evaluation::metrics::classification::Confusion;
+use crate::evaluation::metrics::correlation::pearson;
 use crate::fit::fit;
 use crate::tokenizer::{Encoded, Tokenizer};
 use crate::{Pretrained, Result, Sequence};
@@ -130,31 +132,37 @@ impl Objective for Classification {
         let rows = scored.iter().map(|rows| rows[0].row(0));
         let (metric, value) = match self.problem {
             ProblemType::SingleLabelClassification => {
-                let right = rows.zip(&self.eval).filter(|(row, (_, target))| {
+                let mut confusion = Confusion::new(self.labels.len());
+                for (row, (_, target)) in rows.zip(&self.eval) {
                     let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a)));
-                    matches!(target, Target::Class(class) if best == Some(*class as usize))
-                });
-                ("accuracy", right.count() as f64 / self.eval.len() as f64)
+                    let (Target::Class(class), Some(best)) = (target, best) else { continue };
+                    confusion.add(*class as usize, best);
+                }
+                ("accuracy", confusion.accuracy())
             }
             ProblemType::MultiLabelClassification => {
-                let (mut both, mut found, mut wanted) = (0, 0, 0);
+                let mut counts = Counts::default();
                 for (row, (_, target)) in rows.zip(&self.eval) {
                     let Target::Labels(labels) = target else { continue };
                     for (score, label) in row.iter().zip(labels) {
                         let (score, label) = (*score > 0.0, *label > 0.5);
-                        both += usize::from(score && label);
-                        found += usize::from(score);
-                        wanted += usize::from(label);
+                        counts.correct += usize::from(score && label);
+                        counts.predicted += usize::from(score);
+                        counts.expected += usize::from(label);
                     }
                 }
-                ("f1", if found + wanted == 0 { 1.0 } else { 2.0 * both as f64 / (found + wanted) as f64 })
+                // With no label to find and none found, all is right.
+                ("f1", if counts.expected + counts.predicted == 0 { 1.0 } else { counts.f1() })
             }
             ProblemType::Regression => {
-                let numbers = |(row, (_, target)): (ndarray::ArrayView1<'_, f32>, &(Example, Target))| {
+                let (mut answers, mut gold) = (vec![], vec![]);
+                for (row, (_, target)) in rows.zip(&self.eval) {
                     let Target::Number(number) = target else { unreachable!("one kind a file") };
-                    (f64::from(row[0]), f64::from(*number))
-                };
-                ("pearson", pearson(&rows.zip(&self.eval).map(numbers).collect::<Vec<_>>()))
+                    answers.push(f64::from(row[0]));
+                    gold.push(f64::from(*number));
+                }
+                // A model whose answers never vary has learnt nothing.
+                ("pearson", pearson(&gold, &answers).unwrap_or(0.0))
             }
         };
         Ok(Some(Evaluation::new(metric, value, self.eval.len())))

@@ -7,11 +7,11 @@ use bert_core::contract::Pooling;
 use bert_core::graph::{Head, Output};
 use ndarray::{Array2, s};
 
-use super::correlation::spearman;
 use super::target::{Target, TrainingExample};
 use super::{Evaluation, Objective, Scorer, TrainingError, Vectors};
 use crate::data::pairs::{Example, Texts};
 use crate::embedding::{cosine, sentence_transformers};
+use crate::evaluation::metrics::correlation::spearman;
 use crate::fit::fit;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Pretrained, Result, Sequence};
@@ -192,12 +192,14 @@ impl Objective for Embeddings {
         let count = self.eval.len();
         Ok(Some(match &first.texts {
             Texts::Scored { .. } => {
-                let pair = |(texts, example): (&Vec<Vec<f32>>, &Example)| {
+                let (mut cosines, mut scores) = (vec![], vec![]);
+                for (texts, example) in texts.iter().zip(&self.eval) {
                     let Texts::Scored { score, .. } = example.texts else { unreachable!("of one kind") };
-                    (f64::from(cosine(&texts[0], &texts[1])), score)
-                };
-                let pairs: Vec<_> = texts.iter().zip(&self.eval).map(pair).collect();
-                Evaluation::new("spearman", spearman(&pairs), count)
+                    cosines.push(f64::from(cosine(&texts[0], &texts[1])));
+                    scores.push(score);
+                }
+                // Vectors that are all alike have learnt nothing.
+                Evaluation::new("spearman", spearman(&scores, &cosines).unwrap_or(0.0), count)
             }
             Texts::Triplet { .. } => {
                 let right =

@@ -39,7 +39,6 @@
 
 pub mod card;
 mod classification;
-mod correlation;
 pub mod curves;
 mod embeddings;
 pub(crate) mod engine;

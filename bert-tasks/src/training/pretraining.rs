@@ -4,10 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use bert_core::ModelConfig;
 use bert_core::graph::{Head, Output};
-use ndarray::ArrayView1;
 
 use super::target::{Target, TrainingExample};
 use super::{Evaluation, Objective, Scorer};
+use crate::evaluation::metrics::language_model::{Guess, Guesses};
 use crate::pretraining::{Epoch, Example, Examples};
 use crate::{Result, Sequence};
 
@@ -86,7 +86,7 @@ impl Objective for Pretraining {
             for (rows, example) in model.score(&sequences, &outputs)?.iter().zip(&examples) {
                 let Target::Words { words, is_next } = &example.target else { unreachable!("made above") };
                 for (row, &word) in rows[0].outer_iter().zip(words) {
-                    sums.word(row, word as usize);
+                    sums.guesses.add(Guess::of(row, word as usize));
                 }
                 if let (Some(is_next), Some(rows)) = (is_next, rows.get(1)) {
                     sums.pairs += 1;
@@ -101,36 +101,21 @@ impl Objective for Pretraining {
 /// What is counted over the examples of an evaluation.
 #[derive(Default)]
 struct Sums {
-    words: usize,
-    first: usize,
-    of_first_five: usize,
-    loss: f64,
+    guesses: Guesses,
     pairs: usize,
     right_pairs: usize,
 }
 
 impl Sums {
-    fn word(&mut self, scores: ArrayView1<'_, f32>, word: usize) {
-        // Of scores that are equal, the first one's word is the guess.
-        let better =
-            |(other, &score): (usize, &f32)| score > scores[word] || (score == scores[word] && other < word);
-        let rank = scores.iter().enumerate().filter(|&entry| better(entry)).count();
-        let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = scores.iter().map(|score| f64::from(score - most).exp()).sum();
-        self.words += 1;
-        self.first += usize::from(rank == 0);
-        self.of_first_five += usize::from(rank < 5);
-        self.loss += sum.ln() - f64::from(scores[word] - most);
-    }
-
     fn evaluation(&self) -> Evaluation {
-        let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
-        let mut evaluation =
-            Evaluation::new("masked accuracy", mean(self.first as f64, self.words), self.words)
-                .with_detail("masked accuracy in 5", mean(self.of_first_five as f64, self.words))
-                .with_detail("masked loss", mean(self.loss, self.words));
+        // Without anything to guess there is no figure, and 0 is as bad as can be.
+        let of = |figure: f64, count: usize| if count == 0 { 0.0 } else { figure };
+        let Guesses { words, .. } = self.guesses;
+        let mut evaluation = Evaluation::new("masked accuracy", of(self.guesses.accuracy(), words), words)
+            .with_detail("masked accuracy in 5", of(self.guesses.accuracy_in_5(), words))
+            .with_detail("masked loss", of(self.guesses.mean_loss(), words));
         if self.pairs > 0 {
-            let accuracy = mean(self.right_pairs as f64, self.pairs);
+            let accuracy = self.right_pairs as f64 / self.pairs as f64;
             evaluation = evaluation.with_detail("next sentence accuracy", accuracy);
         }
         evaluation

@@ -45,7 +45,7 @@ pub struct ClassifyCommand {
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Columns")]
 #[serde(default, rename_all = "kebab-case")]
-struct TextColumns {
+pub struct TextColumns {
     /// The column of the text: its name, or its number from 1
     #[arg(long, value_name = "COLUMN")]
     text_column: Option<String>,
@@ -85,7 +85,11 @@ enum Labels {
 }
 
 impl TextColumns {
-    fn options(&self) -> Result<Options> {
+    /// The options of the reader that say so.
+    ///
+    /// # Errors
+    /// A format that there is not.
+    pub fn options(&self) -> Result<Options> {
         let format = self.format.as_deref().map(str::parse).transpose();
         Ok(Options {
             format: format.map_err(bert_tasks::Error::from)?,

@@ -46,6 +46,17 @@ impl TextArgs {
         }
     }
 
+    /// Files of text, read so.
+    pub fn corpus(&self, files: &[PathBuf]) -> Corpus {
+        let usual = text::Options::default();
+        let text = text::Options {
+            field: self.field.clone().unwrap_or(usual.field),
+            document_per_line: self.document_per_line.unwrap_or(usual.document_per_line),
+            ..usual
+        };
+        Corpus { files: files.to_owned(), text, ..Corpus::default() }
+    }
+
     /// The shards of some files of text, made in a folder unless they are there; or of a folder of shards.
     ///
     /// # Errors
@@ -63,14 +74,8 @@ impl TextArgs {
             let vocabulary = Vocabulary::new(base.tokenizer()).map_err(bert_tasks::Error::from)?;
             return Ok(Arc::new(Shards::open_folder(given, vocabulary).map_err(bert_tasks::Error::from)?));
         }
-        let usual = text::Options::default();
-        let text = text::Options {
-            field: self.field.clone().unwrap_or(usual.field),
-            document_per_line: self.document_per_line.unwrap_or(usual.document_per_line),
-            ..usual
-        };
-        let corpus = Corpus { files: files.to_owned(), text, ..Corpus::default() };
-        let (shards, built) = corpus.shards(base.tokenizer(), folder).map_err(bert_tasks::Error::from)?;
+        let (shards, built) =
+            self.corpus(files).shards(base.tokenizer(), folder).map_err(bert_tasks::Error::from)?;
         if built.is_some() {
             talk.notice(format_args!(
                 "{} tokens in {} documents, kept in {}",

@@ -20,6 +20,8 @@ mod settings;
 mod source;
 mod summary;
 
+pub use classify::TextColumns;
+pub use corpus::TextArgs;
 pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};

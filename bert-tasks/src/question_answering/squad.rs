@@ -1,4 +1,5 @@
-//! SQuAD: how answers are scored. [`crate::data::squad`] reads the files.
+//! SQuAD: its data set as questions for a model, and its scores. [`crate::data::squad`] reads the files,
+//! [`crate::evaluation`] has the scores.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -19,15 +20,12 @@
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
-mod evaluation;
-
-pub use evaluation::{
+use super::Question;
+pub use crate::data::squad::{Article, Dataset, GoldAnswer, Paragraph, Qa};
+pub use crate::evaluation::metrics::squad::{
     BestThreshold, BestThresholds, Evaluation, Scores, best_thresholds, evaluate, exact_match, f1,
     normalise_answer, with_threshold,
 };
-
-use super::Question;
-pub use crate::data::squad::{Article, Dataset, GoldAnswer, Paragraph, Qa};
 
 impl Dataset {
     /// All questions in the order of the file, each with its paragraph.

@@ -1,10 +1,17 @@
-//! The figures of the official script, `evaluate-v2.0.py`, which for SQuAD 1.1 are those of its predecessor.
+//! Answers to questions about texts: the figures of the official scripts, `evaluate-v1.1.py` and `evaluate-v2.0.py`.
+//!
+//! ```
+//! use bert_tasks::evaluation::metrics::squad::{exact_match, f1};
+//! assert!(exact_match("The Seine", "seine."));
+//! assert_eq!(f1("the river Seine", "the Seine"), 2.0 / 3.0);
+//! ```
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Dataset, Qa};
+use crate::data::squad::{Dataset, Qa};
+use crate::evaluation::Measure;
 
 /// How well predictions agree with what people answered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -48,24 +55,76 @@ pub struct BestThreshold {
     pub threshold: Option<f64>,
 }
 
+/// What is known of the answer to one question; all scores are made of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// Whether people found an answer. (The official scripts ask this and not `is_impossible`.)
+    pub has_answer: bool,
+    /// Whether there is a prediction at all.
+    pub predicted: bool,
+    /// Whether the prediction gives an answer.
+    pub answered: bool,
+    /// Whether it says what one of the answers says: 1 or 0.
+    pub exact: f64,
+    /// How well its words agree with the answer where that is best.
+    pub f1: f64,
+    /// The odds of "no answer", if they are known.
+    pub odds: Option<f64>,
+}
+
+/// Judges a prediction; an empty one says that there is no answer.
+pub fn judge(qa: &Qa, prediction: Option<&str>, odds: Option<f64>) -> Judgement {
+    let [exact, f1] = prediction.map_or([0.0; 2], |prediction| score(qa, prediction));
+    Judgement {
+        has_answer: has_answer(qa),
+        predicted: prediction.is_some(),
+        answered: prediction.is_some_and(|prediction| !prediction.is_empty()),
+        exact,
+        f1,
+        odds,
+    }
+}
+
+impl Judgement {
+    /// What it is if answers are taken back whose odds of "no answer" are greater than a threshold, as the official
+    /// script's `--na-prob-thresh` does.
+    #[must_use]
+    pub fn with_threshold(self, threshold: f64) -> Self {
+        match self.odds {
+            Some(odds) if odds > threshold => {
+                let right = f64::from(u8::from(!self.has_answer));
+                Self { answered: false, exact: right, f1: right, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 /// Scores predictions, which are filed under the ids of the questions; an empty one says that there is no
 /// answer.
 pub fn evaluate(dataset: &Dataset, predictions: &HashMap<String, String>) -> Evaluation {
-    let mut missing = 0;
-    let [mut all, mut answerable, mut unanswerable] = [Sum::default(); 3];
-    for qa in dataset.qas() {
-        let prediction = predictions.get(&qa.id);
-        missing += usize::from(prediction.is_none());
-        let score = prediction.map_or([0.0; 2], |prediction| score(qa, prediction));
-        for sum in [&mut all, if has_answer(qa) { &mut answerable } else { &mut unanswerable }] {
-            sum.add(score);
+    let judged = dataset.qas().map(|qa| judge(qa, predictions.get(&qa.id).map(String::as_str), None));
+    Evaluation::of(judged)
+}
+
+impl Evaluation {
+    /// Adds up judgements.
+    pub fn of(judgements: impl IntoIterator<Item = Judgement>) -> Self {
+        let mut missing = 0;
+        let [mut all, mut answerable, mut unanswerable] = [Sum::default(); 3];
+        for judged in judgements {
+            missing += usize::from(!judged.predicted);
+            let part = if judged.has_answer { &mut answerable } else { &mut unanswerable };
+            for sum in [&mut all, part] {
+                sum.add([judged.exact, judged.f1]);
+            }
         }
-    }
-    Evaluation {
-        all: all.scores().unwrap_or_default(),
-        has_answer: answerable.scores(),
-        no_answer: unanswerable.scores(),
-        missing,
+        Self {
+            all: all.scores().unwrap_or_default(),
+            has_answer: answerable.scores(),
+            no_answer: unanswerable.scores(),
+            missing,
+        }
     }
 }
 
@@ -83,51 +142,61 @@ pub fn with_threshold(
 }
 
 /// Finds the thresholds that [`with_threshold`] should be given. `odds` are those of "no answer", by the ids
-/// of the questions, such as [`no_answer_odds`](super::super::Answers::no_answer_odds); a question without
-/// is answered whatever the threshold.
-///
-/// Questions of equal odds are answered together or not at all, since no threshold comes between them. The
-/// official script looks at them one by one, so that its best score may be a little out of reach.
+/// of the questions, such as [`no_answer_odds`](crate::question_answering::Answers::no_answer_odds); a question
+/// without is answered whatever the threshold.
 pub fn best_thresholds(
     dataset: &Dataset,
     predictions: &HashMap<String, String>,
     odds: &HashMap<String, f64>,
 ) -> BestThresholds {
-    // With no question answered, those without an answer are right. What does answering each one change?
-    let total = dataset.qas().count();
-    let unanswerable = dataset.qas().filter(|qa| !has_answer(qa)).count() as f64;
-    let mut start = [unanswerable; 2];
-    let mut gains: Vec<(f64, [f64; 2])> = vec![];
-    for qa in dataset.qas() {
-        let Some(prediction) = predictions.get(&qa.id) else { continue };
-        let gain = match has_answer(qa) {
-            true => score(qa, prediction),
-            false if prediction.is_empty() => [0.0; 2],
-            false => [-1.0; 2],
-        };
-        match odds.get(&qa.id) {
-            Some(&odds) => gains.push((odds, gain)),
-            None => [0, 1].into_iter().for_each(|figure| start[figure] += gain[figure]),
-        }
-    }
-    gains.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-
-    let best = |figure: usize| {
-        let mut score = start[figure];
-        let mut best = BestThreshold { score, threshold: None };
-        for equals in gains.chunk_by(|(a, _), (b, _)| a == b) {
-            score += equals.iter().map(|(_, gain)| gain[figure]).sum::<f64>();
-            if score > best.score {
-                best = BestThreshold { score, threshold: Some(equals[0].0) };
-            }
-        }
-        best.score *= 100.0 / total.max(1) as f64;
-        best
-    };
-    BestThresholds { exact: best(0), f1: best(1) }
+    let judge = |qa: &Qa| judge(qa, predictions.get(&qa.id).map(String::as_str), odds.get(&qa.id).copied());
+    BestThresholds::of(dataset.qas().map(judge))
 }
 
-/// Whether people found an answer. The script asks this and not `is_impossible`.
+impl BestThresholds {
+    /// Sweeps the threshold over the odds of these judgements.
+    ///
+    /// As in the official script, questions of equal odds are looked at one by one, here in the order that they come
+    /// in (there, in that of the file of odds), so that among equals the best score may be a little out of reach.
+    pub fn of(judgements: impl IntoIterator<Item = Judgement>) -> Self {
+        // With no question answered, those without an answer are right. What does answering each one change?
+        let mut total = 0;
+        let mut start = [0.0; 2];
+        let mut gains: Vec<(f64, [f64; 2])> = vec![];
+        for judged in judgements {
+            total += 1;
+            if !judged.has_answer {
+                start = start.map(|score| score + 1.0);
+            }
+            let gain = match (judged.has_answer, judged.answered) {
+                (true, _) => [judged.exact, judged.f1],
+                (false, true) => [-1.0; 2],
+                (false, false) => [0.0; 2],
+            };
+            match judged.odds {
+                Some(odds) if judged.predicted => gains.push((odds, gain)),
+                _ if judged.predicted => start = [start[0] + gain[0], start[1] + gain[1]],
+                _ => {}
+            }
+        }
+        gains.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+
+        let best = |figure: usize| {
+            let mut score = start[figure];
+            let mut best = BestThreshold { score, threshold: None };
+            for (odds, gain) in &gains {
+                score += gain[figure];
+                if score > best.score {
+                    best = BestThreshold { score, threshold: Some(*odds) };
+                }
+            }
+            best.score *= 100.0 / f64::from(total.max(1));
+            best
+        };
+        Self { exact: best(0), f1: best(1) }
+    }
+}
+
 fn has_answer(qa: &Qa) -> bool {
     !qa.answers.is_empty()
 }
@@ -196,6 +265,63 @@ pub fn normalise_answer(text: &str) -> String {
 /// What Python takes for a blank: white space and the four ASCII separators.
 fn is_blank(char: char) -> bool {
     char.is_whitespace() || matches!(char, '\u{1c}'..='\u{1f}')
+}
+
+/// The figures of one of the official scripts, in percent, by its names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SquadFigures {
+    /// Whether they are those of SQuAD 2.0. Those of 1.1 are `exact_match` and `f1` alone.
+    pub version_2: bool,
+    /// Whether the best thresholds are among them, which takes the odds of "no answer".
+    pub sweep: bool,
+    /// Answers whose odds of "no answer" are greater are taken back before all but the sweep; `None` for none.
+    pub threshold: Option<f64>,
+}
+
+impl Measure for SquadFigures {
+    type Observation = Judgement;
+
+    fn names(&self) -> Vec<String> {
+        let names: &[&str] = match (self.version_2, self.sweep) {
+            (false, _) => &["exact_match", "f1"],
+            (true, false) => &["exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"],
+            (true, true) => &[
+                "exact",
+                "f1",
+                "HasAns_exact",
+                "HasAns_f1",
+                "NoAns_exact",
+                "NoAns_f1",
+                "best_exact",
+                "best_exact_thresh",
+                "best_f1",
+                "best_f1_thresh",
+            ],
+        };
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn values(&self, sample: &[&Judgement]) -> Vec<f64> {
+        let judgements = || sample.iter().map(|judged| **judged);
+        let judged = judgements().map(|judged| match self.threshold {
+            Some(threshold) => judged.with_threshold(threshold),
+            None => judged,
+        });
+        let Evaluation { all, has_answer, no_answer, .. } = Evaluation::of(judged);
+        let mut values = vec![all.exact, all.f1];
+        if self.version_2 {
+            for part in [has_answer, no_answer] {
+                values.extend(part.map_or([f64::NAN; 2], |scores| [scores.exact, scores.f1]));
+            }
+            if self.sweep {
+                let BestThresholds { exact, f1 } = BestThresholds::of(judgements());
+                // The script says 0 where it is best to answer nothing.
+                let values_of = |best: BestThreshold| [best.score, best.threshold.unwrap_or(0.0)];
+                values.extend([exact, f1].map(values_of).concat());
+            }
+        }
+        values
+    }
 }
 
 /// Sums over some questions.

@@ -1,0 +1,73 @@
+//! `bert evaluate swag`: which ending fits.
+
+use bert_core::contract::Precision;
+use bert_tasks::data::Format;
+use bert_tasks::data::multiple_choice;
+use bert_tasks::evaluation::tasks::multiple_choice::evaluate;
+use bert_tasks::evaluation::{self, Means};
+use bert_tasks::{Device, MultipleChoice, Pretrained};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
+use crate::Outcome;
+use crate::error::Result;
+use crate::model::Need;
+use crate::talk::Talk;
+
+const NEED: Need = Need {
+    kind: "a multiple choice model",
+    example: "aaraki/bert-base-uncased-finetuned-swag",
+    embedded: false,
+};
+
+const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", need: &NEED };
+
+/// Which ending fits: SWAG's CSV, or JSON lines with choices
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  bert evaluate swag -m path/to/model --data val.csv
+  bert evaluate swag -m path/to/model --data hellaswag.jsonl --errors wrong.jsonl")]
+pub struct SwagCommand {
+    /// How the file is written, if its name does not tell
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["csv", "tsv", "jsonl"]))]
+    format: Option<String>,
+
+    #[command(flatten)]
+    job: JobArgs,
+}
+
+impl SwagCommand {
+    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+        let format = self.format.as_deref().map(str::parse::<Format>).transpose().map_err(failed)?;
+        let examples = count(multiple_choice::read(&self.job.data, format).map_err(failed)?)?;
+        self.job.run(talk, &KIND, &Endings { command: &self, format, examples })
+    }
+}
+
+struct Endings<'a> {
+    command: &'a SwagCommand,
+    format: Option<Format>,
+    examples: u64,
+}
+
+impl Evaluation for Endings<'_> {
+    type Task = MultipleChoice;
+    type Measure = Means<1>;
+
+    fn load(
+        &self,
+        files: &Pretrained,
+        device: &Device,
+        precision: Precision,
+    ) -> bert_tasks::Result<MultipleChoice> {
+        MultipleChoice::from_pretrained(files, device, precision)
+    }
+
+    fn evaluate(&self, task: &MultipleChoice, run: &mut Run<'_>) -> Result<evaluation::Outcome<Means<1>>> {
+        run.begin(self.examples)?;
+        let examples = multiple_choice::read(&self.command.job.data, self.format).map_err(failed)?;
+        evaluate(task, examples, |judged| run.judged(&judged))
+    }
+}
