@@ -339,6 +339,59 @@ fn a_parameter_moves_by_its_own_rate() {
     }
 }
 
+/// The gradients of all parameters, as they lie in memory.
+fn bits_of_gradients(family: &str, head: Head, recompute: bool) -> Vec<u8> {
+    let config = config(family);
+    let numbers = Initial::spread(3);
+    let mut model = Trainable::new(Reference, config.clone(), &numbers, head, Precision::F32).unwrap();
+    model.set_recompute(recompute);
+    let mut gradients = None;
+    // Two batches of a step: what was made again of the first is not left for the second.
+    for step in 0..2 {
+        let dropout = Some(Random::new(9).numbered(step));
+        let results = model.forward(&batch(), &outputs(&config, head), dropout).unwrap();
+        let seeds: Vec<_> =
+            results.into_iter().map(|result| (result.clone(), model.value(&result))).collect();
+        gradients = Some(model.accumulate(&seeds, gradients).unwrap());
+    }
+    let gradients = block_on(model.download(gradients.as_ref())).unwrap();
+    gradients.iter().flat_map(|(_, gradient)| gradient.bytes().to_vec()).collect()
+}
+
+#[test]
+fn what_is_made_again_has_the_same_bits() {
+    let dropped = r#""model_type": "bert", "hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.2"#;
+    for family in FAMILIES.iter().chain([&dropped]) {
+        for &head in Head::ALL.iter().filter(|head| **head != Head::Sparse) {
+            let again = bits_of_gradients(family, head, true);
+            assert!(again == bits_of_gradients(family, head, false), "{family} {head}");
+        }
+    }
+}
+
+/// Two batches of a step have the sum of their gradients, whether they are added up on the way or afterwards.
+#[test]
+fn gradients_of_batches_are_added_up() {
+    let (config, head) = (config(FAMILIES[0]), Head::MaskedLm);
+    let model = Trainable::new(Reference, config.clone(), &Initial::spread(3), head, Precision::F32).unwrap();
+    let backward = |step: u64, before| {
+        let dropout = Some(Random::new(9).numbered(step));
+        let scores = model.forward(&batch(), &outputs(&config, head), dropout).unwrap().remove(0);
+        let seed = model.value(&scores);
+        model.accumulate(&[(scores, seed)], before).unwrap()
+    };
+    let download = |gradients| -> Vec<f64> {
+        let named = block_on(model.download(Some(&gradients))).unwrap();
+        named.iter().flat_map(|(_, x)| x.to_f64().unwrap().iter().copied().collect::<Vec<_>>()).collect()
+    };
+    let both = download(backward(2, Some(backward(1, None))));
+    let (first, second) = (download(backward(1, None)), download(backward(2, None)));
+    assert_ne!(first, second);
+    for ((both, first), second) in both.iter().zip(&first).zip(&second) {
+        assert!((both - first - second).abs() <= 1e-12 * (1.0 + both.abs()), "{both} but {first} + {second}");
+    }
+}
+
 #[test]
 fn what_has_no_rule_is_an_error_that_names_it() {
     let config = config(FAMILIES[0]);

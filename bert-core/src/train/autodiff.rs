@@ -7,7 +7,7 @@ use super::adapter::Adapter;
 use super::backward::TrainBackend;
 use super::gradients::Gradients;
 use super::parameter::{Node, Parameter, forwards, inner};
-use super::tape::{Collected, Entry, Ids};
+use super::tape::{Collected, Entry, Ids, Saved, norm_inside};
 use crate::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, Counts, DeviceBatch, Dropout, EmbeddingTables,
     LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
@@ -17,7 +17,7 @@ use crate::tensor::{DType, HostTensor, View};
 use crate::{Error, Result};
 
 /// A backend for training on `B`: what floats are uploaded become parameters, and each word of a forward pass is
-/// written on a tape. Clones share the tape.
+/// written on a tape, from the beginning of a pass to [`backward`](Self::backward). Clones share the tape.
 ///
 /// Its words take what the model graph gives them: whole results, not windows on them.
 pub struct Autodiff<B: TrainBackend> {
@@ -28,13 +28,18 @@ pub struct Autodiff<B: TrainBackend> {
 /// What is known of the forward pass so far.
 struct Tape<B: TrainBackend> {
     entries: Vec<Entry<B>>,
+    /// Whether words are written down. Otherwise nothing of a pass is kept but what was made of weights, for the next
+    /// one: so scores are computed that nobody trains on.
+    records: bool,
+    /// Whether a backward pass makes again what is not kept for it.
+    recomputes: bool,
     /// Where the dropout of adapters comes from; they drop nothing if it is not given.
     dropout: Option<Random>,
 }
 
 impl<B: TrainBackend> Default for Tape<B> {
     fn default() -> Self {
-        Self { entries: vec![], dropout: None }
+        Self { entries: vec![], records: false, recomputes: false, dropout: None }
     }
 }
 
@@ -53,7 +58,7 @@ impl<B: TrainBackend> fmt::Debug for Autodiff<B> {
 impl<B: TrainBackend> Autodiff<B> {
     /// Trains on `backend`.
     pub fn new(backend: B) -> Self {
-        Self { backend, tape: Arc::default() }
+        Self { backend, tape: Arc::new(Mutex::new(Tape::default())) }
     }
 
     /// What computes.
@@ -68,21 +73,28 @@ impl<B: TrainBackend> Autodiff<B> {
 
     /// Forgets what was computed: a forward pass that is not trained on.
     pub fn forget(&self) {
-        self.begin(None);
+        *self.tape() = Tape::default();
     }
 
-    /// Begins a forward pass, in which adapters drop numbers if chance comes with it.
-    pub(super) fn begin(&self, dropout: Option<Random>) {
-        *self.tape() = Tape { entries: vec![], dropout };
+    /// Begins a forward pass that is trained on; forgets the one before. Adapters drop numbers if chance comes with it.
+    /// With `recompute`, only the sums of residuals are kept of it, and the backward pass makes the rest again: less
+    /// memory, more time, the same bits.
+    pub(super) fn begin(&self, dropout: Option<Random>, recompute: bool) {
+        *self.tape() = Tape { entries: vec![], records: true, recomputes: recompute, dropout };
     }
 
-    /// The gradients of all parameters that train, given those of some results; forgets what was computed.
+    /// The gradients of all parameters that train, given those of some results, added to those of other batches, if
+    /// there are any. Forgets what was computed.
     ///
     /// # Errors
     /// [`Error::Gradient`] for a word that has no rule; a device that failed.
-    pub fn backward(&self, seeds: &[(Tensor<Self>, Tensor<B>)]) -> Result<Gradients<B>> {
+    pub fn backward(
+        &self,
+        seeds: &[(Tensor<Self>, Tensor<B>)],
+        before: Option<Gradients<B>>,
+    ) -> Result<Gradients<B>> {
         let Tape { entries, .. } = std::mem::take(&mut *self.tape());
-        let mut collected = Collected::new();
+        let mut collected = before.map_or_else(Collected::new, Gradients::into_collected);
         for (result, gradient) in seeds {
             collected.add(&self.backend, result.buffer(), gradient.clone())?;
         }
@@ -102,6 +114,9 @@ impl<B: TrainBackend> Autodiff<B> {
             return Self::constant(value, None);
         }
         let mut tape = self.tape();
+        if !tape.records {
+            return Self::constant(value, None);
+        }
         let node = Node::Result(value.buffer().clone(), tape.entries.len());
         tape.entries.push(entry);
         value.with_buffer(node)
@@ -125,6 +140,12 @@ impl<B: TrainBackend> Autodiff<B> {
         let low = self.linear(&x, &a, Activation::Identity)?; // [rows, parts * rank]
         let low = self.map(UnaryOp::Scale(adapter.lora.scale), &low)?;
         self.zip(BinaryOp::Add, z, &self.linear(&low, &b, Activation::Identity)?)
+    }
+
+    /// What is saved of a word's input for its rule.
+    fn saved(&self, x: Tensor<Self>) -> Saved<B> {
+        let tape = self.tape();
+        Saved::new(x, &tape.entries, tape.recomputes)
     }
 
     fn constant(value: Tensor<B>, host: Option<Arc<HostTensor>>) -> Tensor<Self> {
@@ -164,10 +185,6 @@ fn batch_inside<B: TrainBackend>(batch: &DeviceBatch<Node<B>>) -> DeviceBatch<B:
         bounds: batch.bounds.clone(),
         marked: batch.marked.as_ref().map(inner),
     }
-}
-
-fn norm_inside<B: TrainBackend>(norm: &LayerNorm<Node<B>>) -> LayerNorm<B::Buffer> {
-    LayerNorm { weight: inner(&norm.weight), bias: inner(&norm.bias), eps: norm.eps }
 }
 
 impl<B: TrainBackend> Backend for Autodiff<B> {
@@ -211,7 +228,8 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
 
     fn gather_rows(&self, table: &Tensor<Self>, rows: &Tensor<Self>) -> Result<Tensor<Self>> {
         let value = self.backend.gather_rows(&inner(table), &inner(rows))?;
-        let entry = Entry::Gather { x: whole("gather_rows", table)?, indices: indices("gather_rows", rows)? };
+        let goal = whole("gather_rows", table)?.buffer().goal();
+        let entry = Entry::Gather { x: goal, rows: table.shape()[0], indices: indices("gather_rows", rows)? };
         Ok(self.record(value, entry))
     }
 
@@ -221,7 +239,7 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
 
     fn map(&self, op: UnaryOp, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         let value = self.backend.map(op, &inner(x))?;
-        Ok(self.record(value, Entry::Map { op, x: whole("map", x)? }))
+        Ok(self.record(value, Entry::Map { op, x: self.saved(whole("map", x)?) }))
     }
 
     fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
@@ -229,7 +247,10 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
             return Err(Error::Gradient { word: "zip", reason: "only sums have a rule" });
         }
         let value = self.backend.zip(op, &inner(a), &inner(b))?;
-        Ok(self.record(value, Entry::Add { a: whole("zip", a)?, b: whole("zip", b)? }))
+        Ok(self.record(
+            value,
+            Entry::Add { a: whole("zip", a)?.buffer().goal(), b: whole("zip", b)?.buffer().goal() },
+        ))
     }
 
     fn reduce(&self, _: ReduceOp, _: &Tensor<Self>) -> Result<Tensor<Self>> {
@@ -242,8 +263,10 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
         layer: &Linear<Node<B>>,
         activation: Activation,
     ) -> Result<Tensor<Self>> {
-        let z = self.backend.linear(&inner(x), &forwards(&self.backend, layer)?, Activation::Identity)?;
-        let z = self.record(z, Entry::Linear { x: whole("linear", x)?, layer: layer.clone() });
+        let keep = !self.tape().records;
+        let inside = forwards(&self.backend, layer, keep)?;
+        let z = self.backend.linear(&inner(x), &inside, Activation::Identity)?;
+        let z = self.record(z, Entry::Linear { x: self.saved(whole("linear", x)?), layer: layer.clone() });
         let z = match &layer.weight {
             Node::Parameter(weight) => match weight.adapter() {
                 Some(adapter) => self.adapted(adapter, layer.precision, x, &z)?,
@@ -254,7 +277,8 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
         match activation.as_unary() {
             None => Ok(z),
             Some(op) => {
-                Ok(self.record(self.backend.map(op, &inner(&z))?, Entry::Activation { activation, z }))
+                let value = self.backend.map(op, &inner(&z))?;
+                Ok(self.record(value, Entry::Activation { activation, z: self.saved(z) }))
             }
         }
     }
@@ -279,7 +303,8 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
 
     fn layer_norm(&self, x: &Tensor<Self>, norm: &LayerNorm<Node<B>>) -> Result<Tensor<Self>> {
         let value = self.backend.layer_norm(&inner(x), &norm_inside(norm))?;
-        Ok(self.record(value, Entry::LayerNorm { x: whole("layer_norm", x)?, norm: norm.clone() }))
+        Ok(self
+            .record(value, Entry::LayerNorm { x: self.saved(whole("layer_norm", x)?), norm: norm.clone() }))
     }
 
     fn add_layer_norm(
@@ -299,12 +324,13 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
     ) -> Result<Tensor<Self>> {
         let batch = batch_inside::<B>(batch);
         let value = self.backend.attention(&inner(qkv), spec, &batch)?;
-        Ok(self.record(value, Entry::Attention { qkv: whole("attention", qkv)?, spec: *spec, batch }))
+        let qkv = self.saved(whole("attention", qkv)?);
+        Ok(self.record(value, Entry::Attention { qkv, spec: *spec, batch }))
     }
 
     fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
         let value = self.backend.dropout(&inner(x), dropout)?;
-        Ok(self.record(value, Entry::Dropout { x: whole("dropout", x)?, dropout: *dropout }))
+        Ok(self.record(value, Entry::Dropout { x: whole("dropout", x)?.buffer().goal(), dropout: *dropout }))
     }
 
     fn softmax(&self, _: &Tensor<Self>) -> Result<Tensor<Self>> {
@@ -317,8 +343,8 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
 
     fn pool(&self, x: &Tensor<Self>, batch: &DeviceBatch<Node<B>>, pooling: Pooling) -> Result<Tensor<Self>> {
         let value = self.backend.pool(&inner(x), &batch_inside::<B>(batch), pooling)?;
-        let bounds = batch.bounds.clone();
-        Ok(self.record(value, Entry::Pool { x: whole("pool", x)?, bounds, pooling }))
+        let (x, bounds) = (whole("pool", x)?.buffer().goal(), batch.bounds.clone());
+        Ok(self.record(value, Entry::Pool { x, bounds, pooling }))
     }
 
     async fn sync(&self) -> Result<()> {

@@ -182,6 +182,19 @@ pub trait TrainBackend: Backend {
         Ok([self.map(factor, &losses)?, self.map(factor, &gradient)?])
     }
 
+    /// Adds a gradient to a sum of others, both contiguous and of one shape.
+    ///
+    /// The default puts a new tensor in the place of the sum. Override it to add in place where nobody else holds the
+    /// buffer.
+    ///
+    /// # Errors
+    /// [`Error::Device`]; the sum is then as it was.
+    fn add_gradient(&self, sum: &mut Tensor<Self>, gradient: &Tensor<Self>) -> Result<()> {
+        trace::default_body("add_gradient");
+        *sum = self.zip(BinaryOp::Add, sum, gradient)?;
+        Ok(())
+    }
+
     /// Numbers `[n, 1]` that add up to the sum of the squares of `x`, which is contiguous: one, or one of each piece,
     /// for the host to add up in `f64`.
     ///

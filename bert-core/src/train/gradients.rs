@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::backward::TrainBackend;
 use super::parameter::Parameter;
 use super::tape::Collected;
-use crate::Result;
 use crate::contract::Tensor;
 
 /// The gradients of a backward pass.
@@ -16,12 +15,8 @@ impl<B: TrainBackend> Gradients<B> {
         Self(collected)
     }
 
-    /// Adds the gradients of another batch.
-    ///
-    /// # Errors
-    /// A device that failed.
-    pub fn add(&mut self, backend: &B, other: Self) -> Result<()> {
-        self.0.merge(backend, other.0)
+    pub(super) fn into_collected(self) -> Collected<B> {
+        self.0
     }
 
     /// That of a parameter; `None` if nothing depends on it.

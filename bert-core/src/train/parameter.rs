@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use super::TrainBackend;
 use super::adapter::Adapter;
+use super::tape::Goal;
 use crate::Result;
 use crate::contract::{Linear, Precision, Tensor};
 use crate::tensor::{HostTensor, Shape, View};
@@ -29,6 +30,16 @@ impl<B: TrainBackend> Node<B> {
             Self::Constant(..) => false,
             Self::Result(..) => true,
             Self::Parameter(parameter) => parameter.trains(),
+        }
+    }
+
+    /// Where its gradient goes, without its numbers.
+    pub(super) fn goal(&self) -> Goal<B> {
+        match self {
+            node if !node.needs_gradient() => Goal::Nowhere,
+            Self::Constant(..) => Goal::Nowhere,
+            Self::Result(_, entry) => Goal::Result(*entry),
+            Self::Parameter(parameter) => Goal::Parameter(parameter.clone()),
         }
     }
 }
@@ -56,12 +67,11 @@ pub struct Parameter<B: TrainBackend> {
 
 struct State<B: TrainBackend> {
     master: Tensor<B>,
-    /// For the products forwards and backwards; each is made when it is first needed, and again after each step. Where
-    /// nothing below a frozen layer trains, the one backwards never is.
+    /// What is kept of what was made for the products of each [`Way`].
     prepared: [Option<(Precision, B::Buffer)>; 2],
 }
 
-/// The direction of a product.
+/// The two products of a weight: with an input, and with the gradient of an output.
 #[derive(Clone, Copy)]
 enum Way {
     Forwards,
@@ -126,19 +136,27 @@ impl<B: TrainBackend> Parameter<B> {
         step(&mut state.master)
     }
 
-    /// The weight of a layer, ready for a product.
-    fn prepared(&self, backend: &B, way: Way, precision: Precision) -> Result<B::Buffer> {
-        if let Some((known, buffer)) = &self.read().prepared[way as usize]
+    /// The weight of a layer, ready for a product. With `keep`, or if the weight is frozen, it is kept for the next one;
+    /// otherwise what was kept is used for the last time: a pass that is trained on is followed by a step, after which
+    /// the weight is another one.
+    fn prepared(&self, backend: &B, way: Way, precision: Precision, keep: bool) -> Result<B::Buffer> {
+        let keep = keep || !self.trains();
+        if keep
+            && let Some((known, buffer)) = &self.read().prepared[way as usize]
             && *known == precision
         {
             return Ok(buffer.clone());
         }
         let mut state = self.write();
-        let buffer = match way {
-            Way::Forwards => backend.prepare_weight((&state.master).into(), precision)?,
-            Way::Backwards => backend.prepare_weight((&state.master.permute(&[1, 0])?).into(), precision)?,
+        let kept = state.prepared[way as usize].take().filter(|(known, _)| *known == precision);
+        let buffer = match (kept, way) {
+            (Some((_, buffer)), _) => buffer,
+            (None, Way::Forwards) => backend.prepare_weight((&state.master).into(), precision)?,
+            (None, Way::Backwards) => {
+                backend.prepare_weight((&state.master.permute(&[1, 0])?).into(), precision)?
+            }
         };
-        state.prepared[way as usize] = Some((precision, buffer.clone()));
+        state.prepared[way as usize] = keep.then(|| (precision, buffer.clone()));
         Ok(buffer)
     }
 
@@ -160,17 +178,22 @@ pub(super) fn inner<B: TrainBackend>(view: &View<Node<B>>) -> View<B::Buffer> {
     })
 }
 
-/// A layer as the backend inside sees it.
-pub(super) fn forwards<B: TrainBackend>(backend: &B, layer: &Linear<Node<B>>) -> Result<Linear<B::Buffer>> {
+/// A layer as the backend inside sees it; what is made of its weight stays for the next pass if `keep` says so.
+pub(super) fn forwards<B: TrainBackend>(
+    backend: &B,
+    layer: &Linear<Node<B>>,
+    keep: bool,
+) -> Result<Linear<B::Buffer>> {
     let Linear { in_features, out_features, precision, .. } = *layer;
-    let weight = weight_of(layer)?.prepared(backend, Way::Forwards, precision)?;
+    let weight = weight_of(layer)?.prepared(backend, Way::Forwards, precision, keep)?;
     Ok(Linear { weight, bias: layer.bias.as_ref().map(inner), in_features, out_features, precision })
 }
 
-/// The layer that leads the gradient of a layer back to its input.
+/// The layer that leads the gradient of a layer back to its input. Its weight is made for this one product: all of them
+/// at once take as much memory as the model.
 pub(super) fn backwards<B: TrainBackend>(backend: &B, layer: &Linear<Node<B>>) -> Result<Linear<B::Buffer>> {
     let Linear { in_features, out_features, precision, .. } = *layer;
-    let weight = weight_of(layer)?.prepared(backend, Way::Backwards, precision)?;
+    let weight = weight_of(layer)?.prepared(backend, Way::Backwards, precision, false)?;
     Ok(Linear { weight, bias: None, in_features: out_features, out_features: in_features, precision })
 }
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use bert_core::PackedBatch;
-use bert_core::contract::UnaryOp;
+use bert_core::contract::{Tensor, UnaryOp};
 use bert_core::graph::{Encoder, Head, Output, ParameterSource, ParameterSpec};
 use bert_core::random::Random;
 use bert_core::tensor::HostTensor;
-use bert_core::train::{AdamStep, AdamW, Gradients, TrainBackend, Trainable, clip};
+use bert_core::train::{AdamStep, AdamW, Autodiff, Gradients, TrainBackend, Trainable, clip};
 
 use super::Vectors;
 use super::plan::Plan;
@@ -99,12 +99,9 @@ impl<B: TrainBackend> Typed<B> {
         Self { model, head, gradients: None }
     }
 
-    /// Adds to the gradients of the step.
-    fn add(&mut self, gradients: Gradients<B>) -> Result<()> {
-        match &mut self.gradients {
-            Some(before) => before.add(self.model.backend(), gradients)?,
-            None => self.gradients = Some(gradients),
-        }
+    /// Adds to the gradients of the step, given those of some results of the last forward pass.
+    fn backward(&mut self, seeds: &[(Tensor<Autodiff<B>>, Tensor<B>)]) -> Result<()> {
+        self.gradients = Some(self.model.accumulate(seeds, self.gradients.take())?);
         Ok(())
     }
 }
@@ -137,8 +134,7 @@ impl<B: TrainBackend> Engine for Typed<B> {
             sum += share * ready(loss.value(&backend))?;
             seeds.push((scores, backend.map(UnaryOp::Scale(share), &loss.gradient)?));
         }
-        let gradients = self.model.backward(&seeds)?;
-        self.add(gradients)?;
+        self.backward(&seeds)?;
         Ok(sum)
     }
 
@@ -157,8 +153,7 @@ impl<B: TrainBackend> Engine for Typed<B> {
             let pooled = forward(&self.model, batch)?;
             let loss = vector_loss(&backend, &self.model.value(&pooled), batches, vectors.scale)?;
             let sum = ready(loss.value(&backend))?;
-            let gradients = self.model.backward(&[(pooled, loss.gradient)])?;
-            self.add(gradients)?;
+            self.backward(&[(pooled, loss.gradient)])?;
             return Ok(sum);
         }
         let mut pooled = vec![];
@@ -175,8 +170,7 @@ impl<B: TrainBackend> Engine for Typed<B> {
             start = rows.end;
             let seed = backend.map(UnaryOp::Copy, &loss.gradient.slice(0, rows)?)?;
             let pooled = forward(&self.model, batch)?;
-            let gradients = self.model.backward(&[(pooled, seed)])?;
-            self.add(gradients)?;
+            self.backward(&[(pooled, seed)])?;
         }
         Ok(sum)
     }
@@ -197,9 +191,8 @@ impl<B: TrainBackend> Engine for Typed<B> {
     }
 
     fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<HostTensor>> {
-        let results = ready(self.model.model().run(batch, outputs));
-        self.model.model().backend().forget();
-        results
+        // Outside of a step, nothing is written down for a backward pass.
+        ready(self.model.model().run(batch, outputs))
     }
 
     fn parameters(&self) -> Result<Named> {
