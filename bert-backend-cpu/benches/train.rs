@@ -1,6 +1,7 @@
 //! A whole step of masked-LM training, at the shapes of BERT-base and MiniLM-L6 and with random weights.
 //!
-//! `cargo bench -p bert-backend-cpu --bench train [-- NAME [STEPS]]`. Prints the best of some steps, part by part.
+//! `cargo bench -p bert-backend-cpu --bench train [-- NAME [STEPS [recompute] [dropout]]]`. Prints the best of some steps,
+//! part by part.
 //! `BERT_SIMD` and `BERT_THREADS` choose what is measured.
 
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use bert_backend_cpu::{CpuBackend, CpuOptions};
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Initial, Output};
+use bert_core::random::Random;
 use bert_core::train::{AdamStep, AdamW, Trainable, clip, loss};
 use bert_core::{ModelConfig, PackedBatch};
 use pollster::block_on;
@@ -23,7 +25,7 @@ fn main() {
     let steps = words.get(1).map_or(4, |word| word.parse().expect("a number of steps"));
     for (name, shape, batch) in MODELS {
         if words.first().is_none_or(|word| name.contains(word.as_str())) {
-            measure(name, shape, batch, steps);
+            measure(name, shape, batch, steps, &words);
         }
     }
 }
@@ -33,6 +35,7 @@ fn measure(
     [hidden, layers, heads, inner]: [usize; 4],
     [sequences, length]: [usize; 2],
     steps: u64,
+    words: &[String],
 ) {
     let backend = CpuBackend::new(CpuOptions::default()).expect("a backend");
     let config = format!(
@@ -44,6 +47,8 @@ fn measure(
     let source = Initial::new(1, 0.02);
     let mut model = Trainable::new(backend.clone(), config, &source, head, Precision::F32).expect("a model");
 
+    let asked = |setting: &str| words.iter().any(|word| word == setting);
+    model.set_recompute(asked("recompute"));
     let (mut batch, mut targets) = (PackedBatch::default(), vec![]);
     for sequence in 0..sequences {
         let ids: Vec<u32> =
@@ -55,37 +60,46 @@ fn measure(
     }
 
     let mut best = [Duration::MAX; PARTS.len()];
+    let mut held = [0.0f64; PARTS.len()];
     let mut losses = vec![];
     for number in 1..=steps {
         let mut times = vec![Instant::now()];
-        let scores = model.forward(&batch, &[Output::Scores(head)], None).expect("scores").remove(0);
-        times.push(Instant::now());
+        let dropout = asked("dropout").then(|| Random::new(7).numbered(number));
+        let mut memory = vec![];
+        let mut part = || {
+            memory.push(status("VmRSS:").unwrap_or_default());
+            times.push(Instant::now());
+        };
+        let scores = model.forward(&batch, &[Output::Scores(head)], dropout).expect("scores").remove(0);
+        part();
         let loss = loss::classes(&backend, &model.value(&scores), &targets, 0.0).expect("a loss");
         losses.push(block_on(loss.value(&backend)).expect("its value"));
-        times.push(Instant::now());
+        part();
         let gradients = model.backward(&[(scores, loss.gradient)]).expect("gradients");
-        times.push(Instant::now());
+        part();
         let norm = block_on(model.gradient_norm(&gradients)).expect("a norm");
-        times.push(Instant::now());
+        part();
         let step = AdamStep { number, rate: 1e-4, scale: clip(norm, 1.0) };
         model.step(&gradients, &AdamW::default(), &step).expect("a step");
-        times.push(Instant::now());
+        part();
+        held[..memory.len()].copy_from_slice(&memory);
         let whole = times[times.len() - 1] - times[0];
         let parts = times.windows(2).map(|pair| pair[1] - pair[0]).chain([whole]);
         best.iter_mut().zip(parts).for_each(|(best, part)| *best = part.min(*best));
     }
     println!("{name}, {sequences} x {length} tokens, {backend:?}: losses {losses:.5?}");
-    for (part, best) in PARTS.iter().zip(best) {
-        println!("  {part:<10} {:9.1} ms", best.as_secs_f64() * 1e3);
+    for ((part, best), held) in PARTS.iter().zip(best).zip(held) {
+        let held = if held > 0.0 { format!("{held:9.0} MiB held after it") } else { String::new() };
+        println!("  {part:<10} {:9.1} ms {held}", best.as_secs_f64() * 1e3);
     }
-    if let Some(peak) = peak() {
+    if let Some(peak) = status("VmHWM:") {
         println!("  peak RSS   {peak:9.0} MiB so far");
     }
 }
 
-/// The most memory that this process has had at once, in MiB, where the system says.
-fn peak() -> Option<f64> {
+/// Memory of this process in MiB, where the system says: what it holds, or the most that it has held at once.
+fn status(field: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
 }

@@ -175,6 +175,32 @@ impl Arena {
         filling
     }
 
+    /// Memory of just this size, for what lives until the end of a step, such as a gradient. It is none of the blocks
+    /// that results pass round: those are of other sizes, and as many of them as it takes are freed in return, so that
+    /// what a backward pass makes takes the place of what it has used up.
+    pub fn take_lasting<T: Pod>(&self, length: usize) -> Filling<T> {
+        let bytes = Filling::<T>::capacity(length);
+        let (mut freed, mut room) = (vec![], 0);
+        let mut state = self.lock();
+        while room < bytes && !state.free.is_empty() {
+            let size = |i: &usize| state.free[*i].size;
+            let all = 0..state.free.len();
+            let enough = all.clone().filter(|i| room + size(i) >= bytes).min_by_key(size);
+            let place = enough.or_else(|| all.max_by_key(size)).expect("some are free");
+            let block = state.free.swap_remove(place);
+            room += block.size;
+            state.free_bytes -= block.size;
+            state.used_bytes += block.size; // until it is freed, after the lock, which its end takes again
+            freed.push(block);
+        }
+        drop(state);
+        drop(freed);
+        let block = Arc::new(Block::new(bytes, Weak::new()));
+        let mut filling = Filling { block: Some(block), length, kind: std::marker::PhantomData };
+        filling.spoil();
+        filling
+    }
+
     fn give_back(&self, block: Arc<Block>) {
         let mut state = self.lock();
         let bytes = block.size;
@@ -406,6 +432,32 @@ mod tests {
         }
         let state = arena.lock();
         assert!(state.free_bytes <= KEEP.max(state.peak_bytes), "{} bytes", state.free_bytes);
+    }
+
+    #[test]
+    fn what_lasts_takes_the_place_of_free_blocks() {
+        let arena = Arc::new(Arena::default());
+        let sizes = [3, 9, 12, 20].map(|size| size << 20);
+        drop(sizes.map(|size| arena.take::<u8>(size)));
+        let free = || arena.lock().free.iter().map(|block| block.size >> 20).collect::<Vec<_>>();
+        let sorted = || {
+            let mut sizes = free();
+            sizes.sort_unstable();
+            sizes
+        };
+        // The smallest that is large enough; then the largest, and what is still missing.
+        let mut lasting = arena.take_lasting::<u8>(10 << 20);
+        assert_eq!(sorted(), [3, 9, 20]);
+        lasting.as_mut_slice().fill(1);
+        let more = arena.take_lasting::<u8>(22 << 20);
+        assert_eq!(sorted(), [9]);
+        drop((lasting.share(), more));
+        assert_eq!(sorted(), [9], "it goes back to the system");
+        let state = arena.lock();
+        assert_eq!((state.used_bytes, state.free_bytes >> 20), (0, 9));
+        drop(state);
+        drop(arena.take_lasting::<u8>(100 << 20));
+        assert!(free().is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! the threads.
 
 use bert_core::Result;
-use bert_core::contract::{Activation, AttentionSpec, DeviceBatch, LayerNorm, Tensor};
+use bert_core::contract::{Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, LayerNorm, Tensor};
 use bert_core::tensor::{DType, View};
 use bert_core::train::{AdamStep, AdamW, NormGradients, TrainBackend, default_attention_backward};
 
@@ -12,7 +12,9 @@ use crate::CpuBackend;
 use crate::buffer::{CpuBuffer, Storage, dense};
 use crate::cpu::{Cpu, PIECE};
 use crate::kernels::elementwise;
+use crate::kernels::rows::Rows;
 use crate::kernels::train::{activation, attention::AttentionBackward, loss, norm, optimiser};
+use crate::memory::Filling;
 use crate::pool::Shareable;
 use crate::products;
 
@@ -20,23 +22,33 @@ use crate::products;
 const ROWS: usize = 64;
 
 impl CpuBackend {
-    /// The numbers of a contiguous view, for writing: a copy where somebody else has them, too.
-    fn own<'a>(&self, op: &'static str, x: &'a mut View<CpuBuffer>) -> Result<&'a mut [f32]> {
+    /// The numbers of a contiguous view, for writing, where nobody else has them.
+    fn alone(x: &mut View<CpuBuffer>) -> Option<&mut [f32]> {
         let length = x.shape().len();
         let whole = x.is_contiguous() && x.offset() == 0;
-        let alone = match &mut x.buffer_mut().0 {
-            Storage::Block(block, DType::F32) if whole => {
-                block.as_mut_slice::<f32>().is_some_and(|numbers| numbers.len() == length)
-            }
-            _ => false,
-        };
-        if !alone {
-            *x = self.cpu.copy(x, x.buffer().f32(op)?);
-        }
         match &mut x.buffer_mut().0 {
-            Storage::Block(block, _) => Ok(block.as_mut_slice().expect("nobody else has it")),
-            _ => unreachable!("results lie in blocks"),
+            Storage::Block(block, DType::F32) if whole => {
+                block.as_mut_slice().filter(|numbers| numbers.len() == length)
+            }
+            _ => None,
         }
+    }
+
+    /// The numbers of a contiguous view that lives as long as a model, for writing: a copy where somebody else has them,
+    /// too, in memory of their own size and not in what a result has left.
+    fn own<'a>(&self, op: &'static str, x: &'a mut View<CpuBuffer>) -> Result<&'a mut [f32]> {
+        if Self::alone(x).is_none() {
+            let mut copy = Filling::<f32>::permanent(x.shape().len());
+            let from = Rows::joined(x, x.buffer().f32(op)?);
+            let pool = &self.cpu.pool;
+            pool.run_pieces(copy.as_mut_slice(), PIECE, |task, piece| from.copy(task * PIECE, piece));
+            if let Storage::Host(tensor) = &x.buffer().0 {
+                // What was read from a file is not needed in memory twice.
+                tensor.release();
+            }
+            *x = Cpu::view(copy, DType::F32, x.shape());
+        }
+        Ok(Self::alone(x).expect("nobody else has it"))
     }
 }
 
@@ -150,7 +162,11 @@ impl TrainBackend for CpuBackend {
             rows[*place] = row as u32;
             *place += 1;
         }
-        Ok(self.cpu.by_rows([count, width], width, |first, piece| {
+        // The rows of a table are a gradient that lasts.
+        let mut out = self.cpu.arena.take_lasting::<f32>(count * width);
+        let each = (PIECE / width.max(1)).max(1);
+        self.cpu.pool.run_pieces(out.as_mut_slice(), each * width.max(1), |task, piece| {
+            let first = task * each;
             for (i, out) in piece.chunks_exact_mut(width).enumerate() {
                 let rows = &rows[starts[first + i]..starts[first + i + 1]];
                 let mut rows = rows.iter().map(|&row| &from[row as usize * width..][..width]);
@@ -160,7 +176,8 @@ impl TrainBackend for CpuBackend {
                 }
                 rows.for_each(|row| elementwise::add_to(self.cpu.isa, out, row));
             }
-        }))
+        });
+        Ok(Cpu::view(out, DType::F32, [count, width]))
     }
 
     fn cross_entropy(&self, logits: &Tensor<Self>, targets: &Tensor<Self>) -> Result<[Tensor<Self>; 2]> {
@@ -190,6 +207,21 @@ impl TrainBackend for CpuBackend {
                 0.0
             }
         })
+    }
+
+    fn add_gradient(&self, sum: &mut Tensor<Self>, gradient: &Tensor<Self>) -> Result<()> {
+        const OP: &str = "add_gradient";
+        let Some(numbers) = Self::alone(sum) else {
+            *sum = self.zip(BinaryOp::Add, sum, gradient)?;
+            return Ok(());
+        };
+        let gradient = self.cpu.contiguous(OP, gradient)?;
+        let gradient = dense(OP, &gradient)?;
+        assert_eq!(gradient.len(), numbers.len(), "a gradient has the shape of its sum");
+        self.cpu.pool.run_pieces(numbers, PIECE, |task, piece| {
+            elementwise::add_to(self.cpu.isa, piece, &gradient[task * PIECE..][..piece.len()]);
+        });
+        Ok(())
     }
 
     fn squares(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {

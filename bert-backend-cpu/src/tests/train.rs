@@ -1,6 +1,8 @@
 //! The backward halves, against the default bodies on the reference; and some steps of training as a whole.
 
-use bert_core::contract::{Activation, AttentionSpec, Backend, LayerNorm, Precision, Tensor, UnaryOp};
+use bert_core::contract::{
+    Activation, AttentionSpec, Backend, LayerNorm, Precision, Tensor, UnaryOp,
+};
 use bert_core::graph::{Head, Initial, Output};
 use bert_core::reference::Reference;
 use bert_core::tensor::HostTensor;
@@ -115,6 +117,25 @@ fn gradients_of_attention() {
             let op = operation!(|b, x| b.attention_backward(&x[0], &spec, &batch(b, &LENGTHS), &x[1]); spec: AttentionSpec);
             compare(&format!("attention_backward {heads}x{head_size}"), OfRowOrOne(5e-5), &inputs, op);
         }
+    }
+}
+
+#[test]
+fn gradients_are_added_in_place_where_nobody_else_has_the_sum() {
+    let mut random = Random(73);
+    for length in [1, 17, 20_000] {
+        let inputs = [random.tensor([length]), random.tensor([length])];
+        let op = operation!(|b, x| {
+            let before = download(b, &x[0]);
+            // The first sum is somebody else's, the others are not.
+            let mut sum = x[0].clone();
+            for _ in 0..3 {
+                b.add_gradient(&mut sum, &x[1]).unwrap();
+            }
+            assert_eq!(before.bytes(), download(b, &x[0]).bytes(), "what others hold stays");
+            Ok::<_, bert_core::Error>(sum)
+        });
+        compare("add_gradient", OfRowOrOne(1e-6), &inputs, op);
     }
 }
 
