@@ -1,8 +1,8 @@
 //! The words of [`Backend`], cut into tasks for the kernels.
 
 use bert_core::contract::{
-    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm,
-    Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource, default_attention,
+    Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, Dropout, EmbeddingTables,
+    LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::{Error, Result};
@@ -331,9 +331,6 @@ impl Backend for CpuBackend {
         batch: &DeviceBatch<CpuBuffer>,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention";
-        if spec.dropout.is_some() {
-            return default_attention(self, qkv, spec, batch);
-        }
         let qkv = self.cpu.contiguous(OP, qkv)?;
         let hidden = spec.heads * spec.head_size;
         let mut out = self.cpu.arena.take::<f32>(batch.tokens() * hidden);
@@ -346,9 +343,20 @@ impl Backend for CpuBackend {
             scale: spec.scale as f32,
             bounds: &batch.bounds,
             rounded: spec.precision != Precision::F32,
+            dropout: spec.dropout,
         };
         attention.run(out.as_mut_slice());
         Ok(Cpu::view(out, DType::F32, [batch.tokens(), hidden]))
+    }
+
+    fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
+        const OP: &str = "dropout";
+        let x = self.cpu.contiguous(OP, x)?;
+        let from = dense(OP, &x)?;
+        Ok(self.cpu.by_rows(x.shape(), 1, |at, piece| {
+            piece.copy_from_slice(&from[at..at + piece.len()]);
+            dropout.apply(at as u64, piece);
+        }))
     }
 
     fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {

@@ -6,7 +6,7 @@
 use bert_core::Result;
 use bert_core::contract::{Activation, AttentionSpec, Backend, BinaryOp, DeviceBatch, LayerNorm, Tensor};
 use bert_core::tensor::{DType, View};
-use bert_core::train::{AdamStep, AdamW, NormGradients, TrainBackend, default_attention_backward};
+use bert_core::train::{AdamStep, AdamW, NormGradients, TrainBackend};
 
 use crate::CpuBackend;
 use crate::buffer::{CpuBuffer, Storage, dense};
@@ -125,9 +125,6 @@ impl TrainBackend for CpuBackend {
         dy: &Tensor<Self>,
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention_backward";
-        if spec.dropout.is_some() {
-            return default_attention_backward(self, qkv, spec, batch, dy);
-        }
         let (qkv, dy) = (self.cpu.contiguous(OP, qkv)?, self.cpu.contiguous(OP, dy)?);
         let mut out = self.cpu.arena.take::<f32>(qkv.shape().len());
         let attention = AttentionBackward {
@@ -139,6 +136,7 @@ impl TrainBackend for CpuBackend {
             head_size: spec.head_size,
             scale: spec.scale as f32,
             bounds: &batch.bounds,
+            dropout: spec.dropout,
         };
         attention.run(out.as_mut_slice());
         Ok(Cpu::view(out, DType::F32, qkv.shape()))

@@ -14,6 +14,8 @@ mod pairs;
 
 use std::ops::Range;
 
+use bert_core::contract::Dropout;
+
 use self::floats::Floats;
 use super::gemm::scratch_length;
 use crate::memory::with_scratch;
@@ -39,6 +41,8 @@ pub(crate) struct Attention<'a> {
     pub bounds: &'a [u32],
     /// Whether the products may be of numbers rounded to bf16.
     pub rounded: bool,
+    /// In training, which weights of the softmax are dropped.
+    pub dropout: Option<Dropout>,
 }
 
 impl Attention<'_> {
@@ -85,13 +89,26 @@ impl Attention<'_> {
         let [query, key, value] = [0, 1, 2].map(|part| numbers[part * hidden + column..].as_ptr());
         let rows = (SCORES / padded).clamp(width, QUERIES);
         let scale = self.scale;
-        let head =
-            Head { isa: self.isa, query, key, value, stride, length, size, width, padded, rows, scale };
+        let dropout = self.dropout.map(|dropout| DropoutOfHead::new(dropout, sequence, head, length));
+        let head = Head {
+            isa: self.isa,
+            query,
+            key,
+            value,
+            stride,
+            length,
+            size,
+            width,
+            padded,
+            rows,
+            scale,
+            dropout,
+        };
         let to = |row: usize| out.at((start + row) * hidden + column);
         // SAFETY: the tokens were just cut out; these rows of this head of `out` belong to this task alone.
         unsafe {
             #[cfg(target_arch = "x86_64")]
-            if self.rounded && self.isa.has_bf16() {
+            if self.rounded && self.isa.has_bf16() && self.dropout.is_none() {
                 return head.attend::<pairs::Pairs>(queries, to, hidden);
             }
             head.attend::<Floats>(queries, to, hidden);
@@ -117,6 +134,33 @@ struct Head {
     rows: usize,
     /// What scores are multiplied with.
     scale: f32,
+    dropout: Option<DropoutOfHead>,
+}
+
+/// Which weights of one sequence and head are dropped: the stream of the sequence by its number, positions in
+/// `[heads, length, length]`, forwards and backwards.
+#[derive(Clone, Copy)]
+pub(crate) struct DropoutOfHead {
+    dropout: Dropout,
+    /// The position of the head's first weight.
+    first: u64,
+    length: usize,
+}
+
+impl DropoutOfHead {
+    pub fn new(dropout: Dropout, sequence: usize, head: usize, length: usize) -> Self {
+        let random = dropout.random.numbered(sequence as u64);
+        let first = head as u64 * length as u64 * length as u64;
+        Self { dropout: Dropout { random, ..dropout }, first, length }
+    }
+
+    /// Multiplies the weights of queries from `from` on, in rows of `stride` of which as many count as there are keys.
+    pub fn apply(&self, from: usize, rows: &mut [f32], stride: usize) {
+        for (row, weights) in rows.chunks_exact_mut(stride).enumerate() {
+            let position = self.first + (from + row) as u64 * self.length as u64;
+            self.dropout.apply(position, &mut weights[..self.length]);
+        }
+    }
 }
 
 impl Head {
@@ -139,9 +183,8 @@ impl Head {
             unsafe {
                 F::pack(self, &mut scratch);
                 for from in queries.clone().step_by(self.rows) {
-                    let rows = self.rows.min(queries.end - from);
-                    let query = self.query.add(from * self.stride);
-                    F::attend(self, &mut scratch, query, rows, to(from), to_stride);
+                    let now = from..queries.end.min(from + self.rows);
+                    F::attend(self, &mut scratch, now, to(from), to_stride);
                 }
             }
         });
@@ -172,12 +215,11 @@ trait Factors {
     /// Some queries, at most `head.rows`, once keys and values are packed.
     ///
     /// # Safety
-    /// The queries must be readable, and `rows` rows of `to` writable and nobody else's.
+    /// The queries must be readable, and as many rows of `to` writable and nobody else's.
     unsafe fn attend(
         head: &Head,
         scratch: &mut Scratch<'_>,
-        query: *const f32,
-        rows: usize,
+        queries: Range<usize>,
         to: *mut f32,
         to_stride: usize,
     );

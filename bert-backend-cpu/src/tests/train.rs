@@ -1,7 +1,7 @@
 //! The backward halves, against the default bodies on the reference; and some steps of training as a whole.
 
 use bert_core::contract::{
-    Activation, AttentionSpec, Backend, LayerNorm, Precision, Tensor, UnaryOp,
+    Activation, AttentionSpec, Backend, Dropout, LayerNorm, Precision, Tensor, UnaryOp,
 };
 use bert_core::graph::{Head, Initial, Output};
 use bert_core::reference::Reference;
@@ -117,6 +117,44 @@ fn gradients_of_attention() {
             let op = operation!(|b, x| b.attention_backward(&x[0], &spec, &batch(b, &LENGTHS), &x[1]); spec: AttentionSpec);
             compare(&format!("attention_backward {heads}x{head_size}"), OfRowOrOne(5e-5), &inputs, op);
         }
+    }
+}
+
+/// The same numbers are dropped as by the default bodies, forwards and backwards, whatever the sizes of blocks.
+#[test]
+fn attention_with_dropout() {
+    let mut random = Random(71);
+    for (heads, head_size) in [(3, 1), (2, 17), (2, 64)] {
+        let hidden = heads * head_size;
+        let tokens = LENGTHS.iter().sum::<usize>();
+        let inputs = [random.around(0.0, 2.0, [tokens, 3 * hidden]), random.tensor([tokens, hidden])];
+        for probability in [0.1, 0.7] {
+            let random = bert_core::random::Random::new(5).numbered(9);
+            let mut spec = AttentionSpec::new(heads, head_size, Precision::F32);
+            spec.dropout = Some(Dropout { probability, random });
+            let op = operation!(|b, x| b.attention(&x[0], &spec, &batch(b, &LENGTHS)); spec: AttentionSpec);
+            compare(&format!("attention {heads}x{head_size} with dropout"), OfRowOrOne(2e-5), &inputs, op);
+            let op = operation!(|b, x| b.attention_backward(&x[0], &spec, &batch(b, &LENGTHS), &x[1]); spec: AttentionSpec);
+            compare(
+                &format!("attention_backward {heads}x{head_size} with dropout"),
+                OfRowOrOne(2e-4),
+                &inputs,
+                op,
+            );
+        }
+    }
+}
+
+#[test]
+fn dropped_numbers() {
+    let mut random = Random(72);
+    for shape in [[1, 1], [3, 17], [130, 64], [7, 5001]] {
+        let x = [random.tensor(shape)];
+        let dropout = Dropout { probability: 0.3, random: bert_core::random::Random::new(6).numbered(2) };
+        let op = operation!(|b, x| b.dropout(&x[0], &dropout); dropout: Dropout);
+        compare("dropout", OfRow(1e-7), &x, op);
+        let part = operation!(|b, x| b.dropout(&x[0].permute(&[1, 0]).unwrap(), &dropout); dropout: Dropout);
+        compare("dropout of a transposed view", OfRow(1e-7), &x, part);
     }
 }
 

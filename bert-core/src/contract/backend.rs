@@ -281,7 +281,8 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// [`Error::Device`](crate::Error::Device).
     fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
         trace::default_body("dropout");
-        let factors = (0..x.shape().len() as u64).map(|position| dropout.factor(position)).collect();
+        let mut factors = vec![1.0; x.shape().len()];
+        dropout.apply(0, &mut factors);
         let mask = self.upload(&HostTensor::from_vec(factors, x.shape()))?;
         self.zip(BinaryOp::Mul, x, &mask)
     }

@@ -119,7 +119,30 @@ impl Dropout {
     /// What the number at a row-major position is multiplied by.
     pub fn factor(&self, position: u64) -> f32 {
         let kept = self.random.uniform(position) >= self.probability;
-        if kept { (1.0 - self.probability).recip() as f32 } else { 0.0 }
+        if kept { self.scale() } else { 0.0 }
+    }
+
+    /// Multiplies numbers that lie side by side, the first at this row-major position, by their [factors](Self::factor):
+    /// each block of the generator is drawn once.
+    pub fn apply(&self, mut position: u64, mut numbers: &mut [f32]) {
+        // As many of the 2^32 values of 32 bits are below the probability.
+        let dropped = (self.probability * 4_294_967_296.0).ceil() as u64;
+        let scale = self.scale();
+        while !numbers.is_empty() {
+            let within = (position % 4) as usize;
+            let (now, later) = numbers.split_at_mut(numbers.len().min(4 - within));
+            let bits = self.random.block(position / 4);
+            for (number, &bits) in now.iter_mut().zip(&bits[within..]) {
+                *number *= if u64::from(bits) < dropped { 0.0 } else { scale };
+            }
+            position += now.len() as u64;
+            numbers = later;
+        }
+    }
+
+    /// What makes up for the numbers that are dropped.
+    fn scale(&self) -> f32 {
+        (1.0 - self.probability).recip() as f32
     }
 }
 
@@ -192,5 +215,24 @@ impl FromStr for Precision {
             found: text,
             known: "auto, f32, bf16, f16, int8",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_dropped_by_their_place_however_they_are_cut() {
+        for probability in [0.0, 0.1, 0.5, 0.999] {
+            let dropout = Dropout { probability, random: Random::new(3).numbered(7) };
+            for (first, length) in [(0, 41), (1, 40), (2, 7), (3, 1), (4, 4), ((1 << 34) - 2, 9)] {
+                let mut numbers = vec![2f32; length];
+                dropout.apply(first, &mut numbers);
+                let places = first..first + length as u64;
+                let expected: Vec<_> = places.map(|place| 2.0 * dropout.factor(place)).collect();
+                assert_eq!(numbers, expected, "{probability} from {first}");
+            }
+        }
     }
 }

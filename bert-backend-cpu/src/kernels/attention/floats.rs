@@ -1,5 +1,7 @@
 //! Attention in `f32`, on every instruction set.
 
+use std::ops::Range;
+
 use bert_core::contract::Activation;
 
 use super::{Factors, Head, Scratch};
@@ -37,17 +39,17 @@ impl Factors for Floats {
     unsafe fn attend(
         head: &Head,
         [keys, values, scores, sums, products, _]: &mut Scratch<'_>,
-        query: *const f32,
-        rows: usize,
+        queries: Range<usize>,
         to: *mut f32,
         to_stride: usize,
     ) {
         let &Head { isa, length, size, stride, width, padded, scale, .. } = head;
+        let rows = queries.len();
         // SAFETY: `scores` holds `rows` rows of `padded` numbers, a multiple of the width; queries and
         // panels are as the product wants them.
         unsafe {
             Product {
-                a: query,
+                a: head.query.add(queries.start * stride),
                 a_stride: stride,
                 b: keys.as_ptr(),
                 b_stride: size * width,
@@ -64,6 +66,10 @@ impl Factors for Floats {
         }
         let (scores, sums) = (&mut scores[..rows * padded], &mut sums[..rows]);
         norm::softmax_numerators(isa, scores, padded, length, scale, sums);
+        if let Some(dropout) = head.dropout {
+            // The sums stay those of all.
+            dropout.apply(queries.start, scores, padded);
+        }
         // SAFETY: the rows of `to` are the caller's promise, and the rest is as above.
         unsafe {
             Product {

@@ -3,6 +3,8 @@
 //! Queries, keys and values are rounded when they are packed, and the numerators of the softmax when they are made:
 //! their sums are those of the numbers before.
 
+use std::ops::Range;
+
 use bert_core::contract::Activation;
 
 use super::{Factors, Head, Scratch};
@@ -61,12 +63,13 @@ impl Factors for Pairs {
     unsafe fn attend(
         head: &Head,
         [keys, values, scores, sums, products, rounded]: &mut Scratch<'_>,
-        query: *const f32,
-        rows: usize,
+        queries: Range<usize>,
         to: *mut f32,
         to_stride: usize,
     ) {
         let &Head { length, size, width, padded, .. } = head;
+        debug_assert!(head.dropout.is_none(), "training with dropout is in floats");
+        let rows = queries.len();
         let (pairs, token_pairs) = (size.div_ceil(2), length.div_ceil(2));
         let (scores, sums) = (&mut scores[..rows * padded], &mut sums[..rows]);
         let to_context = Output {
@@ -84,6 +87,7 @@ impl Factors for Pairs {
             dot.vectorize(
                 #[inline(always)]
                 || {
+                    let query = head.query.add(queries.start * head.stride);
                     round_rows(dot, query, head.stride, size, &mut rounded[..rows * pairs]);
                     let c = scores.as_mut_ptr();
                     let to_scores = Output { c, c_stride: padded, columns: padded, ..to_context };

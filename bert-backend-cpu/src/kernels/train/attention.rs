@@ -4,8 +4,9 @@
 //! scores against all keys and the softmax are made again, and what comes of them stays in a scratch buffer. How the
 //! queries are divided follows from the length of the sequence, so that no sum depends on threads or neighbours.
 
-use bert_core::contract::Activation;
+use bert_core::contract::{Activation, Dropout};
 
+use crate::kernels::attention::DropoutOfHead;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::{Product, scratch_length};
 use crate::kernels::norm;
@@ -76,6 +77,8 @@ pub(crate) struct AttentionBackward<'a> {
     pub scale: f32,
     /// Sequence `i` is rows `bounds[i]..bounds[i + 1]`.
     pub bounds: &'a [u32],
+    /// Which weights of the softmax were dropped.
+    pub dropout: Option<Dropout>,
 }
 
 impl AttentionBackward<'_> {
@@ -99,6 +102,7 @@ impl AttentionBackward<'_> {
             let width = 2 * self.isa.lanes();
             let padded = length.next_multiple_of(width);
             let most = (SCORES / padded).clamp(width, QUERIES);
+            let dropout = self.dropout.map(|dropout| DropoutOfHead::new(dropout, sequence, head, length));
             let head = Head {
                 isa: self.isa,
                 parts: [0, 1, 2].map(|part| numbers[part * hidden + column..].as_ptr()),
@@ -112,6 +116,7 @@ impl AttentionBackward<'_> {
                 padded,
                 rows: length.div_ceil(length.div_ceil(most)),
                 scale: self.scale,
+                dropout,
             };
             // SAFETY: the tokens were just cut out; this head of these rows of `out` belongs to this task alone.
             unsafe { head.run() };
@@ -138,6 +143,7 @@ struct Head {
     /// Queries that are taken at a time, at most.
     rows: usize,
     scale: f32,
+    dropout: Option<DropoutOfHead>,
 }
 
 /// The left matrix of a product: its first number, the distance between rows, and how many there are how deep.
@@ -244,7 +250,15 @@ impl Head {
             let to = Target { to: gradients.as_mut_ptr(), ..to };
             self.product(results, values, to, product);
             norm::softmax_numerators(isa, weights, padded, length, scale, &mut sums[..count]);
+            // The gradients of the weights before some were dropped, from those after; and at last, as all else wants
+            // the weights before, those that the values were multiplied by.
+            if let Some(dropout) = self.dropout {
+                dropout.apply(from, gradients, padded);
+            }
             softmax_backward(isa, weights, gradients, padded, length, scale, &sums[..count]);
+            if let Some(dropout) = self.dropout {
+                dropout.apply(from, weights, padded);
+            }
 
             let scores = Left { from: gradients.as_ptr(), stride: padded, rows: count, depth: length };
             let to = Target { to: dquery.wrapping_add(from * stride), stride, columns: size };
