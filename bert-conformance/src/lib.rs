@@ -28,6 +28,7 @@ mod difference;
 mod direct;
 mod fault;
 mod golden;
+mod gradients;
 mod models;
 #[cfg(test)]
 mod mutants;
@@ -107,7 +108,8 @@ mod tests {
     #[test]
     fn the_reference_trains_as_was_recorded() {
         let verdicts = run_training("reference", &Reference, &[], &Plan::all(1));
-        assert_eq!(verdicts.len(), 11, "not all recorded runs were found");
+        let recorded = verdicts.iter().filter(|verdict| verdict.operation.starts_with("training "));
+        assert_eq!(recorded.count(), 11, "not all recorded runs were found");
         let wrong: Vec<_> = verdicts.iter().filter(|v| v.is_error()).map(ToString::to_string).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }

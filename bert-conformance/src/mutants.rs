@@ -1,5 +1,7 @@
 //! Whether the cases see what they should: the reference with one small thing wrong at a time.
 
+mod training;
+
 use bert_core::Result;
 use bert_core::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, EmbeddingTables, LayerNorm,
@@ -111,6 +113,40 @@ enum Mistake {
     OneScale,
     /// Activations quantised by the scale of the first token.
     ScaleOfFirstToken,
+    /// The gradient of a LayerNorm's input without what comes of the mean.
+    MeanTermLost,
+    /// The same, without what comes of the variance.
+    VarianceTermLost,
+    /// The same, as if the scale were 1.
+    NormScaleLost,
+    /// The gradient of a LayerNorm's scale from numbers that are not normalised.
+    NormOfInput,
+    /// The gradient of a softmax without what comes of its sum.
+    DeltaLost,
+    /// Nothing is dropped on the way back.
+    DropoutLost,
+    /// Every sequence and head drops what the first one does.
+    OneMaskForAll,
+    /// A sum is replaced by its last term.
+    LastWriteWins,
+    /// Targets are taken to add up to 1, those of rows that do not count, too.
+    TotalOfOne,
+    /// The smoothing of targets is not looked at.
+    SmoothingIgnored,
+    /// The gradient of a sum in place of that of a mean.
+    SumForMean,
+    /// A row that does not count is one of the first class.
+    NoneIsClass,
+    /// Moments are not corrected for having begun at 0.
+    CorrectionForgotten,
+    /// They are, at every step as at the first.
+    CorrectionOfFirst,
+    /// Decay is added to the gradient: Adam with L2 regularisation.
+    DecayCoupled,
+    /// The epsilon of a step lies inside of the root.
+    EpsInside,
+    /// Parameters decay that should not.
+    AllDecays,
 }
 
 use Mistake::*;
@@ -409,6 +445,10 @@ impl Backend for Mutant {
         spec: &AttentionSpec,
         batch: &DeviceBatch<Buffer>,
     ) -> Result<Tensor<Self>> {
+        if spec.dropout.is_some() {
+            // Sequences are run one by one below, where each would drop what the first one does.
+            return Reference.attention(qkv, spec, batch);
+        }
         let mut spec = *spec;
         let hidden = spec.heads * spec.head_size;
         let mut lengths: Vec<usize> = batch.lengths().collect();

@@ -101,6 +101,18 @@ const TABLE: &[Row] = &[
 
     row("task", None, None, "*", (2e-5, 1e-9), "as golden: probabilities are below 1, and so are the numbers of vectors"),
 
+    row("weight_gradient", None, None, "*", (3e-5, 1e-9), "as matmul"),
+    row("input_gradient", None, None, "*", (3e-5, 1e-9), "as matmul"),
+    row("layer_norm_backward", None, None, "*", (2e-4, 1e-9),
+        "numbers three away from 0 with a deviation of a twentieth: their distance from the mean has lost six bits"),
+    row("attention_backward", None, None, "*", (2e-4, 1e-9),
+        "a softmax over scores near 50, which is made again, and differences of sums that nearly cancel"),
+    row("activation_backward", None, None, "*", (2e-5, 1e-9),
+        "the default body divides GELU by its argument, and both may be small"),
+    row("squares", None, None, "*", (1e-4, 1e-9), "as reduce sum"),
+    row("cross_entropy", None, None, "*", (2e-5, 1e-9), "scores near 300 carry a rounding of 1.5e-5"),
+    row("cross_entropy_classes", None, None, "*", (2e-5, 1e-9), "as cross_entropy"),
+
     row("download", None, None, "*", (0.0, 0.0), "a copy is a copy"),
     row("gather_rows", None, None, "*", (0.0, 0.0), "a copy is a copy"),
     row("concat", None, None, "*", (0.0, 0.0), "a copy is a copy"),

@@ -1,5 +1,4 @@
-//! Training: ten recorded steps on small checkpoints, and each backward operation against its default body on the
-//! `f64` reference.
+//! Training: ten recorded steps on small checkpoints.
 
 use std::fs;
 use std::path::Path;
@@ -41,10 +40,12 @@ const STEPS: u64 = 10;
 /// full size.
 const ROUNDING: f64 = 1e-6;
 
-/// Trains the recorded checkpoints on a backend, and compares losses, gradients and weights. Its twins are the same
+/// Compares each word of training with its default body on the reference; then trains the recorded checkpoints on a
+/// backend, and compares losses, gradients and weights. Its twins are the same
 /// with other threads: they have to give the same bits.
 pub fn run_training<B: TrainBackend>(name: &str, backend: &B, twins: &[B], plan: &Plan) -> Vec<Verdict> {
     let mut suite = Suite::new(name, plan);
+    suite.gradients(backend, twins);
     for checkpoint in RECORDED {
         let adams: &[(&str, AdamW)] = match *checkpoint {
             "bert-sequence-classification" => &[("", AdamW::default()), ("bert_adamw.", AdamW::bert())],
