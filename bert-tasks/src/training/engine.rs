@@ -33,6 +33,9 @@ pub(crate) trait Engine {
     /// the loss.
     fn accumulate_vectors(&mut self, batches: &[Batch<'_>], vectors: &Vectors) -> Result<f64>;
 
+    /// Whether steps from now on keep little and make the rest again.
+    fn set_recompute(&mut self, recompute: bool);
+
     /// The norm of the gradients so far.
     fn norm(&self) -> Result<f64>;
 
@@ -173,6 +176,10 @@ impl<B: TrainBackend> Engine for Typed<B> {
             self.backward(&[(pooled, seed)])?;
         }
         Ok(sum)
+    }
+
+    fn set_recompute(&mut self, recompute: bool) {
+        self.model.set_recompute(recompute);
     }
 
     fn norm(&self) -> Result<f64> {

@@ -31,6 +31,9 @@ pub struct TrainOptions {
     pub bert_adam: bool,
     /// Whether numbers are dropped in training, with the probabilities that the model's configuration has.
     pub dropout: bool,
+    /// Whether a step keeps little of what it computes for the way back and makes the rest again: less memory, more time,
+    /// the same results.
+    pub recompute: bool,
     /// Where the order of examples, masks and fresh weights come from.
     pub seed: u64,
     /// The longest sequence, special tokens included; that of the model if not given.
@@ -104,6 +107,7 @@ impl Default for TrainOptions {
             max_grad_norm: 1.0,
             bert_adam: false,
             dropout: false,
+            recompute: false,
             seed: 1,
             max_length: None,
             save_steps: 500,

@@ -197,6 +197,7 @@ impl<'a> Trainer<'a> {
         }
         let mut engine = self.device.train(config, source, objective.head(), TrainOptions::PRECISION)?;
         engine.follow(plan, source)?;
+        engine.set_recompute(self.options.recompute);
         Ok(engine)
     }
 

@@ -75,6 +75,10 @@ pub struct OptionArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dropout: Option<bool>,
 
+    /// Keep little of what a step computes and make the rest again: less memory, more time, the same results
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    recompute: Option<bool>,
+
     /// Leave the embeddings and so many layers above them as they are; with 0 the embeddings alone
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     freeze_layers: Option<usize>,
@@ -118,6 +122,7 @@ impl OptionArgs {
             max_grad_norm: self.max_grad_norm.unwrap_or(usual.max_grad_norm),
             bert_adam: self.bert_adam.unwrap_or(usual.bert_adam),
             dropout: self.dropout.unwrap_or(usual.dropout),
+            recompute: self.recompute.unwrap_or(usual.recompute),
             seed: self.seed.unwrap_or(usual.seed),
             max_length: self.max_length.or(usual.max_length),
             save_steps: self.save_steps.unwrap_or(usual.save_steps),
@@ -151,6 +156,7 @@ impl From<TrainOptions> for OptionArgs {
             patience: options.patience,
             bert_adam: Some(options.bert_adam),
             dropout: Some(options.dropout),
+            recompute: Some(options.recompute),
             freeze_layers: options.freeze_layers,
             head_rate_factor: Some(options.head_rate_factor),
             layer_decay: Some(options.layer_decay),
@@ -194,6 +200,7 @@ mod tests {
             epochs: 7,
             schedule: DecayWord::Cosine,
             bert_adam: true,
+            recompute: true,
             max_length: Some(9),
             patience: Some(2),
             freeze_layers: Some(3),
@@ -215,6 +222,7 @@ mod tests {
                     "patience",
                     "bert-adam",
                     "dropout",
+                    "recompute",
                     "freeze-layers",
                 ];
                 let of_adapters = key.starts_with("lora") || key == "modules-to-save";
