@@ -26,6 +26,7 @@ mod parameters;
 mod pass;
 mod residual;
 mod run;
+mod summary;
 
 use loader::Loader;
 use pass::Pass;

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 
 use super::encoder::EncoderWeights;
-use super::heads::{Chain, POOLER};
+use super::heads::Chain;
 use super::loader::{Loaded, Training};
 use super::output::{Axis, Output};
+use super::summary::Summary;
 use super::{Head, Loader, ParameterSource, Pass};
 use crate::config::ModelConfig;
-use crate::contract::{Activation, Backend, DeviceBatch, Linear, Precision, Tensor};
+use crate::contract::{Backend, DeviceBatch, Precision, Tensor};
 use crate::packed::PackedBatch;
 use crate::random::Random;
 use crate::{Error, Result};
@@ -22,16 +23,6 @@ pub struct Model<B: Backend> {
     head: Head,
     summary: Option<Summary<B::Buffer>>,
     heads: Vec<(Head, Chain<B::Buffer>)>,
-}
-
-/// A linear layer on the hidden state of the first token: BERT's pooler, trained by next sentence prediction, or
-/// what a family has in its place.
-#[derive(Clone, Debug)]
-struct Summary<Buf> {
-    /// `[hidden, hidden]`
-    dense: Linear<Buf>,
-    activation: Activation,
-    is_pooler: bool,
 }
 
 impl<B: Backend> Model<B> {
@@ -78,14 +69,7 @@ impl<B: Backend> Model<B> {
         source.check_head(&config, head)?;
         let loader = Loader { backend: &backend, config: &config, source, precision, training };
         let encoder = EncoderWeights::load(&loader)?;
-        let mut summary = None;
-        if let Some((dense, activation)) = head.summary(&config) {
-            // The pooler is no part of hidden states: a checkpoint may lack it.
-            if head != Head::None || source.optional(&dense.weight())?.is_some() {
-                let is_pooler = dense.name == POOLER;
-                summary = Some(Summary { dense: loader.linear(&[dense])?, activation, is_pooler });
-            }
-        }
+        let summary = Summary::load(&loader, head)?;
         let load = |&part: &Head| Ok((part, Chain::load(&loader, part.stages(&config)?)?));
         let heads = head.parts().iter().map(load).collect::<Result<_>>()?;
         Ok(Self { encoder, head, summary, heads, backend, config })
@@ -139,11 +123,11 @@ impl<B: Backend> Model<B> {
         match output {
             Output::HiddenState(_) => Ok(hidden.clone()),
             Output::Pooled(pooling) => pass.backend.pool(hidden, pass.batch, pooling),
-            Output::PoolerOutput => self.summary(hidden, pass),
+            Output::PoolerOutput => self.summary().forward(pass, hidden),
             Output::Scores(head) => {
                 let (_, chain) = self.heads.iter().find(|(part, _)| *part == head).expect("checked before");
                 let rows = match (head.reads(), &pass.batch.marked) {
-                    (Axis::Sequences, _) => self.summary(hidden, pass)?, //          [sequences, hidden]
+                    (Axis::Sequences, _) => self.summary().forward(pass, hidden)?, //  [sequences, hidden]
                     (Axis::Marked, Some(rows)) => pass.backend.gather_rows(hidden, rows)?, // [marked, hidden]
                     _ => hidden.clone(), //                                          [tokens, hidden]
                 };
@@ -152,11 +136,8 @@ impl<B: Backend> Model<B> {
         }
     }
 
-    /// `[tokens, hidden]` -> `[sequences, hidden]`
-    fn summary(&self, hidden: &Tensor<B>, pass: &Pass<'_, B>) -> Result<Tensor<B>> {
-        let Summary { dense, activation, .. } = self.summary.as_ref().expect("checked before");
-        let first = pass.batch.device_bounds.slice(0, 0..pass.batch.sequences())?;
-        pass.backend.linear(&pass.backend.gather_rows(hidden, &first)?, dense, *activation)
+    fn summary(&self) -> &Summary<B::Buffer> {
+        self.summary.as_ref().expect("checked before")
     }
 
     /// Whether the model was loaded with what an output needs.
