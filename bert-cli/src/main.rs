@@ -4,6 +4,7 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod batch;
+mod built_in;
 mod cli;
 mod commands;
 mod error;

@@ -10,22 +10,13 @@ use bert_core::checkpoint::Adapter;
 use bert_core::contract::Precision;
 use bert_core::observe::passes::PassLog;
 use bert_tasks::tokenizer::Tokenizer;
-use bert_tasks::{CacheTrouble, Device, DeviceOptions, EmbeddedModel, ModelSource, PackedCache, Pretrained};
+use bert_tasks::{
+    CacheTrouble, Device, DeviceOptions, EmbeddedAdapter, ModelSource, PackedCache, Pretrained,
+};
 
+use crate::built_in::{BuiltIn, MODEL};
 use crate::error::{Error, Result, describe};
 use crate::talk::Talk;
-
-/// The model that is part of this command.
-#[cfg(feature = "embedded-model")]
-const EMBEDDED: Option<EmbeddedModel> = Some(EmbeddedModel {
-    name: "english-mlm",
-    config: include_str!("../models/english-mlm/config.json"),
-    vocab: include_str!("../models/english-mlm/vocab.txt"),
-    tokenizer_config: include_str!("../models/english-mlm/tokenizer_config.json"),
-    weights: include_bytes!("../models/english-mlm/model.safetensors"),
-});
-#[cfg(not(feature = "embedded-model"))]
-const EMBEDDED: Option<EmbeddedModel> = None;
 
 /// What a command asks of its model.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +25,14 @@ pub struct Need {
     pub kind: &'static str,
     /// A model of that kind on the hub.
     pub example: &'static str,
-    /// Whether the embedded model is one.
-    pub embedded: bool,
+    /// The built-in one, if there is one.
+    pub built_in: BuiltIn,
+}
+
+/// An adapter over a model.
+enum Over {
+    Folder(PathBuf),
+    BuiltIn(EmbeddedAdapter),
 }
 
 /// Which model.
@@ -161,9 +158,20 @@ impl SourceArgs {
         let (source, adapter) = self.find(talk, need)?;
         let files = Pretrained::from_source(source)?;
         Ok(match adapter {
-            Some(folder) => files.with_adapter(folder)?,
+            Some(Over::Folder(folder)) => files.with_adapter(folder)?,
+            Some(Over::BuiltIn(adapter)) => files.with_embedded_adapter(&adapter)?,
             None => files,
         })
+    }
+
+    /// What the model that was opened is called: as the user has it, or of what is built in.
+    pub fn label(&self, need: &Need, files: &Pretrained) -> String {
+        let model = self.name().map_or_else(|| files.source().to_string(), str::to_owned);
+        match (self.name(), &self.adapter, need.built_in) {
+            (None, None, BuiltIn::Adapter(adapter)) => format!("{model} with {}", adapter.name),
+            (_, Some(adapter), _) => format!("{model} with {}", adapter.display()),
+            _ => model,
+        }
     }
 
     /// Finds the model and opens its tokenizer alone.
@@ -174,30 +182,33 @@ impl SourceArgs {
         Ok(self.find(talk, need)?.0.tokenizer()?)
     }
 
-    /// The model, and the folder of an adapter over it.
-    fn find(&self, talk: &Talk, need: &'static Need) -> Result<(ModelSource, Option<PathBuf>)> {
+    /// The model, and the adapter over it.
+    fn find(&self, talk: &Talk, need: &'static Need) -> Result<(ModelSource, Option<Over>)> {
         let adapter = self.adapter.clone();
         let Some(name) = self.name() else {
-            return Ok(match (adapter, EMBEDDED) {
-                (Some(folder), _) => (self.base_of(talk, need, &folder)?, Some(folder)),
-                (None, Some(model)) if need.embedded => (ModelSource::Embedded(model), None),
-                (None, _) => return Err(Error::NoModel { need }),
+            return Ok(match (adapter, MODEL, need.built_in) {
+                (Some(folder), ..) => (self.base_of(talk, need, &folder)?, Some(Over::Folder(folder))),
+                (None, Some(model), BuiltIn::Base) => (ModelSource::Embedded(model), None),
+                (None, Some(model), BuiltIn::Adapter(adapter)) => {
+                    (ModelSource::Embedded(model), Some(Over::BuiltIn(adapter)))
+                }
+                (None, ..) => return Err(Error::NoModel { need }),
             });
         };
         let source = self.named(talk, name)?;
         match source.adapter_folder() {
             // The folder of an adapter stands for the model and the adapter.
             Some(folder) if adapter.is_none() => {
-                Ok((self.base_of(talk, need, folder)?, Some(folder.to_owned())))
+                Ok((self.base_of(talk, need, folder)?, Some(Over::Folder(folder.to_owned()))))
             }
-            _ => Ok((source, adapter)),
+            _ => Ok((source, adapter.map(Over::Folder))),
         }
     }
 
     /// The model that an adapter was trained on: the built-in one, if it names none.
     fn base_of(&self, talk: &Talk, need: &'static Need, folder: &Path) -> Result<ModelSource> {
         let adapter = Adapter::open(folder).map_err(bert_tasks::Error::from)?;
-        match (&adapter.config().base, EMBEDDED) {
+        match (&adapter.config().base, MODEL) {
             (Some(name), _) => self.named(talk, name),
             (None, Some(model)) => Ok(ModelSource::Embedded(model)),
             (None, None) => Err(Error::NoModel { need }),
@@ -277,7 +288,7 @@ impl ModelArgs {
         let precision = self.device.precision;
         let approximate = precision != Precision::F32;
         if self.device.is_auto() || approximate {
-            let name = self.source.name().map_or_else(|| files.source().to_string(), str::to_owned);
+            let name = self.source.label(need, &files);
             let precision = if approximate { format!(", precision {precision}") } else { String::new() };
             talk.notice(format_args!("model {name}, device {device}{precision}"));
         }

@@ -28,10 +28,23 @@ fn the_model_comes_from_the_option_or_the_environment() {
 
 #[test]
 fn a_command_without_a_default_says_what_it_needs() {
-    bert(["sentiment", "good"]).fails(&["sequence classifier", "--model FOLDER", "for example", "sst-2"]);
-    bert(["next-sentence", "a", "b"]).fails(&["next-sentence head", "for example"]);
+    bert(["next-sentence", "a", "b"]).fails(&["next-sentence head", "--model FOLDER", "for example"]);
     bert(["embed", "a"]).fails(&["sentence embeddings", "all-MiniLM-L6-v2"]);
     bert(["similarity", "a", "b"]).fails(&["sentence embeddings", "all-MiniLM-L6-v2"]);
+}
+
+#[test]
+fn built_in_models_answer_and_say_so() {
+    let text = "Angela Merkel visited Siemens in Munich, which was a gorgeous day.";
+    for (args, model) in [
+        (&["fill-mask", "Paris is [MASK]."][..], "english-mlm (embedded)"),
+        (&["sentiment", text], "english-mlm (embedded) with english-sentiment"),
+        (&["entities", text], "english-mlm (embedded) with english-entities"),
+    ] {
+        let run = bert(args);
+        assert!(run.stderr.contains(&format!("model {model}, device")), "{args:?}: {}", run.stderr);
+        run.ok();
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::answer_all;
+use crate::built_in::BuiltIn;
 use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs, read_text};
@@ -22,7 +23,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 /// Find the words of a text that answer a question

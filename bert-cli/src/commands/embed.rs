@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::answer_all;
+use crate::built_in::BuiltIn;
 use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
@@ -23,7 +24,7 @@ use crate::talk::Talk;
 pub const NEED: Need = Need {
     kind: "a model that was trained for sentence embeddings",
     example: "sentence-transformers/all-MiniLM-L6-v2",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 /// Turn texts into vectors
@@ -62,7 +63,7 @@ pub struct EmbedCommand {
 const SPARSE_NEED: Need = Need {
     kind: "a model that was trained for sparse embeddings",
     example: "naver/splade-v3",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 /// How vectors are made.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::answer_all;
+use crate::built_in;
 use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
@@ -19,7 +20,8 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, visible};
 use crate::talk::Talk;
 
-const NEED: Need = Need { kind: "a token classifier", example: "dslim/bert-base-NER", embedded: false };
+const NEED: Need =
+    Need { kind: "a token classifier", example: "dslim/bert-base-NER", built_in: built_in::ENTITIES };
 
 /// Find names in texts: people, places, whatever a model knows
 #[derive(Args, Debug)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::{Consumer, answer_all, for_each};
+use crate::built_in::BuiltIn;
 use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs, Item};
 use crate::model::{ModelArgs, Need};
@@ -20,7 +21,7 @@ use crate::style::{self, shorten, visible};
 use crate::talk::Talk;
 
 const NEED: Need =
-    Need { kind: "a BERT of any kind", example: "google-bert/bert-base-uncased", embedded: true };
+    Need { kind: "a BERT of any kind", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
 
 /// Show the hidden states of tokens, or compare a word in several texts
 #[derive(Args, Debug)]

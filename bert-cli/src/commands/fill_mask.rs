@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::answer_all;
+use crate::built_in::BuiltIn;
 use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
@@ -18,8 +19,11 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a masked language model", example: "google-bert/bert-base-uncased", embedded: true };
+const NEED: Need = Need {
+    kind: "a masked language model",
+    example: "google-bert/bert-base-uncased",
+    built_in: BuiltIn::Base,
+};
 
 /// Guess the words that fit in the place of [MASK]
 #[derive(Args, Debug)]

@@ -13,13 +13,15 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::Outcome;
+use crate::built_in::BuiltIn;
 use crate::error::{Error, Result, describe};
 use crate::model::{DeviceArgs, Need, SourceArgs};
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, bytes, thousands, visible};
 use crate::talk::Talk;
 
-const NEED: Need = Need { kind: "a model", example: "google-bert/bert-base-uncased", embedded: true };
+const NEED: Need =
+    Need { kind: "a model", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
 
 /// Show what a model is, and what is wrong with it
 #[derive(Args, Debug)]

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::answer_all;
+use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Need};
@@ -20,7 +21,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a BERT with a next-sentence head, as they are pre-trained",
     example: "google-bert/bert-base-uncased",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 /// Tell whether the second text follows the first

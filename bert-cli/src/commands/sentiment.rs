@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::answer_all;
+use crate::built_in;
 use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
@@ -22,7 +23,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a sequence classifier",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
-    embedded: false,
+    built_in: built_in::SENTIMENT,
 };
 
 /// Label texts: their sentiment, or what a classifier knows

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::batch::{Answerer, answer_all};
+use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{Need, SourceArgs};
@@ -16,8 +17,11 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, visible};
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a model with a tokenizer", example: "google-bert/bert-base-uncased", embedded: true };
+const NEED: Need = Need {
+    kind: "a model with a tokenizer",
+    example: "google-bert/bert-base-uncased",
+    built_in: BuiltIn::Base,
+};
 
 /// Show the tokens of texts, with their ids and their bytes
 #[derive(Args, Debug)]

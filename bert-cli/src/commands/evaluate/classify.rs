@@ -11,6 +11,7 @@ use clap::Args;
 use super::super::train::TextColumns;
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
 use crate::Outcome;
+use crate::built_in;
 use crate::error::Result;
 use crate::model::Need;
 use crate::talk::Talk;
@@ -18,7 +19,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a text classification model",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
-    embedded: false,
+    built_in: built_in::SENTIMENT,
 };
 
 const KIND: Kind = Kind { name: "classify", card_task: "text-classification", need: &NEED };

@@ -13,6 +13,7 @@ use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
 use crate::Outcome;
+use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
 use crate::talk::Talk;
@@ -20,7 +21,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a text classification model",
     example: "textattack/bert-base-uncased-MRPC",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 const KIND: Kind = Kind { name: "glue", card_task: "text-classification", need: &NEED };

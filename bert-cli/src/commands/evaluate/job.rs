@@ -358,11 +358,7 @@ fn answer<E: Evaluation>(
 ) -> Result<(Contestant, evaluation::Outcome<E::Measure>, Effort)> {
     let mut model = None;
     let task = args.load(talk, kind.need, |files, device, precision| {
-        let name = args.source.name().map_or_else(|| files.source().to_string(), str::to_owned);
-        let name = match &args.source.adapter {
-            Some(adapter) => format!("{name} with {}", adapter.display()),
-            None => name,
-        };
+        let name = args.source.label(kind.need, files);
         model = Some(Contestant { name, precision: precision.to_string(), device: device.to_string() });
         evaluation.load(files, device, precision)
     })?;

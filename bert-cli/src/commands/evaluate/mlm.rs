@@ -10,12 +10,16 @@ use clap::Args;
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
 use crate::Outcome;
+use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a masked language model", example: "google-bert/bert-base-uncased", embedded: true };
+const NEED: Need = Need {
+    kind: "a masked language model",
+    example: "google-bert/bert-base-uncased",
+    built_in: BuiltIn::Base,
+};
 
 const KIND: Kind = Kind { name: "mlm", card_task: "fill-mask", need: &NEED };
 

@@ -11,13 +11,17 @@ use clap::{Args, ValueEnum};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
 use crate::Outcome;
+use crate::built_in;
 use crate::cli::positive;
 use crate::error::Result;
 use crate::model::Need;
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a token classification model", example: "dslim/bert-base-NER", embedded: false };
+const NEED: Need = Need {
+    kind: "a token classification model",
+    example: "dslim/bert-base-NER",
+    built_in: built_in::ENTITIES,
+};
 
 const KIND: Kind = Kind { name: "ner", card_task: "token-classification", need: &NEED };
 

@@ -9,6 +9,7 @@ use clap::Args;
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
 use crate::Outcome;
+use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
 use crate::talk::Talk;
@@ -16,7 +17,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a model with a next-sentence head",
     example: "google-bert/bert-base-uncased",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 const KIND: Kind = Kind { name: "nsp", card_task: "text-classification", need: &NEED };

@@ -12,6 +12,7 @@ use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, failed};
 use crate::Outcome;
+use crate::built_in::BuiltIn;
 use crate::cli::positive;
 use crate::error::Result;
 use crate::model::Need;
@@ -20,7 +21,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 const KIND: Kind = Kind { name: "squad", card_task: "question-answering", need: &NEED };

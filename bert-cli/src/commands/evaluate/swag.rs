@@ -11,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
 use crate::Outcome;
+use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
 use crate::talk::Talk;
@@ -18,7 +19,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a multiple choice model",
     example: "aaraki/bert-base-uncased-finetuned-swag",
-    embedded: false,
+    built_in: BuiltIn::None,
 };
 
 const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", need: &NEED };

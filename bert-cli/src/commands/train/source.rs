@@ -6,6 +6,7 @@ use bert_tasks::{Device, DeviceOptions, Pretrained};
 use clap::{Args, ValueHint};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::built_in::BuiltIn;
 use crate::cli::positive;
 use crate::error::{Error, Result};
 #[cfg(feature = "hub")]
@@ -14,7 +15,7 @@ use crate::model::{Need, SourceArgs};
 use crate::talk::Talk;
 
 const NEED: Need =
-    Need { kind: "a model to begin with", example: "google-bert/bert-base-uncased", embedded: true };
+    Need { kind: "a model to begin with", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
 
 /// What a run begins with, and where it goes.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]

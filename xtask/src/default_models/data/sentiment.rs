@@ -15,7 +15,7 @@ pub fn split(shared: &Path, data: &Path) -> Result<()> {
         while let Some(line) = lines.next_line().map_err(bert_tasks::Error::from)? {
             // A label, perhaps a number of stars, and the text.
             let mut columns = line.split('\t');
-            if let (Some(label), Some(text)) = (columns.next(), columns.last()) {
+            if let (Some(label), Some(text)) = (columns.next(), columns.next_back()) {
                 row(&mut output, label, text)?;
             }
         }
