@@ -171,6 +171,12 @@ pub enum Error {
         /// Its name.
         flag: &'static str,
     },
+    /// A student that has its own numbers is to begin with those of its teacher.
+    #[error("--init-from-teacher needs a config.json as --student, and {student} is none")]
+    NoLayersToTake {
+        /// The student.
+        student: String,
+    },
     /// A file of settings that cannot be used.
     #[error("{}{}: {reason}", path.display(), line.map_or(String::new(), |line| format!(":{line}")))]
     Settings {

@@ -276,3 +276,26 @@ fn the_settings_of_a_run_repeat_it() {
     let third = fs::read_to_string(setting.path("third/config.toml")).unwrap();
     assert!(third.contains("bert-adam = false") && third.contains("epochs = 1"), "{third}");
 }
+
+#[test]
+fn event_files_are_written_on_request_and_change_nothing_else() {
+    let setting = Setting::new();
+    let some = ["--epochs", "1", "--eval", &setting.arg("dev.tsv")];
+    setting.train("plain", &some).ok();
+    setting.train("events", &[&some[..], &["--tensorboard"]].concat()).ok();
+    let files = |out: &str| {
+        let (events, others): (Vec<_>, Vec<_>) =
+            setting.files(out).into_iter().partition(|(name, _)| name.contains("tfevents"));
+        (events, others)
+    };
+    let ((none, plain), (events, others)) = (files("plain"), files("events"));
+    assert!(none.is_empty() && events.len() == 1, "{} {}", none.len(), events.len());
+    let has = |part: &str| events[0].1.windows(part.len()).any(|bytes| bytes == part.as_bytes());
+    assert!(has("train/loss") && has("train/learning_rate") && has("eval/accuracy"));
+    for ((name, plain), (_, other)) in plain.iter().zip(&others) {
+        assert!(name == "config.toml" || plain == other, "{name} differs");
+    }
+    // A run that has nothing left to do goes on with a file of its own, as its settings say.
+    bert(["train", "classify", "-q", "--resume", "--out", &setting.arg("events")]).ok();
+    assert_eq!(files("events").0.len(), 2);
+}

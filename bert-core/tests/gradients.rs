@@ -445,6 +445,38 @@ fn losses() {
     let soft = b.upload(&HostTensor::from_vec(vec![0.2f64, 0.8, 0.5, 0.5], [2, 2])).unwrap();
     check_loss("distributions", [2, 2], |x| loss::distributions(b, x, &soft, 2));
 
+    let numbers = |count: usize| (0..count).map(|i| (i as f64 * 1.7).sin() * 2.0).collect::<Vec<_>>();
+    let teacher =
+        |shape: [usize; 2]| b.upload(&HostTensor::from_vec(numbers(shape[0] * shape[1]), shape)).unwrap();
+    let (some, all) = ([true, false, true], [true; 3]);
+    for temperature in [1.0, 2.5] {
+        let of = |counts: &'static [bool]| {
+            move |x: &Tensor<Reference>| loss::soft_targets(b, x, &teacher([3, 4]), counts, temperature)
+        };
+        check_loss("soft targets", [3, 4], of(&[true; 3]));
+        check_loss("some soft targets", [3, 4], of(&[true, false, true]));
+    }
+    check_loss("soft spans", [6, 2], |x| loss::soft_spans(b, x, &teacher([6, 2]), &[0, 4, 6], 2.0));
+    check_loss("soft choices", [4, 1], |x| loss::soft_choices(b, x, &teacher([4, 1]), 2, 2.0));
+    check_loss("hidden states", [3, 4], |x| loss::hidden_state_cosine(b, x, &teacher([3, 4])));
+    // Who agrees with the teacher has nothing to learn: no loss, no gradient.
+    let same = teacher([3, 4]);
+    for agreed in [
+        loss::soft_targets(b, &same, &same, &some, 2.0).unwrap(),
+        loss::soft_targets(b, &same, &same, &all, 1.0).unwrap(),
+        loss::hidden_state_cosine(b, &same, &same).unwrap(),
+    ] {
+        assert!(block_on(agreed.value(b)).unwrap().abs() < 1e-12);
+        let gradient = block_on(b.download(&[agreed.gradient])).unwrap().remove(0);
+        assert!(gradient.to_f64().unwrap().iter().all(|x| x.abs() < 1e-12));
+    }
+    // By hand: distributions of (0.8, 0.2) and (0.5, 0.5).
+    let [sure, unsure] = [vec![4f64.ln(), 0.0], vec![0.0; 2]]
+        .map(|scores| b.upload(&HostTensor::from_vec(scores, [1, 2])).unwrap());
+    let value = block_on(loss::soft_targets(b, &unsure, &sure, &[true], 1.0).unwrap().value(b)).unwrap();
+    assert!((value - (0.8 * 1.6f64.ln() + 0.2 * 0.4f64.ln())).abs() < 1e-12, "{value}");
+    assert!(loss::soft_targets(b, &unsure, &sure, &[false], 1.0).is_err());
+
     // Vectors whose directions are the axes: two texts that belong together point the same way.
     let axes = [[2.0, 0.0], [0.5, 0.0], [0.0, 3.0], [0.0, 1.0]].concat();
     let axes = b.upload(&HostTensor::from_vec(axes, [4, 2])).unwrap();

@@ -456,3 +456,30 @@ fn windows_point_at_the_tokens_of_answers() {
     let long = QuestionAnsweringOptions { max_length: 9, ..QuestionAnsweringOptions::default() };
     assert!(QuestionAnswering::new(&base, data(), None, long).unwrap().counts().without_window >= 1);
 }
+
+#[test]
+fn a_run_does_not_go_on_with_other_examples_of_the_same_number() {
+    let setting = Setting::new();
+    let out = setting.out("model");
+    run(&setting, &out, 2, Some(3));
+    let base = setting.base.open();
+    let device = setting.device(2);
+    let resume = |change: fn(&mut Vec<Example>)| {
+        let mut train = examples(setting.folder.path(), 60);
+        let eval = train.split_off(48);
+        change(&mut train);
+        let task = Classification::new(&base, train, eval).unwrap();
+        Trainer::new(&base, &device, options()).resume(&task, &out, |_| ())
+    };
+    let changes: [fn(&mut Vec<Example>); 3] = [
+        |train| train[7].text.push_str(" not"),
+        |train| train[9].label = train[10].label.clone(),
+        |train| train.swap(3, 4),
+    ];
+    for change in changes {
+        let error = resume(change).unwrap_err();
+        assert!(matches!(error, Error::Training(TrainingError::OtherExamples { count: 48 })), "{error:?}");
+        assert!(error.to_string().contains("48 of them as before"), "{error}");
+    }
+    assert!(!resume(|_| ()).unwrap().stopped);
+}

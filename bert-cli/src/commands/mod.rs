@@ -40,6 +40,7 @@ pub enum Command {
     Tokenizer(tokenizer::TokenizerCommand),
     Train(train::TrainCommand),
     Pretrain(Box<train::PretrainCommand>),
+    Distil(Box<train::DistilCommand>),
     Evaluate(evaluate::EvaluateCommand),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
@@ -67,6 +68,7 @@ impl Command {
             Self::Tokenizer(command) => command.run(talk),
             Self::Train(command) => command.run(talk),
             Self::Pretrain(command) => command.run(talk),
+            Self::Distil(command) => command.run(talk),
             Self::Evaluate(command) => command.run(talk),
             Self::Info(command) => command.run(talk),
             #[cfg(feature = "hub")]

@@ -20,6 +20,8 @@ pub struct Card {
     pub task: String,
     /// The model that it began as.
     pub base: String,
+    /// The model that it learnt from, if there was one.
+    pub teacher: Option<String>,
     /// The files of examples that it was trained on.
     pub train: Vec<PathBuf>,
     /// How many examples an epoch had.
@@ -107,6 +109,9 @@ impl Card {
         line(format_args!("Made by `{}`.\n", self.made_by));
         line(format_args!("![curves](curves.svg)\n\n| | |\n| --- | --- |"));
         line(format_args!("| began as | {} |", cell(&self.base)));
+        if let Some(teacher) = &self.teacher {
+            line(format_args!("| teacher | {} |", cell(teacher)));
+        }
         line(format_args!("| trained on | {} ({} examples an epoch) |", cell(&train), self.examples));
         if let Some(best) = &summary.best {
             let eval = cell(eval.as_deref().unwrap_or("held-out examples"));
@@ -161,6 +166,7 @@ mod tests {
             made_by: "bert train classify".to_owned(),
             task: "text-classification".to_owned(),
             base: "a \"base\"".to_owned(),
+            teacher: Some("a|teacher".to_owned()),
             train: vec!["x/a|b.tsv".into()],
             examples: 7,
             eval: Some("dev.tsv".into()),
@@ -177,6 +183,7 @@ mod tests {
         for part in [
             "base_model: \"a \\\"base\\\"\"",
             "value: 0.75",
+            "| teacher | a\\|teacher |",
             "| trained on | a\\|b.tsv (7 examples an epoch) |",
             "0.7500 on 12 of dev.tsv",
             "15 tokens in 3 s",

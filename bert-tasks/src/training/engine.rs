@@ -3,18 +3,20 @@
 use std::collections::HashMap;
 
 use bert_core::PackedBatch;
-use bert_core::contract::{Tensor, UnaryOp};
-use bert_core::graph::{Encoder, Head, Output, ParameterSource, ParameterSpec};
+use bert_core::contract::{BinaryOp, Tensor, UnaryOp};
+use bert_core::graph::{Encoder, Head, Model, Output, ParameterSource, ParameterSpec};
 use bert_core::random::Random;
 use bert_core::tensor::HostTensor;
+use bert_core::train::loss::{Loss, hidden_state_cosine};
 use bert_core::train::{AdamStep, AdamW, Autodiff, Gradients, TrainBackend, Trainable, clip};
 
-use super::Vectors;
+use super::distillation::soft_loss;
 use super::plan::Plan;
 use super::target::{Target, TrainingExample, loss};
 use super::vectors::vector_loss;
-use crate::Result;
+use super::{DistillationOptions, TrainOptions, Vectors};
 use crate::wait::wait;
+use crate::{Pretrained, Result};
 
 /// The face of [`Trainable`] that fits in a `Box`.
 pub(crate) trait Engine {
@@ -54,6 +56,9 @@ pub(crate) trait Engine {
     /// Begins to train what a plan says, from these numbers.
     fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()>;
 
+    /// Has a teacher say what scores of classes should be, too.
+    fn learn_from(&mut self, teacher: &Pretrained, options: DistillationOptions) -> Result<()>;
+
     /// The moments of the optimiser.
     fn moments(&self) -> Result<[Named; 2]>;
 
@@ -87,25 +92,74 @@ fn ready<T>(future: impl Future<Output = bert_core::Result<T>>) -> Result<T> {
     wait(async { Ok(future.await?) })
 }
 
-/// How many terms the loss of each head has.
-pub(crate) type Terms = HashMap<Head, usize>;
+/// Over how many terms the losses of a step are averaged.
+pub(crate) struct Terms {
+    /// Those of each head.
+    heads: HashMap<Head, usize>,
+    /// Those of hidden states.
+    tokens: usize,
+}
+
+impl Terms {
+    pub fn of(head: Head, examples: &[TrainingExample]) -> Self {
+        let own = |part| examples.iter().map(|example| example.target.terms(part)).sum();
+        let sequences = examples.iter().flat_map(|example| &example.sequences);
+        Self {
+            heads: head.parts().iter().map(|&part| (part, own(part))).collect(),
+            tokens: sequences.map(|sequence| sequence.ids.len()).sum(),
+        }
+    }
+}
+
+/// A model to follow, and how.
+struct Teacher<B: TrainBackend> {
+    model: Model<B>,
+    options: DistillationOptions,
+}
 
 /// A model and the gradients of the step so far.
 pub(crate) struct Typed<B: TrainBackend> {
     model: Trainable<B>,
     head: Head,
+    teacher: Option<Teacher<B>>,
     gradients: Option<Gradients<B>>,
 }
 
 impl<B: TrainBackend> Typed<B> {
     pub fn new(model: Trainable<B>, head: Head) -> Self {
-        Self { model, head, gradients: None }
+        Self { model, head, teacher: None, gradients: None }
     }
 
     /// Adds to the gradients of the step, given those of some results of the last forward pass.
     fn backward(&mut self, seeds: &[(Tensor<Autodiff<B>>, Tensor<B>)]) -> Result<()> {
         self.gradients = Some(self.model.accumulate(seeds, self.gradients.take())?);
         Ok(())
+    }
+
+    /// The losses of a head's scores, each with its factor: from what the examples say and from what the teacher does.
+    fn losses_of_scores(
+        &self,
+        head: Head,
+        share: f64,
+        scores: &Tensor<B>,
+        taught: Option<&Tensor<B>>,
+        batch: &PackedBatch,
+        targets: &[&Target],
+    ) -> Result<Vec<(f64, Loss<B>)>> {
+        let backend = self.model.backend();
+        let mut losses = vec![];
+        let soft_share = self.teacher.as_ref().map_or(0.0, |teacher| teacher.options.weight);
+        if soft_share < 1.0 {
+            losses.push((share * (1.0 - soft_share), loss(backend, head, scores, batch, targets)?));
+        }
+        if let (Some(teacher), Some(taught)) = (&self.teacher, taught)
+            && soft_share > 0.0
+        {
+            let temperature = teacher.options.temperature;
+            let soft = soft_loss(backend, head, [scores, taught], batch, targets, temperature)?;
+            losses.push((share * soft_share, soft));
+        }
+        Ok(losses)
     }
 }
 
@@ -117,25 +171,56 @@ impl<B: TrainBackend> Engine for Typed<B> {
         terms: &Terms,
         dropout: Option<Random>,
     ) -> Result<f64> {
+        let hidden_weight = self.teacher.as_ref().map(|teacher| teacher.options.hidden_weight);
+        let hidden_weight = hidden_weight.filter(|&weight| weight > 0.0);
         // Heads without a term in this batch are not asked: there may be no masked word in it.
         let mut asked = vec![];
         for &head in self.head.parts() {
             let own: usize = targets.iter().map(|target| target.terms(head)).sum();
             if own > 0 {
-                asked.push((head, own as f64 / terms[&head] as f64));
+                asked.push((head, own as f64 / terms.heads[&head] as f64));
             }
         }
-        let outputs: Vec<_> = asked.iter().map(|&(head, _)| Output::Scores(head)).collect();
-        if outputs.is_empty() {
+        let outputs = |model_layers: usize| {
+            let scores = asked.iter().map(|&(head, _)| Output::Scores(head));
+            scores.chain(hidden_weight.map(|_| Output::HiddenState(model_layers))).collect::<Vec<_>>()
+        };
+        let outputs_of_student = outputs(self.model.model().config().num_hidden_layers);
+        if outputs_of_student.is_empty() {
             return Ok(0.0);
         }
         let backend = self.model.backend().clone();
-        let scores = self.model.forward(batch, &outputs, dropout)?;
+        let taught = match &self.teacher {
+            Some(teacher) => {
+                let model = &teacher.model;
+                model.forward(batch, &outputs(model.config().num_hidden_layers))?
+            }
+            None => vec![],
+        };
+        let results = self.model.forward(batch, &outputs_of_student, dropout)?;
         let (mut seeds, mut sum) = (vec![], 0.0);
-        for (scores, (head, share)) in scores.into_iter().zip(asked) {
-            let loss = loss(&backend, head, &self.model.value(&scores), batch, targets)?;
-            sum += share * ready(loss.value(&backend))?;
-            seeds.push((scores, backend.map(UnaryOp::Scale(share), &loss.gradient)?));
+        for (index, result) in results.into_iter().enumerate() {
+            let value = self.model.value(&result);
+            let losses = match (asked.get(index), taught.get(index), hidden_weight) {
+                (Some(&(head, share)), taught, _) => {
+                    self.losses_of_scores(head, share, &value, taught, batch, targets)?
+                }
+                (None, Some(taught), Some(weight)) => {
+                    let share = batch.tokens() as f64 / terms.tokens as f64;
+                    vec![(share * weight, hidden_state_cosine(&backend, &value, taught)?)]
+                }
+                (None, ..) => unreachable!("hidden states are asked for with a teacher and a weight"),
+            };
+            let mut seed: Option<Tensor<B>> = None;
+            for (factor, loss) in losses {
+                sum += factor * ready(loss.value(&backend))?;
+                let part = backend.map(UnaryOp::Scale(factor), &loss.gradient)?;
+                seed = Some(match seed {
+                    Some(before) => backend.zip(BinaryOp::Add, &before, &part)?,
+                    None => part,
+                });
+            }
+            seeds.push((result, seed.expect("a share of 1 in all")));
         }
         self.backward(&seeds)?;
         Ok(sum)
@@ -215,6 +300,13 @@ impl<B: TrainBackend> Engine for Typed<B> {
             self.model.adapt(adapters.lora, source, |weight| adapters.targets(weight))?;
         }
         Ok(self.model.set_rates(|spec| plan.rate_factor(spec))?)
+    }
+
+    fn learn_from(&mut self, teacher: &Pretrained, options: DistillationOptions) -> Result<()> {
+        let (backend, config) = (self.model.backend().clone(), teacher.config().clone());
+        let model = Model::load(backend, config, teacher.parameters(), self.head, TrainOptions::PRECISION)?;
+        self.teacher = Some(Teacher { model, options });
+        Ok(())
     }
 
     fn moments(&self) -> Result<[Named; 2]> {

@@ -137,6 +137,23 @@ pub enum TrainingError {
         now: String,
     },
 
+    /// As many examples as the run in the folder had, with other contents.
+    #[error(
+        "the examples are not those of the run to resume: there are {count} of them as before, but their texts or labels \
+         differ. Give the files that it began with, or begin another run"
+    )]
+    OtherExamples {
+        /// How many there are.
+        count: usize,
+    },
+
+    /// A teacher that does not have what a student is to learn of it.
+    #[error("this teacher cannot be followed: {reason}")]
+    Teacher {
+        /// What is missing, or what differs.
+        reason: String,
+    },
+
     /// A saved state that cannot be used.
     #[error("{} is damaged: {reason}", path.display())]
     State {

@@ -3,7 +3,8 @@
 //! An [`Objective`] says what the examples are and how good a model is at them; [`Trainer`] does the rest: it packs
 //! examples without padding, sums gradients in an order that no thread count changes, clips, steps, writes down what
 //! happens, evaluates, and saves a state from which a killed run goes on to equal bits. All of a model trains, or its
-//! upper layers, or low-rank adapters beside it ([`LoraOptions`]): what is frozen costs neither gradients nor moments.
+//! upper layers, or low-rank adapters beside it ([`LoraOptions`]): what is frozen costs neither gradients nor moments. A model may learn from another one
+//! ([`Trainer::with_teacher`]) beside its labels or in place of them.
 //!
 //! | objective | examples | head |
 //! | --- | --- | --- |
@@ -40,10 +41,13 @@
 pub mod card;
 mod classification;
 pub mod curves;
+mod distillation;
 mod embeddings;
 pub(crate) mod engine;
 mod entities;
 mod error;
+mod every_nth_layer;
+mod fingerprint;
 mod folder;
 mod metrics;
 mod multiple_choice;
@@ -55,13 +59,16 @@ mod pretraining;
 mod question_answering;
 mod state;
 mod target;
+mod tensorboard;
 mod trainer;
 mod vectors;
 
 pub use classification::Classification;
+pub use distillation::DistillationOptions;
 pub use embeddings::{Embeddings, EmbeddingsOptions};
 pub use entities::Entities;
 pub use error::TrainingError;
+pub use every_nth_layer::EveryNthLayer;
 pub use folder::copy_tokenizer;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;

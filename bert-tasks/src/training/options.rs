@@ -4,7 +4,7 @@ use bert_core::contract::Precision;
 use bert_core::train::{AdamW, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
-use super::TrainingError;
+use super::{DistillationOptions, TrainingError};
 use crate::Pretrained;
 
 /// Every setting of a run. The names are those that usual trainers have.
@@ -55,6 +55,8 @@ pub struct TrainOptions {
     pub layer_decay: f64,
     /// Trains low-rank adapters instead of the model.
     pub lora: Option<LoraOptions>,
+    /// Follows the teacher of [`Trainer::with_teacher`](super::Trainer::with_teacher), which sets this.
+    pub distillation: Option<DistillationOptions>,
 }
 
 /// Low-rank adapters, in place of the weights of some linear layers. Only they train, and what is fresh, such as the
@@ -118,6 +120,7 @@ impl Default for TrainOptions {
             head_rate_factor: 1.0,
             layer_decay: 1.0,
             lora: None,
+            distillation: None,
         }
     }
 }
@@ -173,6 +176,9 @@ impl TrainOptions {
         positive("head_rate_factor", self.head_rate_factor)?;
         positive("layer_decay", self.layer_decay)?;
         share("layer_decay", self.layer_decay)?;
+        if let Some(distillation) = &self.distillation {
+            distillation.check()?;
+        }
         self.check_lora()
     }
 

@@ -37,6 +37,12 @@ pub struct Progress {
     pub options: TrainOptions,
     /// How many examples an epoch has.
     pub examples: usize,
+    /// What tells them from others. States that older versions saved have none.
+    #[serde(default)]
+    pub contents: Option<String>,
+    /// What tells the teacher from others, if there is one.
+    #[serde(default)]
+    pub teacher: Option<String>,
     /// The model, as its `config.json` has it.
     pub config: String,
     /// The name of the backend: other ones round in another way.
@@ -60,7 +66,13 @@ impl Progress {
         for (name, was) in settings(&self.options) {
             other("setting", &format!("{name} {was}"), &format!("{name} {}", now[&name]))?;
         }
-        other("model", &self.config, &begun.config)
+        other("model", &self.config, &begun.config)?;
+        let name = |teacher: &Option<String>| teacher.clone().unwrap_or("none".to_owned());
+        other("teacher", &name(&self.teacher), &name(&begun.teacher))?;
+        match self.contents.is_some() && self.contents != begun.contents {
+            true => Err(TrainingError::OtherExamples { count: self.examples }),
+            false => Ok(()),
+        }
     }
 }
 

@@ -18,7 +18,9 @@ use super::metrics::Metrics;
 use super::plan::{Plan, Resumed};
 use super::state::{self, Progress};
 use super::target::TrainingExample;
-use super::{Evaluation, Objective, Scorer, TrainOptions, TrainingError};
+use super::tensorboard::EventFile;
+use super::{DistillationOptions, Evaluation, Objective, Scorer, TrainOptions, TrainingError};
+use super::{distillation, fingerprint};
 use crate::order::Order;
 use crate::{Device, Pretrained, Result};
 
@@ -27,6 +29,8 @@ pub struct Trainer<'a> {
     base: &'a Pretrained,
     device: &'a Device,
     options: TrainOptions,
+    teacher: Option<&'a Pretrained>,
+    tensorboard: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -85,13 +89,50 @@ struct Run<'r> {
     plan: Plan,
     progress: Progress,
     metrics: Metrics,
+    events: Option<EventFile>,
     max_length: usize,
 }
 
 impl<'a> Trainer<'a> {
     /// Trains the model in `base`, or the encoder in it, on a device.
     pub fn new(base: &'a Pretrained, device: &'a Device, options: TrainOptions) -> Self {
-        Self { base, device, options, stop: Arc::default() }
+        Self { base, device, options, teacher: None, tensorboard: false, stop: Arc::default() }
+    }
+
+    /// Trains the model as a student, which learns to answer as the teacher does. A teacher needs the same vocabulary,
+    /// and a head of the same kind with the same labels; a run is refused if it has not.
+    ///
+    /// ```
+    /// # use bert_tasks::data::classification;
+    /// # use bert_tasks::training::{Classification, DistillationOptions, TrainOptions, Trainer};
+    /// # use bert_tasks::{Device, Pretrained};
+    /// # use std::io::Write;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let file = folder.path().join("train.tsv");
+    /// # writeln!(std::fs::File::create(&file)?, "text\tlabel\na good movie\tgood\nnot good\tbad\na bad movie\tbad")?;
+    /// # let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../bert-conformance/checkpoints/bert-embedding");
+    /// # let (large, small) = (folder.path().join("large"), folder.path().join("small"));
+    /// let (base, device) = (Pretrained::open(base)?, Device::cpu()?);
+    /// let examples = classification::read(&file, &classification::Options::default())?;
+    /// let task = Classification::new(&base, examples.collect::<Result<_, _>>()?, vec![])?;
+    /// let options = TrainOptions { epochs: 1, ..TrainOptions::default() };
+    /// Trainer::new(&base, &device, options.clone()).run(&task, &large, |_| ())?;
+    ///
+    /// let teacher = Pretrained::open(large.to_str().unwrap())?;
+    /// let distillation = DistillationOptions { weight: 0.9, ..DistillationOptions::default() };
+    /// Trainer::new(&base, &device, options).with_teacher(&teacher, distillation).run(&task, &small, |_| ())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_teacher(self, teacher: &'a Pretrained, distillation: DistillationOptions) -> Self {
+        let options = TrainOptions { distillation: Some(distillation), ..self.options };
+        Self { teacher: Some(teacher), options, ..self }
+    }
+
+    /// Writes an event file for TensorBoard into the folder of the run, beside `metrics.jsonl`, if `wanted`.
+    #[must_use]
+    pub fn with_tensorboard(self, wanted: bool) -> Self {
+        Self { tensorboard: wanted, ..self }
     }
 
     /// A switch: where it is set, the run saves a state after the step that it is at, and ends.
@@ -170,12 +211,26 @@ impl<'a> Trainer<'a> {
         if objective.examples() == 0 {
             return Err(TrainingError::NoExamples.into());
         }
+        if self.options.distillation.is_some() && self.teacher.is_none() {
+            let found = "given without a teacher".to_owned();
+            let expected = "left to Trainer::with_teacher";
+            return Err(TrainingError::Setting { setting: "distillation", found, expected }.into());
+        }
+        let teacher = match self.teacher {
+            Some(teacher) => {
+                distillation::check_teacher(teacher, self.base, config, objective, &self.options)?;
+                Some(fingerprint::of_teacher(teacher, objective.head())?)
+            }
+            None => None,
+        };
         Ok(Progress {
             step: 0,
             best: None,
             since_best: 0,
             options: self.options.clone(),
             examples: objective.examples(),
+            contents: Some(fingerprint::of_examples(objective, self.options.longest(self.base))?),
+            teacher,
             config: config.to_json(),
             backend: self.device.info().name.to_owned(),
         })
@@ -198,6 +253,9 @@ impl<'a> Trainer<'a> {
         let mut engine = self.device.train(config, source, objective.head(), TrainOptions::PRECISION)?;
         engine.follow(plan, source)?;
         engine.set_recompute(self.options.recompute);
+        if let (Some(teacher), Some(options)) = (self.teacher, self.options.distillation) {
+            engine.learn_from(teacher, options)?;
+        }
         Ok(engine)
     }
 
@@ -212,7 +270,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Summary> {
         let max_length = self.options.longest(self.base);
         let metrics = Metrics::open(out, progress.step)?;
-        let run = Run { objective, out, config, engine, plan, progress, metrics, max_length };
+        let events = self.tensorboard.then(|| EventFile::begin(out, progress.step)).transpose()?;
+        let run = Run { objective, out, config, engine, plan, progress, metrics, events, max_length };
         self.make_steps(run, on)
     }
 
@@ -230,7 +289,7 @@ impl<'a> Trainer<'a> {
             let places = place * batch..examples.min((place + 1) * batch);
             let indices: Vec<_> = places.map(|place| order.get(place) as usize).collect();
             let report = run.step(epoch, &indices, options, steps, schedule.rate(run.progress.step))?;
-            run.metrics.write(&report)?;
+            run.write(&report)?;
             on(&report);
 
             let step = run.progress.step;
@@ -238,7 +297,7 @@ impl<'a> Trainer<'a> {
             let evaluates =
                 step == steps || options.eval_steps.map_or(ends_epoch, |n| step.is_multiple_of(n));
             if evaluates && let Some(report) = run.evaluate(self.base, options)? {
-                run.metrics.write(&report)?;
+                run.write(&report)?;
                 on(&report);
             }
             let over = step == steps || !patient(&run);
@@ -258,6 +317,15 @@ impl<'a> Trainer<'a> {
 }
 
 impl Run<'_> {
+    /// Writes down what happened.
+    fn write(&mut self, report: &Report) -> Result<()> {
+        self.metrics.write(report)?;
+        if let Some(events) = &mut self.events {
+            events.add(report)?;
+        }
+        Ok(())
+    }
+
     /// One step over the examples with these indices.
     fn step(
         &mut self,
@@ -274,10 +342,7 @@ impl Run<'_> {
         for &index in indices {
             examples.push(self.objective.example(epoch, index, self.max_length)?);
         }
-        let mut terms = Terms::new();
-        for &part in head.parts() {
-            terms.insert(part, examples.iter().map(|example| example.target.terms(part)).sum());
-        }
+        let terms = Terms::of(head, &examples);
         let truncated = examples.iter().filter(|example| example.truncated).count();
         let random = Random::new(options.seed).named("dropout").numbered(step);
         let parts = cut(examples, options.token_budget);

@@ -80,7 +80,11 @@ impl<C: Columns> Job<C> {
             }
         }
         settings.files = settings.files.or_environment()?;
-        settings.options().check().map_err(training)?;
+        let options = settings.options();
+        options.check().map_err(training)?;
+        if options.distillation.is_some() && settings.files.teacher.is_none() {
+            return Err(Error::NoSetting { flag: "teacher" });
+        }
         let train = settings.files.train.clone();
         if train.is_empty() {
             return Err(Error::NoSetting { flag: "train" });
@@ -95,6 +99,18 @@ impl<C: Columns> Job<C> {
     /// One that is not there or cannot be used.
     pub fn open_model(&self, talk: &Talk) -> Result<Pretrained> {
         self.settings.files.open_model(
+            talk,
+            #[cfg(feature = "hub")]
+            self.run.offline,
+        )
+    }
+
+    /// Opens the model to learn from, if there is to be one.
+    ///
+    /// # Errors
+    /// One that is not there or cannot be used.
+    pub fn open_teacher(&self, talk: &Talk) -> Result<Option<Pretrained>> {
+        self.settings.files.open_teacher(
             talk,
             #[cfg(feature = "hub")]
             self.run.offline,
@@ -139,6 +155,7 @@ impl<C: Columns> Job<C> {
         base: &Pretrained,
         objective: &dyn Objective,
     ) -> Result<Outcome> {
+        let teacher = self.open_teacher(talk)?;
         let device = self.settings.files.open_device()?;
         if self.settings.files.device.as_deref().is_none_or(|word| word.trim().eq_ignore_ascii_case("auto")) {
             talk.notice(format_args!("device {device}"));
@@ -152,7 +169,12 @@ impl<C: Columns> Job<C> {
             };
             self.write_config(&settings.to_toml(self.command)?)?;
         }
-        let trainer = Trainer::new(base, &device, options);
+        let distillation = options.distillation.unwrap_or_default();
+        let mut trainer = Trainer::new(base, &device, options)
+            .with_tensorboard(self.settings.files.tensorboard.unwrap_or(false));
+        if let Some(teacher) = &teacher {
+            trainer = trainer.with_teacher(teacher, distillation);
+        }
         let steps = trainer.steps(objective);
         signals::set_switch(trainer.stop_switch());
         let mut progress = Progress::new(talk, steps, trainer.stop_switch());
@@ -181,6 +203,7 @@ impl<C: Columns> Job<C> {
             made_by: format!("bert {}", self.command),
             task: objective.head().hub_task().to_owned(),
             base: base_name,
+            teacher: self.settings.files.teacher.clone(),
             train: self.train.clone(),
             examples,
             eval: self.eval.clone(),

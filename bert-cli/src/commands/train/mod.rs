@@ -7,6 +7,8 @@ mod answer;
 mod choose;
 mod classify;
 mod corpus;
+mod distil;
+mod distillation;
 mod embed;
 mod entities;
 mod fill_mask;
@@ -16,12 +18,14 @@ mod next_sentence;
 mod options;
 mod pretrain;
 mod progress;
+mod raw_text;
 mod settings;
 mod source;
 mod summary;
 
 pub use classify::TextColumns;
 pub use corpus::TextArgs;
+pub use distil::DistilCommand;
 pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};
@@ -41,7 +45,8 @@ Examples:
   bert classify --model my-model \"A gorgeous, witty, seductive movie.\"
   bert train entities --train train.conll --eval dev.conll --out my-tagger
   bert train answer --train train-v2.0.json --eval dev-v2.0.json --out my-reader
-  bert train embed --train pairs.csv --out my-search"
+  bert train embed --train pairs.csv --out my-search
+  bert train classify --train reviews.tsv --model small-bert --teacher my-model --out my-small-model"
 )]
 pub struct TrainCommand {
     #[command(subcommand)]

@@ -4,6 +4,7 @@ use bert_tasks::training::{DecayWord, TrainOptions};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::distillation::DistillationArgs;
 use super::lora::LoraArgs;
 
 /// How to train. What is not given is as the task has it.
@@ -94,6 +95,10 @@ pub struct OptionArgs {
     #[command(flatten)]
     #[serde(flatten)]
     lora: LoraArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    distillation: DistillationArgs,
 }
 
 /// How the rate falls after the warm-up.
@@ -133,6 +138,7 @@ impl OptionArgs {
             head_rate_factor: self.head_rate_factor.unwrap_or(usual.head_rate_factor),
             layer_decay: self.layer_decay.unwrap_or(usual.layer_decay),
             lora: self.lora.options(),
+            distillation: self.distillation.options(usual.distillation),
         }
     }
 }
@@ -161,6 +167,7 @@ impl From<TrainOptions> for OptionArgs {
             head_rate_factor: Some(options.head_rate_factor),
             layer_decay: Some(options.layer_decay),
             lora: options.lora.into(),
+            distillation: options.distillation.into(),
         }
     }
 }
@@ -187,7 +194,7 @@ impl From<DecayWord> for Schedule {
 
 #[cfg(test)]
 mod tests {
-    use bert_tasks::training::LoraOptions;
+    use bert_tasks::training::{DistillationOptions, LoraOptions};
     use clap::Command;
 
     use super::*;
@@ -205,6 +212,7 @@ mod tests {
             patience: Some(2),
             freeze_layers: Some(3),
             lora: Some(LoraOptions { rank: 2, ..LoraOptions::default() }),
+            distillation: Some(DistillationOptions { weight: 0.25, ..DistillationOptions::default() }),
             ..usual.clone()
         };
         assert_eq!(OptionArgs::from(other.clone()).options(usual.clone()), other);
@@ -226,7 +234,8 @@ mod tests {
                     "freeze-layers",
                 ];
                 let of_adapters = key.starts_with("lora") || key == "modules-to-save";
-                assert!(optional.contains(&key) || of_adapters, "{key}");
+                let of_teachers = ["temperature", "distil-weight", "hidden-weight"].contains(&key);
+                assert!(optional.contains(&key) || of_adapters || of_teachers, "{key}");
                 continue;
             };
             let told: toml::Value = told

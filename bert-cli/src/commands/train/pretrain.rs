@@ -2,18 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use bert_core::ModelConfig;
-use bert_core::checkpoint;
-use bert_core::graph::{Head, Initial};
-use bert_tasks::pretraining::{ExampleOptions, Examples};
-use bert_tasks::tokenizer::Tokenizer;
-use bert_tasks::training::{self, Pretraining, TrainOptions};
+use bert_core::graph::Initial;
+use bert_tasks::pretraining::ExampleOptions;
+use bert_tasks::training::TrainOptions;
 use bert_tasks::{ModelSource, Pretrained};
 use clap::{Args, ValueHint};
 use serde::{Deserialize, Serialize};
 
-use super::corpus::TextArgs;
 use super::job::{Job, RunArgs};
+use super::raw_text::{RawTextArgs, begin, make_absolute, shape};
 use super::settings::{Columns, Settings, tell_usual};
 use crate::Outcome;
 use crate::error::{Error, Result};
@@ -64,25 +61,9 @@ struct CorpusArgs {
     #[arg(long, value_name = "FOLDER", requires = "architecture", value_hint = ValueHint::DirPath)]
     tokenizer: Option<PathBuf>,
 
-    /// Where the tokenised text is kept, to be used again with the same files; in the folder of the run, if not given
-    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
-    shards: Option<PathBuf>,
-
-    /// Whether pairs are made, of which the model is to say whether the second part follows [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    next_sentence: Option<bool>,
-
-    /// The share of documents that are cut into shorter examples [default: 0.1]
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    short_sequence_share: Option<f64>,
-
-    /// How many examples to measure the model with [default: 1000]
-    #[arg(long, value_name = "COUNT")]
-    eval_examples: Option<u64>,
-
     #[command(flatten)]
     #[serde(flatten)]
-    text: TextArgs,
+    text: RawTextArgs,
 }
 
 impl Columns for CorpusArgs {
@@ -91,42 +72,16 @@ impl Columns for CorpusArgs {
     }
 }
 
+/// The original BERT had pairs.
+const PAIRS: bool = true;
+
 impl CorpusArgs {
-    /// So that the file of settings repeats the run from any folder.
-    fn make_absolute(&mut self) {
-        for path in [&mut self.architecture, &mut self.tokenizer, &mut self.shards].into_iter().flatten() {
-            if let Ok(absolute) = std::path::absolute(&*path) {
-                *path = absolute;
-            }
-        }
-    }
-
-    fn examples(&self, max_length: usize, seed: u64) -> ExampleOptions {
-        let usual = ExampleOptions::default();
-        ExampleOptions {
-            max_length,
-            seed,
-            next_sentence: self.next_sentence.unwrap_or(usual.next_sentence),
-            short_sequence_probability: self.short_sequence_share.unwrap_or(usual.short_sequence_probability),
-            masking: self.text.masking(),
-        }
-    }
-
-    /// The model to begin with where none is named: random weights, kept in the folder of the run so that a resumed
-    /// one begins with the same.
+    /// The model to begin with where none is named: random weights.
     fn fresh(&self, architecture: &Path, out: &Path, seed: u64) -> Result<Pretrained> {
         let from = self.tokenizer.as_ref().ok_or(Error::NoSetting { flag: "tokenizer" })?;
-        let text = std::fs::read_to_string(architecture)
-            .map_err(|source| Error::Read { name: architecture.display().to_string(), source })?;
-        let config = ModelConfig::from_json(&text).map_err(bert_tasks::Error::from)?;
-        let tokenizer = Tokenizer::from_folder(from).map_err(bert_tasks::Error::from)?;
-        tokenizer.check_vocab_size(config.vocab_size).map_err(bert_tasks::Error::from)?;
-        let head = if self.next_sentence.unwrap_or(true) { Head::PreTraining } else { Head::MaskedLm };
-        let folder = out.join("initial");
-        checkpoint::save(&folder, &config, head, &Initial::new(seed, config.initializer_range))
-            .map_err(bert_tasks::Error::from)?;
-        training::copy_tokenizer(&ModelSource::Folder(from.clone()), &folder)?;
-        Ok(Pretrained::from_source(ModelSource::Folder(folder))?)
+        let config = shape(architecture)?;
+        let numbers = Initial::new(seed, config.initializer_range);
+        begin(out, &config, self.text.head(PAIRS), &numbers, &ModelSource::Folder(from.clone()))
     }
 }
 
@@ -138,25 +93,14 @@ impl PretrainCommand {
     pub fn run(self, talk: &Talk) -> Result<Outcome> {
         let sink = Sink::open(&self.output, false, talk)?;
         let mut job = Job::new("pretrain", self.run, self.settings)?;
-        job.settings.columns.make_absolute();
-        let (own, options) = (&job.settings.columns, job.settings.options());
+        let own = &mut job.settings.columns;
+        make_absolute([&mut own.architecture, &mut own.tokenizer, &mut own.text.shards]);
+        let own = job.settings.columns.clone();
         let base = match &own.architecture {
-            Some(architecture) => own.fresh(architecture, &job.out, options.seed)?,
+            Some(architecture) => own.fresh(architecture, &job.out, job.settings.options().seed)?,
             None => job.open_model(talk)?,
         };
-        let examples = own.examples(options.longest(&base), options.seed);
-        examples.check().map_err(bert_tasks::Error::from)?;
-        let folder = own.shards.clone().unwrap_or_else(|| job.out.join("shards"));
-        let made = |files: &[PathBuf], folder: &Path| -> Result<Examples> {
-            let shards = own.text.shards(talk, &base, files, folder)?;
-            Ok(Examples::new(shards, examples.clone()).map_err(bert_tasks::Error::from)?)
-        };
-        let train = made(&job.train, &folder)?;
-        let eval = match &job.eval {
-            Some(file) => Some(made(std::slice::from_ref(file), &job.out.join("eval-shards"))?),
-            None => None,
-        };
-        let objective = Pretraining::new(train, eval, own.eval_examples.unwrap_or(1000));
+        let objective = own.text.objective(&job, talk, &base, PAIRS)?;
         job.go(talk, sink, &base, &objective)
     }
 }

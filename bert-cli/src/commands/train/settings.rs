@@ -51,7 +51,11 @@ pub fn tell_usual<C: Columns>(arg: Arg) -> Arg {
 impl<C: Columns> Settings<C> {
     /// What the trainer is told.
     pub fn options(&self) -> TrainOptions {
-        self.options.options(C::usual())
+        let options = self.options.options(C::usual());
+        match self.files.teacher.is_some() {
+            true => TrainOptions { distillation: Some(options.distillation.unwrap_or_default()), ..options },
+            false => options,
+        }
     }
 
     /// These settings, and those of a file where nothing was set.

@@ -17,6 +17,10 @@ use crate::talk::Talk;
 const NEED: Need =
     Need { kind: "a model to begin with", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
 
+/// A teacher is always named.
+const TEACHER: Need =
+    Need { kind: "a teacher", example: "google-bert/bert-base-uncased", built_in: BuiltIn::None };
+
 /// What a run begins with, and where it goes.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Files")]
@@ -35,10 +39,19 @@ pub struct FileArgs {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
 
+    /// Write an event file for TensorBoard into the folder of the run: losses, rates and evaluations
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub tensorboard: Option<bool>,
+
     /// The model to begin with: a folder, or the name of a model on the Hugging Face hub. If not given, the one in
     /// BERT_MODEL, or the English model that is built in. Its head is used if it is of the right kind and has the same labels, and else is fresh
     #[arg(short, long, value_name = "FOLDER|NAME", value_hint = ValueHint::DirPath)]
     pub model: Option<String>,
+
+    /// Learn to answer as this model does, beside what the examples say: a folder, or the name of a model on the hub.
+    /// It has the same vocabulary, a head of the same kind and the same labels
+    #[arg(long, value_name = "FOLDER|NAME", value_hint = ValueHint::DirPath)]
+    pub teacher: Option<String>,
 
     /// The branch, tag or commit of a model on the hub
     #[cfg(feature = "hub")]
@@ -72,6 +85,27 @@ impl FileArgs {
         source.open(talk, &NEED)
     }
 
+    /// Opens the teacher, if there is to be one.
+    ///
+    /// # Errors
+    /// As [`open_model`](Self::open_model).
+    pub fn open_teacher(
+        &self,
+        talk: &Talk,
+        #[cfg(feature = "hub")] offline: bool,
+    ) -> Result<Option<Pretrained>> {
+        if self.teacher.is_none() {
+            return Ok(None);
+        }
+        let source = SourceArgs {
+            model: self.teacher.clone(),
+            adapter: None,
+            #[cfg(feature = "hub")]
+            hub: HubArgs { revision: bert_tasks::hub::DEFAULT_REVISION.to_owned(), offline },
+        };
+        source.open(talk, &TEACHER).map(Some)
+    }
+
     /// Opens the device.
     ///
     /// # Errors
@@ -99,14 +133,17 @@ impl FileArgs {
     /// The same from any folder and in any environment. Without `out`: a run is repeated elsewhere.
     pub fn anywhere(&self, device: &Device) -> Self {
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        // An empty name is none; a missing one would be the environment's.
-        let model = self.model.clone().unwrap_or_default();
-        let folder = std::fs::canonicalize(&model).ok().filter(|_| !model.is_empty());
+        let named = |model: String| {
+            let folder = std::fs::canonicalize(&model).ok().filter(|_| !model.is_empty());
+            folder.map_or(model, |folder| folder.display().to_string())
+        };
         Self {
             train: self.train.iter().map(absolute).collect(),
             eval: self.eval.as_ref().map(absolute),
             out: None,
-            model: Some(folder.map_or(model, |folder| folder.display().to_string())),
+            // An empty name is none; a missing one would be the environment's.
+            model: Some(named(self.model.clone().unwrap_or_default())),
+            teacher: self.teacher.clone().map(named),
             device: Some(match self.device.as_deref().map(str::trim) {
                 Some(word) if !word.eq_ignore_ascii_case("auto") => word.to_owned(),
                 _ => device.info().name.to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! Rows of vectors come example by example: the texts of the first one, then those of the second one, and so on.
 
+use super::units::Units;
 use super::{Loss, classes, squares};
 use crate::Result;
 use crate::contract::{BinaryOp, ReduceOp, Tensor, UnaryOp};
@@ -104,30 +105,4 @@ impl<B: TrainBackend> Blocks<B> {
 fn transposed<B: TrainBackend>(backend: &B, x: &Tensor<B>, outer: usize, inner: usize) -> Result<Tensor<B>> {
     let rows = (0..inner).flat_map(|at| (0..outer).map(move |of| (of * inner + at) as u32)).collect();
     backend.gather_rows(x, &backend.upload(&HostTensor::from_vec(rows, [outer * inner]))?)
-}
-
-/// Rows scaled to length 1.
-struct Units<B: TrainBackend> {
-    directions: Tensor<B>,
-    /// `[rows, hidden]`, a view.
-    lengths: Tensor<B>,
-}
-
-impl<B: TrainBackend> Units<B> {
-    /// What is added to the square of a length, so that a row of zeros has a direction, which is zero.
-    const LEAST: f64 = 1e-24;
-
-    fn new(backend: &B, x: &Tensor<B>) -> Result<Self> {
-        let squares = backend.reduce(ReduceOp::Sum, &backend.zip(BinaryOp::Mul, x, x)?)?;
-        let squares = backend.map(UnaryOp::Offset(Self::LEAST), &squares)?;
-        let lengths = backend.map(UnaryOp::Sqrt, &squares)?.broadcast_to(x.shape())?;
-        Ok(Self { directions: backend.zip(BinaryOp::Div, x, &lengths)?, lengths })
-    }
-
-    /// The gradient of the rows, given that of their directions: what is along a row does not change its direction.
-    fn backward(&self, backend: &B, dy: &Tensor<B>) -> Result<Tensor<B>> {
-        let along = backend.reduce(ReduceOp::Sum, &backend.zip(BinaryOp::Mul, dy, &self.directions)?)?;
-        let along = backend.zip(BinaryOp::Mul, &self.directions, &along.broadcast_to(dy.shape())?)?;
-        backend.zip(BinaryOp::Div, &backend.zip(BinaryOp::Sub, dy, &along)?, &self.lengths)
-    }
 }

@@ -1,12 +1,15 @@
 //! Losses: their value, and the gradient of the scores that went in. All are means, as in transformers.
 
+mod distillation;
 mod embeddings;
+mod units;
 
 use super::backward::TrainBackend;
 use crate::contract::{BinaryOp, ReduceOp, Tensor, UnaryOp};
 use crate::tensor::HostTensor;
 use crate::{Error, Result};
 
+pub use distillation::{hidden_state_cosine, soft_choices, soft_spans, soft_targets};
 pub use embeddings::{cosines, multiple_negatives_ranking};
 
 /// What a loss gives.
