@@ -44,6 +44,14 @@ pub fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A count for which room is made at once.
+pub fn up_to<const MOST: usize>(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count <= MOST => Ok(count),
+        _ => Err(format!("it must be a whole number of at most {MOST}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

@@ -32,6 +32,7 @@ fn a_tokenizer_is_made_of_text_and_used() {
 
     train("small", &[]).fails(&["vocab.txt exists already"]);
     train("tiny", &["--size", "7"]).fails(&["too small for this text", "7"]);
+    train("large", &["--size", "18446744073709551615"]).fails(&["--size", "at most 10000000"]);
     bert(["tokenizer", "train", "--corpus", &path("none.txt"), "--out", &path("x")]).fails(&["none.txt"]);
     fs::write(path("empty.txt"), "\n").unwrap();
     bert(["tokenizer", "train", "--corpus", &path("empty.txt"), "--out", &path("x")]).fails(&["empty"]);

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::cli::positive;
+use crate::cli::{positive, up_to};
 use crate::error::{Error, Result};
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{thousands, visible};
@@ -49,7 +49,7 @@ struct TrainCommand {
     out: PathBuf,
 
     /// How many tokens the vocabulary has at most
-    #[arg(long, value_name = "COUNT", default_value_t = WordPieceOptions::default().size, value_parser = positive)]
+    #[arg(long, value_name = "COUNT", default_value_t = WordPieceOptions::default().size, value_parser = up_to::<10_000_000>)]
     size: usize,
 
     /// Keep upper and lower case apart

@@ -76,6 +76,11 @@ pub struct LoraOptions {
     pub modules_to_save: Vec<String>,
 }
 
+impl LoraOptions {
+    /// The highest rank.
+    pub const MAX_RANK: usize = 4096;
+}
+
 impl Default for LoraOptions {
     /// As PEFT has them for these models.
     fn default() -> Self {
@@ -190,6 +195,9 @@ impl TrainOptions {
         if lora.rank == 0 {
             return wrong("lora rank", &lora.rank, "at least 1");
         }
+        if lora.rank > LoraOptions::MAX_RANK {
+            return wrong("lora rank", &lora.rank, "at most 4096");
+        }
         if !(lora.alpha.is_finite() && lora.alpha > 0.0) {
             return wrong("lora alpha", &lora.alpha, "a number above 0");
         }
@@ -226,5 +234,21 @@ impl TrainOptions {
         };
         let warm_up = (steps as f64 * self.warmup_ratio).ceil() as u64;
         Schedule { rate: self.learning_rate, warm_up, steps, decay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absurd_rank_is_refused() {
+        let check = |rank| {
+            let lora = Some(LoraOptions { rank, ..LoraOptions::default() });
+            TrainOptions { lora, ..TrainOptions::default() }.check()
+        };
+        assert!(check(LoraOptions::MAX_RANK).is_ok());
+        let error = check(usize::MAX).unwrap_err().to_string();
+        assert!(error.contains("lora rank is 18446744073709551615; it must be at most 4096"), "{error}");
     }
 }

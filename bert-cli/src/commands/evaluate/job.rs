@@ -14,6 +14,7 @@ use clap::{Args, ValueHint};
 
 use crate::Outcome;
 use crate::cli::positive;
+use crate::cli::up_to;
 use crate::error::{Error, Result};
 use crate::model::{ModelArgs, Need, precisions};
 use crate::output::{OutputArgs, Sink};
@@ -56,7 +57,7 @@ pub struct JobArgs {
     dataset_name: Option<String>,
 
     /// How many samples are drawn from the examples for the intervals; 0 for none
-    #[arg(long, value_name = "COUNT", default_value = "1000", help_heading = "Intervals")]
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = up_to::<1_000_000>, help_heading = "Intervals")]
     samples: usize,
 
     /// What all draws depend on: those of the samples, and those that make examples of raw text
