@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: a line for each step and each evaluation.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -28,23 +28,21 @@ impl Metrics {
     pub fn open(folder: &Path, step: u64) -> Result<Self, TrainingError> {
         let path = folder.join(FILE);
         let fail = |source| TrainingError::Folder { action: "write", path: path.clone(), source };
-        let mut kept = String::new();
-        match File::open(&path) {
-            Ok(file) => {
-                for line in BufReader::new(file).lines() {
-                    let line = line.map_err(fail)?;
-                    // A line that was cut off by a kill is no line.
-                    if serde_json::from_str(&line).is_ok_and(|line: Line| line.step <= step) {
-                        kept += &line;
-                        kept.push('\n');
-                    }
-                }
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = opened.map_err(fail)?;
+        let (mut kept, mut line) = (0, String::new());
+        let mut reader = BufReader::new(&file);
+        while reader.read_line(&mut line).map_err(fail)? > 0 {
+            // A line that was cut off by a kill is no line.
+            let is_whole = line.ends_with('\n');
+            if !is_whole || !serde_json::from_str(&line).is_ok_and(|line: Line| line.step <= step) {
+                break;
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(fail(error)),
+            kept += line.len() as u64;
+            line.clear();
         }
-        std::fs::write(&path, kept).map_err(fail)?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(fail)?;
+        // Cut, and not written anew: a kill in between would lose what is kept.
+        file.set_len(kept).map_err(fail)?;
         Ok(Self { path, file })
     }
 
