@@ -119,6 +119,13 @@ pub enum TrainingError {
         path: PathBuf,
     },
 
+    /// Another run is in progress in the folder.
+    #[error("{}: another run is writing to it; wait for its end, or choose another folder", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// The folder holds no run that could go on.
     #[error("{} holds no run to resume", path.display())]
     NothingToResume {

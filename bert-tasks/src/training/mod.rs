@@ -49,6 +49,7 @@ mod error;
 mod every_nth_layer;
 mod fingerprint;
 mod folder;
+mod lock;
 mod metrics;
 mod multiple_choice;
 mod next_sentence;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::engine::{Batch, Engine, Terms};
 use super::folder::{self, Beginning, save_files, save_model};
+use super::lock::Lock;
 use super::metrics::Metrics;
 use super::plan::{Plan, Resumed};
 use super::state::{self, Progress};
@@ -181,6 +182,11 @@ impl<'a> Trainer<'a> {
             let path = out.to_owned();
             TrainingError::Folder { action: "make", path, source }
         })?;
+        let _lock = Lock::take(out)?;
+        if Self::is_occupied(out) {
+            // By a run that began meanwhile.
+            return Err(TrainingError::Occupied { path: out.to_owned() }.into());
+        }
         // With a state from the beginning on, whatever ends the run leaves something to go on from; and a folder or a
         // disk that cannot take one shows before any work is done.
         state::save(out, &begun, &*engine)?;
@@ -194,6 +200,10 @@ impl<'a> Trainer<'a> {
     pub fn resume(&self, objective: &dyn Objective, out: &Path, on: impl FnMut(&Report)) -> Result<Summary> {
         let config = objective.configure(self.base.config());
         let begun = self.beginning(objective, &config)?;
+        if !Self::can_resume(out) {
+            return Err(TrainingError::NothingToResume { path: out.to_owned() }.into());
+        }
+        let _lock = Lock::take(out)?;
         let (progress, [masters, mean, square]) = state::open(out)?;
         progress.continues(&begun)?;
         let head = objective.head();
