@@ -137,7 +137,7 @@ impl Task for SparseEmbedding {
     fn finish(&self, _: &String, truncated: Self::Context, pieces: Vec<Self::Piece>) -> Result<SparseVector> {
         let tokenizer = self.session.tokenizer();
         let word = |(token, weight)| {
-            let token_str = tokenizer.id_to_token(token).unwrap_or_default();
+            let token_str = tokenizer.token_text(token).unwrap_or_default();
             WeightedWord { token, token_str, weight }
         };
         Ok(SparseVector { words: pieces.into_iter().flatten().map(word).collect(), truncated })

@@ -84,7 +84,7 @@ impl Answerer for Tokenize {
             };
             let token = |(&id, range): (&u32, Option<std::ops::Range<usize>>)| Token {
                 id,
-                token: self.tokenizer.id_to_token(id).unwrap_or_default(),
+                token: self.tokenizer.token_text(id).unwrap_or_default(),
                 start: range.as_ref().map(|range| range.start),
                 end: range.as_ref().map(|range| range.end),
             };

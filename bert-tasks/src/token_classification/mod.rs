@@ -187,7 +187,7 @@ impl Task for TokenClassification {
 
     fn prepare(&self, text: &String) -> Result<Prepared<Context>> {
         let tokenizer = self.session.tokenizer();
-        let tokens = tokenizer.encode_without_special(text)?;
+        let tokens = tokenizer.encode_words(text)?;
         let length = self.options.max_length.unwrap_or(self.session.max_length());
         let room = length.saturating_sub(tokenizer.special_count(false));
         let stride = self.options.stride.unwrap_or(room - room / 4);
