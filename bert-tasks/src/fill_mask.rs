@@ -50,7 +50,7 @@ pub struct FilledText {
 /// The candidates for one mask.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilledMask {
-    /// The bytes of the mask in the text. RoBERTa's `<mask>` takes the blank before it.
+    /// The bytes of the mask in the text.
     pub range: Range<usize>,
     /// Best first.
     pub candidates: Vec<Candidate>,
@@ -213,7 +213,8 @@ impl Task for FillMask {
         let fill = |(range, best): (Range<usize>, Vec<(u32, f32)>)| {
             let candidate = |(token, score)| {
                 let token_str = tokenizer.token_text(token).unwrap_or_default();
-                let sequence = filled(text, range.clone(), &token_str, tokenizer.kind());
+                let takes_blanks = tokenizer.takes_blanks_before(self.mask);
+                let sequence = filled(text, range.clone(), &token_str, tokenizer.kind(), takes_blanks);
                 Candidate { score, token, token_str, sequence }
             };
             FilledMask { candidates: best.into_iter().map(candidate).collect(), range: range.clone() }
@@ -223,15 +224,16 @@ impl Task for FillMask {
     }
 }
 
-/// A text with a token in the place of a mask. What continues a word is joined to it; between two words there is one
-/// blank, be it the text's or the token's.
-fn filled(text: &str, mask: Range<usize>, token: &str, kind: TokenizerKind) -> String {
+/// A text with a token in the place of a mask. What continues a word is joined to it: a piece with `##`; or one without
+/// a blank, if the mask took the blanks before it. Between two words the blanks are the text's, or else the token's.
+fn filled(text: &str, mask: Range<usize>, token: &str, kind: TokenizerKind, takes_blanks: bool) -> String {
     let (before, after) = (&text[..mask.start], &text[mask.end..]);
+    let word = token.trim_start();
     match (kind, token.strip_prefix("##")) {
         (TokenizerKind::WordPiece, Some(rest)) => [before.trim_end(), rest, after].concat(),
-        _ if before.is_empty() || before.ends_with(char::is_whitespace) => {
-            [before, token.trim_start(), after].concat()
-        }
+        (TokenizerKind::WordPiece, None) => [before, token, after].concat(),
+        _ if takes_blanks && word.len() == token.len() => [before.trim_end(), word, after].concat(),
+        _ if before.is_empty() || before.ends_with(char::is_whitespace) => [before, word, after].concat(),
         _ => [before, token, after].concat(),
     }
 }
@@ -243,17 +245,19 @@ mod tests {
     #[test]
     fn words_and_pieces_take_the_place_of_a_mask() {
         use TokenizerKind::{ByteLevelBpe, WordPiece};
-        for (text, mask, token, kind, expected) in [
-            ("a [MASK].", "[MASK]", "dog", WordPiece, "a dog."),
-            ("a [MASK].", "[MASK]", "##s", WordPiece, "as."),
-            ("a <mask>.", " <mask>", " dog", ByteLevelBpe, "a dog."),
-            ("a <mask>.", " <mask>", "s", ByteLevelBpe, "as."),
-            ("a <mask>.", " <mask>", "##", ByteLevelBpe, "a##."),
-            ("a <mask>.", "<mask>", " dog", ByteLevelBpe, "a dog."),
-            ("<mask> dog", "<mask>", " a", ByteLevelBpe, "a dog"),
+        for (text, mask, token, kind, takes_blanks, expected) in [
+            ("a [MASK].", "[MASK]", "dog", WordPiece, false, "a dog."),
+            ("a [MASK].", "[MASK]", "##s", WordPiece, false, "as."),
+            ("a  <mask>.", "<mask>", " dog", ByteLevelBpe, true, "a  dog."),
+            ("a<mask>.", "<mask>", " dog", ByteLevelBpe, true, "a dog."),
+            ("a <mask>.", "<mask>", "s", ByteLevelBpe, true, "as."),
+            ("a <mask>.", "<mask>", "s", ByteLevelBpe, false, "a s."),
+            ("a <mask>.", "<mask>", "##", ByteLevelBpe, true, "a##."),
+            ("<mask> dog", "<mask>", " a", ByteLevelBpe, true, "a dog"),
         ] {
             let start = text.find(mask).unwrap();
-            assert_eq!(filled(text, start..start + mask.len(), token, kind), expected, "{text} {token}");
+            let found = filled(text, start..start + mask.len(), token, kind, takes_blanks);
+            assert_eq!(found, expected, "{text} {token}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tokens that carry the blank before them: `Ġ` of byte-level BPE, `▁` of SentencePiece.
 //!
 //! A blank is no part of the word after it, so it is left out of the token's range, as the library does for byte-level
-//! BPE with `trim_offsets`.
+//! BPE with `trim_offsets`. That holds for the blanks that a mask takes, too.
 
 use std::ops::Range;
 
@@ -63,6 +63,7 @@ mod tests {
             (2..3, "a", 2..3),
             (5..9, "▁c", 8..9),
             (5..8, "▁", 8..8),
+            (1..3, " a", 2..3),  // a token that takes the blank before it
             (9..10, "Ċ", 9..10), // a line end is a token of its own
             (9..11, "ĊĠ", 9..10),
         ] {

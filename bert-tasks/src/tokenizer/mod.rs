@@ -88,8 +88,8 @@ pub struct SpecialIds {
 impl Tokenizer {
     /// Tokenises one text and puts the special tokens around it: `[CLS] text [SEP]`, or RoBERTa's `<s> text </s>`.
     ///
-    /// Special tokens that the text spells out, such as `[MASK]`, are recognised; the blank before RoBERTa's `<mask>` is
-    /// a part of it. Words of more than 100 chars are unknown to BERT. An empty text gives the special tokens alone.
+    /// Special tokens that the text spells out, such as `[MASK]`, are recognised. RoBERTa's `<mask>` takes the blanks
+    /// before it, so that there is no token for them; its range is that of `<mask>` alone. Words of more than 100 chars are unknown to BERT. An empty text gives the special tokens alone.
     ///
     /// # Errors
     /// Only when a `tokenizer.json` asks for steps that fail while they run; BERT's own do not.
@@ -178,6 +178,11 @@ impl Tokenizer {
     /// together. BERT's do, unless an added token holds a blank.
     pub(crate) fn splits_at_blanks(&self) -> bool {
         self.inner.pipeline.splits_at_blanks()
+    }
+
+    /// Whether this is the id of a token that takes the blanks before it, as RoBERTa's mask does.
+    pub(crate) fn takes_blanks_before(&self, id: u32) -> bool {
+        self.inner.pipeline.takes_blanks_before(id)
     }
 
     /// Whether this is the id of a special token, such as `[SEP]`.

@@ -142,6 +142,11 @@ impl Pipeline {
         })
     }
 
+    /// Whether a token that is matched in the text takes the blanks before it.
+    pub(super) fn takes_blanks_before(&self, id: u32) -> bool {
+        self.added.get_added_tokens_decoder().get(&id).is_some_and(|token| token.lstrip)
+    }
+
     fn is_added(&self, id: u32) -> bool {
         self.added.get_added_tokens_decoder().contains_key(&id)
     }
@@ -187,8 +192,7 @@ impl Pipeline {
                 let word = first_word + word.unwrap_or(0);
                 words = word + 1;
                 let mut range = snap(text, start + offsets.0..start + offsets.1);
-                // The blank before a mask is a part of it; that before a word is not.
-                if self.kind.marks_blanks() && !self.is_added(id) {
+                if self.kind.marks_blanks() {
                     range = without_blanks(text, range, token);
                 }
                 let source = Source { sequence: 0, word, start: range.start, end: range.end };
