@@ -228,7 +228,8 @@ impl Task for FillMask {
 /// a blank, if the mask took the blanks before it. Between two words the blanks are the text's, or else the token's.
 fn filled(text: &str, mask: Range<usize>, token: &str, kind: TokenizerKind, takes_blanks: bool) -> String {
     let (before, after) = (&text[..mask.start], &text[mask.end..]);
-    let word = token.trim_start();
+    // A line end is no such blank: it is a token of its own.
+    let word = token.strip_prefix(' ').unwrap_or(token);
     match (kind, token.strip_prefix("##")) {
         (TokenizerKind::WordPiece, Some(rest)) => [before.trim_end(), rest, after].concat(),
         (TokenizerKind::WordPiece, None) => [before, token, after].concat(),
@@ -252,6 +253,7 @@ mod tests {
             ("a<mask>.", "<mask>", " dog", ByteLevelBpe, true, "a dog."),
             ("a <mask>.", "<mask>", "s", ByteLevelBpe, true, "as."),
             ("a <mask>.", "<mask>", "s", ByteLevelBpe, false, "a s."),
+            ("a <mask>.", "<mask>", "\n", ByteLevelBpe, true, "a\n."),
             ("a <mask>.", "<mask>", "##", ByteLevelBpe, true, "a##."),
             ("<mask> dog", "<mask>", " a", ByteLevelBpe, true, "a dog"),
         ] {
