@@ -28,12 +28,13 @@ const NEED: Need = Need {
 /// Guess the words that fit in the place of [MASK]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --model the English model that is built in answers.
+Without --model the English model that is built in answers. Models of RoBERTa's family write <mask>.
 
 Examples:
   bert fill-mask \"The capital of France is [MASK].\"
   bert fill-mask \"She [MASK] the door and [MASK] in.\" --top-k 3 --json
   bert fill-mask \"It was a [MASK] day.\" --targets sunny,rainy,cold
+  bert fill-mask --model FacebookAI/roberta-base \"The capital of France is <mask>.\"
   bert fill-mask --model google-bert/bert-base-german-cased --input texts.txt --jsonl")]
 pub struct FillMaskCommand {
     /// Texts with at least one [MASK] each; `-` reads lines from stdin

@@ -159,6 +159,25 @@ impl Tokenizer {
     /// blank here, and letters that stand for bytes are these bytes' text (U+FFFD for a part of a char).
     ///
     /// It is what transformers' pipelines print as `token_str`, but for Unigram, of which these leave out the blank.
+    ///
+    /// ```
+    /// use bert_tasks::tokenizer::{Tokenizer, TokenizerKind};
+    ///
+    /// let json = r#"{
+    ///     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+    ///     "post_processor": {"type": "RobertaProcessing", "cls": ["<s>", 0], "sep": ["</s>", 1],
+    ///                        "trim_offsets": true, "add_prefix_space": false},
+    ///     "model": {"type": "BPE", "vocab": {"<s>": 0, "</s>": 1, "a": 2, "Ġ": 3, "Ã": 4, "©": 5, "Ã©": 6, "ĠÃ©": 7},
+    ///               "merges": ["Ã ©", "Ġ Ã©"]}
+    /// }"#;
+    /// let tokenizer = Tokenizer::from_bytes(json.as_bytes())?;
+    /// assert_eq!(tokenizer.kind(), TokenizerKind::ByteLevelBpe);
+    /// let encoded = tokenizer.encode("a é")?;
+    /// assert_eq!(encoded.ids, [0, 2, 7, 1]);
+    /// assert_eq!(tokenizer.token_text(7).as_deref(), Some(" é")); // the vocabulary has "ĠÃ©"
+    /// assert_eq!(encoded.range(2), Some(2..4)); // é without the blank
+    /// # Ok::<(), bert_tasks::tokenizer::TokenizerError>(())
+    /// ```
     pub fn token_text(&self, id: u32) -> Option<String> {
         self.inner.pipeline.token_text(id)
     }

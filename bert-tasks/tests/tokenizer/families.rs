@@ -226,6 +226,22 @@ fn files_that_do_not_make_a_tokenizer_say_what_to_do() {
     }
 }
 
+#[test]
+fn long_lines_are_no_trouble() {
+    let long = |part: &str| part.repeat(100_000 / part.len());
+    let texts =
+        ["a", " ", ".", "\u{301}", "中", "🙂", "\n", "<mask>", "ab ", "the river, ", "Paris's\t"].map(long);
+    for (name, tokenizer) in tokenizers() {
+        for text in &texts {
+            let encoded = tokenizer.encode_without_special(text).unwrap();
+            assert!(
+                encoded.sources.iter().flatten().all(|source| text.get(source.range()).is_some()),
+                "{name}"
+            );
+        }
+    }
+}
+
 /// Text with what goes wrong: blanks, marks, parts of emoji, masks, chars outside of any vocabulary.
 fn any_text() -> impl Strategy<Value = String> {
     let part = prop_oneof![
