@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::cache::{make_parent, unique_suffix};
-use super::http::{Blob, Client, content_length, content_range, interrupted};
-use super::names::ModelId;
-use super::{HubError, Progress};
+use crate::cache::{make_parent, unique_suffix};
+use crate::http::{Blob, Client, content_length, content_range, interrupted};
+use crate::names::ModelId;
+use crate::{HubError, Progress};
 
 const CHUNK: usize = 64 << 10;
 
@@ -21,15 +21,15 @@ const CHUNK: usize = 64 << 10;
 const HEADWAY: u64 = 1 << 20;
 
 /// A file to fetch: where it is, what it must hold, and what to call it towards the user.
-pub(super) struct Source<'a> {
-    pub(super) id: &'a ModelId,
-    pub(super) url: &'a str,
-    pub(super) name: &'a str,
-    pub(super) blob: &'a Blob,
+pub(crate) struct Source<'a> {
+    pub(crate) id: &'a ModelId,
+    pub(crate) url: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) blob: &'a Blob,
 }
 
 /// Brings a file into `blobs`. With `locked`, a part that an earlier process left is continued.
-pub(super) fn download(
+pub(crate) fn download(
     client: &Client,
     source: &Source<'_>,
     blobs: &Path,

@@ -14,8 +14,8 @@ use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use ureq::{Agent, Body, Proxy, Timeout};
 
-use super::names::{ModelId, encode_segment, is_commit, is_plain_file_name, is_sha256};
-use super::{HubError, Settings};
+use crate::names::{ModelId, encode_segment, is_commit, is_plain_file_name, is_sha256};
+use crate::{HubError, Settings};
 
 const MAX_REDIRECTS: u32 = 5;
 
@@ -24,47 +24,47 @@ const MAX_LISTING_BYTES: u64 = 32 << 20;
 
 /// What a hub says about one revision of a model.
 #[derive(Debug)]
-pub(super) struct Listing {
-    pub(super) commit: String,
-    pub(super) files: BTreeMap<String, Offer>,
+pub(crate) struct Listing {
+    pub(crate) commit: String,
+    pub(crate) files: BTreeMap<String, Offer>,
 }
 
 /// What the list says about one file; hubs other than the public one may leave parts out.
 #[derive(Debug)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     size: Option<u64>,
     etag: Option<String>,
 }
 
 /// The content of a file, as the cache stores it.
 #[derive(Clone, Debug)]
-pub(super) struct Blob {
+pub(crate) struct Blob {
     /// The name in `blobs`: the SHA-256 of a large file, the hash that git gives to a small one.
-    pub(super) etag: String,
+    pub(crate) etag: String,
     /// Bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 impl Blob {
     /// The SHA-256 of the content, where it is known.
-    pub(super) fn sha256(&self) -> Option<&str> {
+    pub(crate) fn sha256(&self) -> Option<&str> {
         is_sha256(&self.etag).then_some(&self.etag)
     }
 }
 
 /// A connection to one hub.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: Agent,
     endpoint: Uri,
     base: String,
     authorization: Option<HeaderValue>,
-    pub(super) retries: u32,
+    pub(crate) retries: u32,
     backoff: Duration,
 }
 
 impl Client {
-    pub(super) fn new(settings: &Settings) -> Result<Self, HubError> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, HubError> {
         let invalid = || HubError::InvalidEndpoint { endpoint: settings.endpoint.clone() };
         let base = settings.endpoint.trim().trim_end_matches('/').to_owned();
         let endpoint: Uri = base.parse().map_err(|_| invalid())?;
@@ -107,12 +107,12 @@ impl Client {
     }
 
     /// The address of a file.
-    pub(super) fn file_url(&self, id: &ModelId, commit: &str, name: &str) -> String {
+    pub(crate) fn file_url(&self, id: &ModelId, commit: &str, name: &str) -> String {
         format!("{}/{id}/resolve/{commit}/{name}", self.base)
     }
 
     /// Asks for the commit of a revision, and for its files with their sizes and hashes.
-    pub(super) fn listing(&self, id: &ModelId, revision: &str, retries: u32) -> Result<Listing, HubError> {
+    pub(crate) fn listing(&self, id: &ModelId, revision: &str, retries: u32) -> Result<Listing, HubError> {
         #[derive(Deserialize)]
         struct Answer {
             #[serde(default)]
@@ -171,7 +171,7 @@ impl Client {
     }
 
     /// The content that an offer stands for; where the list leaves it open, the file's own headers tell.
-    pub(super) fn blob(&self, id: &ModelId, url: &str, offer: &Offer) -> Result<Blob, HubError> {
+    pub(crate) fn blob(&self, id: &ModelId, url: &str, offer: &Offer) -> Result<Blob, HubError> {
         let (size, etag) = match (offer.size, &offer.etag) {
             (Some(size), Some(etag)) => (Some(size), Some(etag.clone())),
             (size, etag) => {
@@ -192,7 +192,7 @@ impl Client {
     }
 
     /// Opens a file, from byte `start` on if the server can do that.
-    pub(super) fn open(&self, id: &ModelId, url: &str, start: u64) -> Result<Response<Body>, HubError> {
+    pub(crate) fn open(&self, id: &ModelId, url: &str, start: u64) -> Result<Response<Body>, HubError> {
         let response = self.send(Method::GET, url, start)?.last;
         if start > 0 && response.status() == 416 {
             return Ok(response);
@@ -217,7 +217,7 @@ impl Client {
     }
 
     /// Waits before the next try: twice as long after each failure.
-    pub(super) fn pause(&self, failures: u32) {
+    pub(crate) fn pause(&self, failures: u32) {
         sleep(self.backoff.saturating_mul(1 << failures.min(5)));
     }
 
@@ -286,7 +286,7 @@ struct Answer {
 }
 
 /// The first byte and the whole size that a partial answer declares.
-pub(super) fn content_range(response: &Response<Body>) -> Option<(u64, u64)> {
+pub(crate) fn content_range(response: &Response<Body>) -> Option<(u64, u64)> {
     let range = text_of(response.headers(), "content-range")?.strip_prefix("bytes ")?;
     let (bounds, size) = range.split_once('/')?;
     let (start, _) = bounds.split_once('-')?;
@@ -294,11 +294,11 @@ pub(super) fn content_range(response: &Response<Body>) -> Option<(u64, u64)> {
 }
 
 /// The size of the body that an answer declares, in bytes.
-pub(super) fn content_length(response: &Response<Body>) -> Option<u64> {
+pub(crate) fn content_length(response: &Response<Body>) -> Option<u64> {
     number_of(response.headers(), CONTENT_LENGTH.as_str())
 }
 
-pub(super) fn interrupted(url: &str, source: io::Error) -> HubError {
+pub(crate) fn interrupted(url: &str, source: io::Error) -> HubError {
     HubError::Interrupted { url: url.to_owned(), tries: 1, source }
 }
 
@@ -436,7 +436,7 @@ mod tests {
     fn a_token_that_no_header_can_carry_is_refused() {
         for token in ["hf\nx", "hf x", "h\u{fffd}f"] {
             let mut settings = Settings::new("unused");
-            settings.token = super::super::Token::new(token);
+            settings.token = crate::Token::new(token);
             assert!(matches!(Client::new(&settings), Err(HubError::InvalidToken)), "{token:?}");
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::HubError;
+use crate::HubError;
 
 /// The revision that is meant when none is given.
 pub const DEFAULT_REVISION: &str = "main";
@@ -14,12 +14,12 @@ pub const DEFAULT_REVISION: &str = "main";
 /// nor two models in one cache folder.
 ///
 /// ```
-/// use bert_tasks::hub::ModelId;
+/// use bert_hub::ModelId;
 ///
 /// let id: ModelId = "google-bert/bert-base-uncased".parse()?;
 /// assert_eq!(id.to_string(), "google-bert/bert-base-uncased");
 /// assert!("../etc/passwd".parse::<ModelId>().is_err());
-/// # Ok::<(), bert_tasks::hub::HubError>(())
+/// # Ok::<(), bert_hub::HubError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelId(String);
@@ -31,12 +31,12 @@ impl ModelId {
     }
 
     /// The folder of this model inside the cache: `models--owner--name`.
-    pub(super) fn folder_name(&self) -> String {
+    pub(crate) fn folder_name(&self) -> String {
         format!("models--{}", self.0.replace('/', "--"))
     }
 
     /// The inverse of [`folder_name`](Self::folder_name); `None` for the cache's other folders.
-    pub(super) fn from_folder_name(folder: &str) -> Option<Self> {
+    pub(crate) fn from_folder_name(folder: &str) -> Option<Self> {
         folder.strip_prefix("models--")?.replacen("--", "/", 1).parse().ok()
     }
 }
@@ -82,7 +82,7 @@ impl fmt::Display for ModelId {
 
 /// Checks a branch, a tag, `refs/pr/1` or a commit: the rules of git for names, and a path that stays
 /// inside the cache's `refs` folder.
-pub(super) fn check_revision(revision: &str) -> Result<(), HubError> {
+pub(crate) fn check_revision(revision: &str) -> Result<(), HubError> {
     let well_formed = revision.len() <= 255
         && !revision.contains("..")
         && !revision
@@ -93,24 +93,24 @@ pub(super) fn check_revision(revision: &str) -> Result<(), HubError> {
 }
 
 /// Whether this is a full commit hash, the only revision that can never move.
-pub(super) fn is_commit(revision: &str) -> bool {
+pub(crate) fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && is_lower_hex(revision)
 }
 
 /// Whether this is a SHA-256 in hexadecimal, which is how the hub names large files.
-pub(super) fn is_sha256(etag: &str) -> bool {
+pub(crate) fn is_sha256(etag: &str) -> bool {
     etag.len() == 64 && is_lower_hex(etag)
 }
 
 /// Whether a name that a server sent can be one file name inside a folder: no separator, not hidden.
-pub(super) fn is_plain_file_name(name: &str) -> bool {
+pub(crate) fn is_plain_file_name(name: &str) -> bool {
     (1..=200).contains(&name.len())
         && !name.starts_with('.')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// Percent-encodes one segment of a URL path; `/` becomes `%2F`, as the hub wants it for `refs/pr/1`.
-pub(super) fn encode_segment(segment: &str) -> String {
+pub(crate) fn encode_segment(segment: &str) -> String {
     let mut encoded = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

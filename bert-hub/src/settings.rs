@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fmt, fs, io};
 
-use super::HubError;
+use crate::HubError;
 
 /// Where models come from and where they are kept.
 ///
 /// ```
-/// use bert_tasks::hub::Settings;
+/// use bert_hub::Settings;
 ///
 /// let mut settings = Settings::new("/srv/models/hub");
 /// settings.offline = true;
@@ -117,7 +117,7 @@ impl Token {
     }
 
     /// The value of the `Authorization` header; `None` if no header can carry the token.
-    pub(super) fn bearer(&self) -> Option<String> {
+    pub(crate) fn bearer(&self) -> Option<String> {
         self.0.bytes().all(|byte| byte.is_ascii_graphic()).then(|| format!("Bearer {}", self.0))
     }
 }

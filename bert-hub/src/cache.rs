@@ -14,9 +14,11 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::files::{self, missing_from};
-use super::names::{ModelId, is_commit};
-use super::{HubError, Settings};
+use bert_core::ModelConfig;
+use bert_core::checkpoint::files;
+
+use crate::names::{ModelId, is_commit};
+use crate::{HubError, Settings};
 
 /// One model in the cache, as `bert models list` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,26 +36,28 @@ pub struct CachedModel {
     pub size: u64,
     /// The `model_type` in `config.json`: the cache is shared with programs for other models.
     pub model_type: Option<String>,
+    /// Whether bert-core can read `config.json`.
+    pub is_supported: bool,
     /// What is missing to run the model; `None` if the copy is whole.
     pub missing: Option<String>,
 }
 
 /// What the cache holds of one revision of a model.
-pub(super) enum Lookup {
+pub(crate) enum Lookup {
     Absent,
     Partial { folder: PathBuf, missing: String },
     Whole { folder: PathBuf, commit: String },
 }
 
 /// The part of the cache that belongs to one model.
-pub(super) struct ModelCache {
+pub(crate) struct ModelCache {
     root: PathBuf,
     locks: PathBuf,
     symlinks: bool,
 }
 
 impl ModelCache {
-    pub(super) fn new(settings: &Settings, id: &ModelId) -> Self {
+    pub(crate) fn new(settings: &Settings, id: &ModelId) -> Self {
         let folder = id.folder_name();
         Self {
             root: settings.cache.join(&folder),
@@ -62,24 +66,24 @@ impl ModelCache {
         }
     }
 
-    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
+    pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
         self.root.join("snapshots").join(commit)
     }
 
-    pub(super) fn blobs(&self) -> PathBuf {
+    pub(crate) fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
     }
 
     /// Looks a revision up: a commit by itself, a branch or a tag through `refs`.
-    pub(super) fn find(&self, revision: &str) -> Result<Lookup, HubError> {
+    pub(crate) fn find(&self, revision: &str) -> Result<Lookup, HubError> {
         let commit = if is_commit(revision) { Some(revision.to_owned()) } else { self.read_ref(revision)? };
         let Some(commit) = commit else { return Ok(Lookup::Absent) };
         let folder = self.snapshot(&commit);
         if !folder.is_dir() {
             return Ok(Lookup::Absent);
         }
-        Ok(match missing_from(&folder) {
-            Some(missing) => Lookup::Partial { folder, missing },
+        Ok(match files::missing_from(&folder) {
+            Some(missing) => Lookup::Partial { folder, missing: missing.to_string() },
             None => Lookup::Whole { folder, commit },
         })
     }
@@ -96,7 +100,7 @@ impl ModelCache {
     }
 
     /// Notes that a branch or tag stands for a commit. Comes last, when all files of the commit are in place.
-    pub(super) fn write_ref(&self, revision: &str, commit: &str) -> Result<(), HubError> {
+    pub(crate) fn write_ref(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         if revision == commit || self.read_ref(revision)?.as_deref() == Some(commit) {
             return Ok(());
         }
@@ -110,7 +114,7 @@ impl ModelCache {
 
     /// Waits until no other process downloads the same content. The lock saves double work and nothing
     /// depends on it, so a file system without locks is no error.
-    pub(super) fn lock(&self, etag: &str) -> Option<File> {
+    pub(crate) fn lock(&self, etag: &str) -> Option<File> {
         fs::create_dir_all(&self.locks).ok()?;
         let path = self.locks.join(format!("{etag}.lock"));
         let file = File::options().create(true).append(true).open(path).ok()?;
@@ -120,7 +124,7 @@ impl ModelCache {
 
     /// Makes a blob appear in a snapshot under its name; `fresh` says that it is new, so that no other
     /// snapshot links to it.
-    pub(super) fn place(&self, etag: &str, fresh: bool, commit: &str, name: &str) -> Result<(), HubError> {
+    pub(crate) fn place(&self, etag: &str, fresh: bool, commit: &str, name: &str) -> Result<(), HubError> {
         let blob = self.blobs().join(etag);
         let pointer = self.snapshot(commit).join(name);
         make_parent(&pointer)?;
@@ -141,7 +145,7 @@ impl ModelCache {
 
 /// Lists every snapshot of every model in the cache, sorted by id and commit. A cache folder that does not
 /// exist is an empty list.
-pub(super) fn list(settings: &Settings) -> Result<Vec<CachedModel>, HubError> {
+pub(crate) fn list(settings: &Settings) -> Result<Vec<CachedModel>, HubError> {
     let unreadable = |source| HubError::Read { path: settings.cache.clone(), source };
     let entries = match fs::read_dir(&settings.cache) {
         Ok(entries) => entries,
@@ -164,7 +168,8 @@ pub(super) fn list(settings: &Settings) -> Result<Vec<CachedModel>, HubError> {
                 revisions: revisions.collect(),
                 size: size_of(&path),
                 model_type: model_type(&path),
-                missing: missing_from(&path),
+                is_supported: ModelConfig::from_folder(&path).is_ok(),
+                missing: files::missing_from(&path).map(|missing| missing.to_string()),
                 commit,
                 path,
             });
@@ -175,19 +180,19 @@ pub(super) fn list(settings: &Settings) -> Result<Vec<CachedModel>, HubError> {
 }
 
 /// Whether a path leads to a file of this size in bytes.
-pub(super) fn holds(path: &Path, size: u64) -> bool {
+pub(crate) fn holds(path: &Path, size: u64) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
 }
 
 /// A suffix that no other process or thread uses.
-pub(super) fn unique_suffix() -> String {
+pub(crate) fn unique_suffix() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     format!("bert-{:x}-{count:x}-{nanos:x}", process::id())
 }
 
-pub(super) fn make_parent(path: &Path) -> Result<(), HubError> {
+pub(crate) fn make_parent(path: &Path) -> Result<(), HubError> {
     let Some(parent) = path.parent() else { return Ok(()) };
     fs::create_dir_all(parent).map_err(|source| HubError::Write { path: parent.to_owned(), source })
 }

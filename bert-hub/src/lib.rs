@@ -5,12 +5,15 @@
 //! promised; `refs/main` moves only when all files are there. So a run that is interrupted leaves nothing
 //! that looks whole, and the next run goes on where it ended.
 //!
+//! What cannot be run is refused before its weights are downloaded: the small files come first, and a check that the
+//! caller may replace ([`Hub::with_check`]) looks at them.
+//!
 //! This is own code on [`ureq`] because `hf-hub` 0.5 checks neither sizes nor hashes, moves the ref after
 //! the first file, puts the server's ETag into a path unchecked and knows no offline mode, and `hf-hub` 1.0
 //! brings several hundred crates.
 //!
 //! ```no_run
-//! use bert_tasks::hub::{DEFAULT_REVISION, Hub};
+//! use bert_hub::{DEFAULT_REVISION, Hub};
 //!
 //! let hub = Hub::from_env()?;
 //! let id = "sentence-transformers/all-MiniLM-L6-v2".parse()?;
@@ -18,18 +21,23 @@
 //!     eprint!("\r{} {} of {}", progress.file, progress.done_bytes, progress.total_bytes);
 //! })?;
 //! println!("{}", snapshot.path.display());
-//! # Ok::<(), bert_tasks::hub::HubError>(())
+//! # Ok::<(), bert_hub::HubError>(())
 //! ```
 
 mod cache;
 mod download;
 mod error;
-mod files;
 mod http;
 mod names;
 mod settings;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+use bert_core::ModelConfig;
+use bert_core::checkpoint::{IndexError, files};
 
 pub use cache::CachedModel;
 pub use error::HubError;
@@ -38,7 +46,6 @@ pub use settings::{Settings, Token};
 
 use cache::{Lookup, ModelCache, holds};
 use download::Source;
-use files::Weights;
 use http::{Client, Listing};
 
 /// How far the download of one file is.
@@ -65,20 +72,26 @@ pub struct Snapshot {
     pub fallback: Option<HubError>,
 }
 
+/// Why a model cannot be used: the error of a check.
+pub type Refusal = Box<dyn Error + Send + Sync>;
+
+/// Looks at a folder that holds all files of a model but its weights.
+type Check = Box<dyn Fn(&Path) -> Result<(), Refusal> + Send + Sync>;
+
 /// A hub and a cache.
 ///
 /// Calls from several threads and processes at once are safe: what one of them downloads, the others find.
-#[derive(Debug)]
 pub struct Hub {
     settings: Settings,
     client: Client,
+    check: Check,
 }
 
 impl Hub {
     /// A hub with explicit settings. Nothing is read or written yet.
     ///
     /// ```
-    /// use bert_tasks::hub::{Hub, HubError, Settings};
+    /// use bert_hub::{Hub, HubError, Settings};
     ///
     /// let mut settings = Settings::new("no/such/folder");
     /// settings.offline = true;
@@ -92,7 +105,32 @@ impl Hub {
     /// [`HubError::InvalidEndpoint`] and [`HubError::InvalidToken`].
     pub fn new(settings: Settings) -> Result<Self, HubError> {
         let client = Client::new(&settings)?;
-        Ok(Self { settings, client })
+        let check = Box::new(|folder: &Path| match ModelConfig::from_folder(folder) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        });
+        Ok(Self { settings, client, check })
+    }
+
+    /// The same hub with another check of what is to be downloaded. `check` is given the folder of the model while it
+    /// holds all files but the weights; what it refuses stays on the hub. It is not asked about copies that the cache
+    /// has whole. Without this, a model is refused whose `config.json` bert-core cannot read.
+    ///
+    /// ```
+    /// use bert_hub::{Hub, Settings};
+    ///
+    /// let hub = Hub::new(Settings::new("/srv/models/hub"))?.with_check(|folder| {
+    ///     let config = std::fs::read_to_string(folder.join("config.json"))?;
+    ///     if config.contains("ForMaskedLM") { Ok(()) } else { Err("it is no masked language model".into()) }
+    /// });
+    /// # Ok::<(), bert_hub::HubError>(())
+    /// ```
+    pub fn with_check(
+        mut self,
+        check: impl Fn(&Path) -> Result<(), Refusal> + Send + Sync + 'static,
+    ) -> Self {
+        self.check = Box::new(check);
+        self
     }
 
     /// A hub with the settings of the environment; see [`Settings::from_env`].
@@ -173,7 +211,7 @@ impl Hub {
     }
 
     /// Every copy of every model in the cache, whole or not, sorted by id and commit. The cache is shared
-    /// with other programs, so look at [`CachedModel::model_type`].
+    /// with other programs, so look at [`CachedModel::is_supported`].
     ///
     /// # Errors
     /// [`HubError::Read`] for a cache that exists and cannot be read.
@@ -196,7 +234,8 @@ impl Hub {
         let listing = self.client.listing(id, revision, retries)?;
         let unusable =
             |missing| HubError::Unusable { id: id.to_string(), commit: listing.commit.clone(), missing };
-        let selection = files::select(listing.files.keys().map(String::as_str)).map_err(unusable)?;
+        let selection = files::select(listing.files.keys().map(String::as_str))
+            .map_err(|missing| unusable(missing.to_string()))?;
         let cache = ModelCache::new(&self.settings, id);
         let folder = cache.snapshot(&listing.commit);
 
@@ -205,16 +244,21 @@ impl Hub {
         for name in &selection.small {
             self.fetch_file(id, &cache, &listing, name, report)?;
         }
-        match selection.weights {
-            Weights::Whole(name) => self.fetch_file(id, &cache, &listing, name, report)?,
-            Weights::Sharded => {
-                self.fetch_file(id, &cache, &listing, files::SAFETENSORS_INDEX, report)?;
-                for shard in files::shards(&folder.join(files::SAFETENSORS_INDEX))? {
-                    if !listing.files.contains_key(&shard) {
-                        return Err(unusable(shard));
-                    }
-                    self.fetch_file(id, &cache, &listing, &shard, report)?;
-                }
+        if files::missing_from(&folder).is_some() {
+            (self.check)(&folder).map_err(|source| HubError::Refused {
+                id: id.to_string(),
+                commit: listing.commit.clone(),
+                source,
+            })?;
+        }
+        self.fetch_file(id, &cache, &listing, selection.weights, report)?;
+        if files::is_index(selection.weights) {
+            let parts = parts(&folder.join(selection.weights))?;
+            if let Some(absent) = parts.iter().find(|part| !listing.files.contains_key(*part)) {
+                return Err(unusable(absent.clone()));
+            }
+            for part in &parts {
+                self.fetch_file(id, &cache, &listing, part, report)?;
             }
         }
         cache.write_ref(revision, &listing.commit)?;
@@ -247,5 +291,60 @@ impl Hub {
             download::download(&self.client, &source, &cache.blobs(), lock.is_some(), report)?;
         }
         cache.place(&blob.etag, fresh, &listing.commit, name)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The files that an index lists: plain names, of the same format as the index.
+fn parts(index: &Path) -> Result<BTreeSet<String>, HubError> {
+    let unsafe_name = |name| HubError::UnsafeName { name, origin: index.display().to_string() };
+    let text = fs::read(index).map_err(|source| HubError::Read { path: index.to_owned(), source })?;
+    let parts = files::parts(&text).map_err(|source| match source {
+        IndexError::Escapes { part } => unsafe_name(part),
+        source => HubError::BadIndex { path: index.to_owned(), source },
+    })?;
+    // `model.safetensors.index.json` is of `.safetensors`: nothing else is downloaded for it.
+    let format = index.with_extension("").with_extension("");
+    let same_format = |part: &str| Path::new(part).extension() == format.extension();
+    match parts.iter().find(|part| !(names::is_plain_file_name(part) && same_format(part))) {
+        Some(part) => Err(unsafe_name(part.clone())),
+        None => Ok(parts),
+    }
+}
+
+/// The examples of README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_plain_names_of_the_format_of_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        for (extension, other) in [("safetensors", "bin"), ("bin", "safetensors")] {
+            let index = folder.path().join(format!("model.{extension}.index.json"));
+            let parts_of = |part: &str| {
+                fs::write(&index, format!(r#"{{"weight_map": {{"w": "{part}"}}}}"#)).unwrap();
+                parts(&index)
+            };
+            let good = format!("model-1-of-1.{extension}");
+            assert_eq!(parts_of(&good).unwrap(), BTreeSet::from([good]));
+            for hostile in ["../evil", "/tmp/evil", "a/b", ""] {
+                let hostile = format!("{hostile}.{extension}");
+                assert!(
+                    matches!(parts_of(&hostile), Err(HubError::UnsafeName { name, .. }) if name == hostile)
+                );
+            }
+            let wrong = format!("evil.{other}");
+            assert!(matches!(parts_of(&wrong), Err(HubError::UnsafeName { name, .. }) if name == wrong));
+        }
     }
 }

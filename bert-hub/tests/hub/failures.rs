@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use bert_tasks::hub::{Hub, HubError, Token};
+use bert_hub::{Hub, HubError, Token};
 
 use super::server::{Model, Reply, Server};
 use super::{Place, USUAL, WEIGHTS, assert_holds, get, sharded};
@@ -180,16 +180,65 @@ fn a_model_without_a_needed_file_is_refused_before_anything_is_fetched() {
     for (names, missing) in [
         (&[WEIGHTS, "vocab.txt"][..], "config.json"),
         (&[WEIGHTS, "config.json", "sentencepiece.bpe.model"], "tokenizer.json or vocab.txt"),
-        (&["config.json", "vocab.txt", "tf_model.h5"], "model.safetensors or pytorch_model.bin"),
+        (&["config.json", "vocab.txt", "tf_model.h5"], "model.safetensors or "),
         (&[], "config.json"),
     ] {
         let place = Place::new();
         let server = Model::new(names).serve();
         let error = get(&place.hub(&server)).unwrap_err();
-        assert!(matches!(&error, HubError::Unusable { missing: found, .. } if found == missing), "{error}");
+        assert!(
+            matches!(&error, HubError::Unusable { missing: found, .. } if found.starts_with(missing)),
+            "{error}"
+        );
         assert_eq!(server.requests().len(), 1);
         assert!(!place.cache().exists());
     }
+}
+
+#[test]
+fn a_model_of_another_kind_is_refused_before_its_weights() {
+    for config in [r#"{"model_type": "gpt2"}"#, "{", r#"{"model_type": "bert", "hidden_size": "wide"}"#] {
+        for mut model in [Model::usual(), sharded("model-1-of-2.safetensors", "model-2-of-2.safetensors")] {
+            model.files.insert("config.json".to_owned(), config.as_bytes().to_vec());
+            let (place, server) = (Place::new(), model.serve());
+            let error = get(&place.hub(&server)).unwrap_err();
+            assert!(matches!(&error, HubError::Refused { .. }), "{error}");
+            assert_no_weights_asked(&server);
+            place.assert_nothing_whole();
+        }
+    }
+}
+
+#[test]
+fn a_check_of_the_caller_sees_all_files_but_the_weights() {
+    let (place, model) = (Place::new(), Model::usual());
+    let server = model.clone().serve();
+    let hub = place.hub(&server).with_check(|folder| {
+        let names: Vec<_> = USUAL.iter().filter(|name| folder.join(name).is_file()).collect();
+        Err(format!("{names:?}").into())
+    });
+    let error = get(&hub).unwrap_err();
+    let HubError::Refused { source, .. } = &error else { panic!("{error}") };
+    assert_eq!(
+        source.to_string(),
+        r#"["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]"#
+    );
+    assert_no_weights_asked(&server);
+    place.assert_nothing_whole();
+
+    // A copy that is there is no longer the hub's to judge.
+    get(&place.hub(&server)).unwrap();
+    let snapshot = get(&hub).unwrap();
+    assert!(snapshot.fallback.is_none(), "{:?}", snapshot.fallback);
+    assert_holds(&snapshot, &model, &USUAL);
+}
+
+/// Not even the list of the weights' parts.
+#[track_caller]
+fn assert_no_weights_asked(server: &Server) {
+    let asked: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
+    let is_weights = |path: &String| path.contains(".safetensors") || path.contains(".bin");
+    assert!(asked.len() > 1 && !asked.iter().any(is_weights), "{asked:?}");
 }
 
 #[test]

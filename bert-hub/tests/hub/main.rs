@@ -1,5 +1,4 @@
 //! The hub against a server on loopback that keeps, bends or breaks its promises.
-#![cfg(feature = "hub")]
 
 mod cache;
 mod download;
@@ -11,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bert_tasks::hub::{Hub, HubError, ModelId, Settings, Snapshot};
+use bert_hub::{Hub, HubError, ModelId, Settings, Snapshot};
 use server::{COMMIT, Model, Server};
 use tempfile::TempDir;
 

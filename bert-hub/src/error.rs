@@ -6,6 +6,10 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use bert_core::checkpoint::IndexError;
+
+use crate::Refusal;
+
 /// A failure of the hub, of the network or of the cache: what was asked, what was found, what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -136,8 +140,8 @@ pub enum HubError {
     BadIndex {
         /// The file.
         path: PathBuf,
-        /// What the JSON reader says.
-        source: serde_json::Error,
+        /// What is wrong with it.
+        source: IndexError,
     },
 
     /// The server does not say something that a safe download needs to know.
@@ -167,6 +171,18 @@ pub enum HubError {
         commit: String,
         /// The file, or the files of which one is needed.
         missing: String,
+    },
+
+    /// The model has all files, but the check of the hub ([`Hub::with_check`](crate::Hub::with_check)) refuses it. Its
+    /// weights were not downloaded.
+    #[error("model `{id}` (commit {commit}) cannot be used; its weights were not downloaded")]
+    Refused {
+        /// The model asked for.
+        id: String,
+        /// The commit that was looked at.
+        commit: String,
+        /// Why not.
+        source: Refusal,
     },
 
     /// A file has another size than the hub promised.
@@ -244,7 +260,7 @@ pub enum HubError {
 
 impl HubError {
     /// Whether the same request may succeed a moment later.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Interrupted { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
@@ -253,7 +269,7 @@ impl HubError {
     }
 
     /// Writes the number of tries into the errors that tell it.
-    pub(super) fn after(mut self, count: u32) -> Self {
+    pub(crate) fn after(mut self, count: u32) -> Self {
         if let Self::Status { tries, .. } | Self::Interrupted { tries, .. } = &mut self {
             *tries = count;
         }

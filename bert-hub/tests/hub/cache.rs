@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bert_tasks::hub::{Hub, HubError, Settings};
+use bert_hub::{Hub, HubError, Settings};
 
 use super::server::{COMMIT, Model};
 use super::{Place, USUAL, WEIGHTS, assert_holds, get, tiny};
@@ -64,8 +64,7 @@ fn a_file_of_the_wrong_size_in_the_cache_is_fetched_again() {
 fn the_list_tells_what_is_whole() {
     let place = Place::new();
     assert_eq!(place.offline().list_cached().unwrap(), []);
-    let mut model = Model::usual();
-    model.files.insert("config.json".to_owned(), br#"{"model_type": "bert"}"#.to_vec());
+    let model = Model::usual();
     let server = model.clone().serve();
     let snapshot = get(&place.hub(&server)).unwrap();
     let other = place.cache().join("models--x").join("snapshots").join("e".repeat(40));
@@ -82,6 +81,7 @@ fn the_list_tells_what_is_whole() {
         (&snapshot.path, ["main".to_owned()].as_slice())
     );
     assert_eq!((list[0].model_type.as_deref(), &list[0].missing), (Some("bert"), &None));
+    assert!(list[0].is_supported && !list[1].is_supported);
     assert_eq!(list[0].size, USUAL.iter().map(|name| model.files[*name].len() as u64).sum::<u64>());
     assert_eq!((list[1].id.as_str(), list[1].missing.as_deref()), ("x", Some("config.json")));
 }

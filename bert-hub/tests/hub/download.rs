@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use bert_tasks::hub::{Hub, HubError, Token};
+use bert_hub::{Hub, HubError, Token};
 
 use super::server::{COMMIT, Model, Reply, Server};
 use super::{Place, USUAL, WEIGHTS, assert_holds, get, sharded, tiny};
@@ -90,6 +90,23 @@ fn shards_are_found_through_their_index() {
         "vocab.txt",
     ];
     assert_holds(&snapshot, &model, &names);
+    assert!(place.offline().cached_path(&tiny(), "main").unwrap().is_some());
+}
+
+#[test]
+fn shards_of_a_pickle_are_taken_where_there_is_nothing_better() {
+    let names = [
+        "config.json",
+        "pytorch_model-1-of-2.bin",
+        "pytorch_model-2-of-2.bin",
+        "pytorch_model.bin.index.json",
+        "vocab.txt",
+    ];
+    let (place, mut model) = (Place::new(), Model::new(&names));
+    let index = br#"{"weight_map": {"a": "pytorch_model-1-of-2.bin", "b": "pytorch_model-2-of-2.bin"}}"#;
+    model.files.insert("pytorch_model.bin.index.json".to_owned(), index.to_vec());
+    assert_holds(&get(&place.hub(&model.clone().serve())).unwrap(), &model, &names);
+    assert!(place.offline().cached_path(&tiny(), "main").unwrap().is_some());
 }
 
 #[test]
@@ -115,7 +132,7 @@ fn a_branch_that_moved_brings_the_new_files_and_keeps_the_old_ones() {
     let first = get(&place.hub(&old.clone().serve())).unwrap();
     let mut new = old.clone();
     new.commit = "f".repeat(40);
-    new.files.insert("config.json".to_owned(), b"a newer config".to_vec());
+    new.files.insert("config.json".to_owned(), br#"{"model_type": "bert", "vocab_size": 9}"#.to_vec());
     let server = new.clone().serve();
     let second = get(&place.hub(&server)).unwrap();
     assert_holds(&first, &old, &USUAL);
