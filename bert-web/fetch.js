@@ -1,28 +1,30 @@
 // Fetches the files of a checkpoint folder, piece by piece.
 
-import { ModelFile } from "./pkg/bert_web.js";
-
-/** What a folder has to hold: one file of each line, the first that is there. */
-const NEEDED = [["config.json"], ["tokenizer.json", "vocab.txt"], ["model.safetensors", "pytorch_model.bin"]];
-const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+import { Folder, ModelFile } from "./pkg/bert_web.js";
 
 /**
  * Brings the files of the folder at `address` into `folder`. `progress(words, share)` is told how far each one
- * has come; `signal` cancels.
+ * has come; `signal` cancels. Which files there may be is the program's to say; what it cannot run is refused
+ * before its weights are fetched.
  */
 export async function fetchFolder(folder, address, { progress, signal }) {
   const slashed = address.endsWith("/") ? address : `${address}/`;
   if (!URL.canParse(slashed, document.baseURI)) throw new Error(`${address} is not the address of a folder`);
   const base = new URL(slashed, document.baseURI);
   const bring = (name) => fetchFile(folder, new URL(name, base), name, progress, signal);
-  const [config, tokenizer, weights] = NEEDED.map((names) => async () => {
-    for (const name of names) if (await bring(name)) return;
-    throw new Error(`There is no ${names.join(" or ")} at ${base}`);
-  });
-  await config();
-  await tokenizer();
-  for (const name of OPTIONAL) await bring(name);
-  await weights();
+  const [config, ...others] = Folder.smallFiles();
+  if (!(await bring(config))) throw new Error(`There is no ${config} at ${base}`);
+  for (const name of others) await bring(name);
+  folder.check();
+  const weights = Folder.weightFiles();
+  for (const name of weights) {
+    if (!(await bring(name))) continue;
+    for (const part of folder.parts(name)) {
+      if (!(await bring(part))) throw new Error(`There is no ${part} at ${base}`);
+    }
+    return;
+  }
+  throw new Error(`There is no ${weights.join(" or ")} at ${base}`);
 }
 
 /** Whether the file was there. */

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use bert_tasks::bert_core::checkpoint::MemoryFiles;
-use bert_tasks::{Device, DeviceOptions, FillMask, MemoryModel, ModelSource, Precision, Pretrained, Task};
+use bert_tasks::bert_core::checkpoint::{MemoryFiles, files};
+use bert_tasks::{
+    Device, DeviceOptions, FillMask, Head, MemoryModel, ModelSource, Precision, Pretrained, Task,
+};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -19,27 +21,39 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
 }
 
-/// The GPU of the browser.
+/// What computes: the GPU of the browser, or the CPU where there is none.
 #[wasm_bindgen]
-pub struct Gpu {
+pub struct Processor {
     device: Device,
+    no_gpu: Option<String>,
 }
 
 #[wasm_bindgen]
-impl Gpu {
-    /// Asks the browser for its GPU.
+impl Processor {
+    /// Asks the browser for its GPU, and takes one thread of the CPU if it has none.
     ///
     /// # Errors
-    /// There is none.
-    pub async fn open() -> Result<Gpu, JsError> {
-        let device = Device::open_async("wgpu", DeviceOptions::default()).await.map_err(told)?;
-        Ok(Self { device })
+    /// There is neither.
+    pub async fn open() -> Result<Processor, JsError> {
+        match Device::open_async("wgpu", DeviceOptions::default()).await {
+            Ok(device) => Ok(Self { device, no_gpu: None }),
+            Err(error) => {
+                let device = Device::open("cpu", DeviceOptions { threads: Some(1) }).map_err(told)?;
+                Ok(Self { device, no_gpu: Some(in_words(&error)) })
+            }
+        }
     }
 
     /// What it is, in words.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
         self.device.to_string()
+    }
+
+    /// Why it is not the GPU; nothing if it is.
+    #[wasm_bindgen(getter, js_name = noGpu)]
+    pub fn no_gpu(&self) -> Option<String> {
+        self.no_gpu.clone()
     }
 }
 
@@ -98,13 +112,51 @@ impl Folder {
         Self { name: address, files: MemoryFiles::new() }
     }
 
+    /// The names of the files that a folder may hold beside its weights, `config.json` first.
+    #[wasm_bindgen(js_name = smallFiles)]
+    pub fn small_files() -> Vec<String> {
+        let names = [files::CONFIG].into_iter().chain(files::TOKENIZERS).chain(files::OPTIONAL);
+        names.map(str::to_owned).collect()
+    }
+
+    /// The names of the files that may hold the weights, or list the files that do, best first.
+    #[wasm_bindgen(js_name = weightFiles)]
+    pub fn weight_files() -> Vec<String> {
+        files::WEIGHTS.map(str::to_owned).to_vec()
+    }
+
+    /// Whether the files so far make a model that can be run, so that its weights are worth fetching.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), JsError> {
+        ModelSource::Memory(self.model()).check(Head::MaskedLm).map_err(told)
+    }
+
+    /// The names of the files that a file of weights lists, which has been added; none if it holds them itself.
+    ///
+    /// # Errors
+    /// It lists what cannot be the names of files.
+    pub fn parts(&self, name: &str) -> Result<Vec<String>, JsError> {
+        let Some(index) = self.files.get(name).filter(|_| files::is_index(name)) else { return Ok(vec![]) };
+        let parts = files::parts(index.bytes());
+        let parts = parts.map_err(|error| JsError::new(&format!("{name}: {}", in_words(&error))))?;
+        Ok(parts.into_iter().collect())
+    }
+
     /// Adds a file that has arrived.
     pub fn add(&mut self, file: ModelFile) {
         self.files.insert(file.name, Arc::new(file.bytes));
     }
 }
 
-/// A masked language model in the memory of the GPU.
+impl Folder {
+    fn model(&self) -> MemoryModel {
+        MemoryModel { name: self.name.clone(), files: self.files.clone() }
+    }
+}
+
+/// A masked language model in the memory of the GPU, or of the page.
 #[wasm_bindgen]
 pub struct Filler {
     fill_mask: FillMask,
@@ -116,12 +168,12 @@ impl Filler {
     /// Loads a model. The files are freed.
     ///
     /// # Errors
-    /// What is wrong with the files; a GPU without room for them.
-    pub async fn load(gpu: &Gpu, folder: Folder) -> Result<Filler, JsError> {
-        let Folder { name, files } = folder;
-        let source = ModelSource::Memory(MemoryModel { name, files });
+    /// What is wrong with the files; no room for them.
+    pub async fn load(processor: &Processor, folder: Folder) -> Result<Filler, JsError> {
+        let source = ModelSource::Memory(folder.model());
+        drop(folder);
         let files = Pretrained::from_source(source).map_err(told)?;
-        let fill_mask = FillMask::from_pretrained(&files, &gpu.device, Precision::F32).map_err(told)?;
+        let fill_mask = FillMask::from_pretrained(&files, &processor.device, Precision::F32).map_err(told)?;
         drop(files);
         let tokenizer = fill_mask.session().tokenizer();
         let mask = tokenizer.special().mask.and_then(|id| tokenizer.id_to_token(id)).unwrap_or_default();
@@ -147,8 +199,12 @@ impl Filler {
     }
 }
 
-/// An error and its causes in one line.
 fn told(error: bert_tasks::Error) -> JsError {
-    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-    JsError::new(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    JsError::new(&in_words(&error))
+}
+
+/// An error and its causes in one line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

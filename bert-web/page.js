@@ -1,11 +1,12 @@
 // The page: fetches a checkpoint folder, hands it to the program, and shows what that answers.
 
-import init, { Filler, Folder, Gpu } from "./pkg/bert_web.js";
+import init, { Filler, Folder, Processor } from "./pkg/bert_web.js";
 import { fetchFolder } from "./fetch.js";
 
 const at = (id) => document.getElementById(id);
 
 let filler; // the loaded model
+let onCpu = false; // whether it computes on the CPU, where nothing else happens meanwhile
 let loading; // the AbortController of a load that is under way
 
 at("model").addEventListener("submit", (event) => {
@@ -38,27 +39,30 @@ async function load(address) {
   filler?.free();
   filler = undefined;
   const start = performance.now();
-  let gpu, folder;
+  let processor, folder;
   try {
-    gpu = await openGpu(); // before the files: without one there is no use in them
+    await init();
+    processor = await Processor.open();
+    onCpu = processor.noGpu !== undefined;
     folder = new Folder(address);
     await fetchFolder(folder, address, { progress, signal: loading.signal });
     at("load").disabled = true;
-    progress("Moving the model to the GPU");
+    progress("Loading the model");
     await painted();
     const given = folder;
     folder = undefined; // the program frees it
-    filler = await Filler.load(gpu, given);
+    filler = await Filler.load(processor, given);
     at("mask").textContent = filler.mask;
     at("ask").disabled = false;
-    say(`Ready in ${seconds(start)}, on ${gpu.name}`);
+    const why = processor.noGpu ? `, which is slower than a GPU: ${noGpu(processor.noGpu)}` : "";
+    say(`Ready in ${seconds(start)}, on ${processor.name}${why}`);
     at("text").focus();
   } catch (error) {
     folder?.free();
     if (loading.signal.aborted) say("Cancelled");
     else fail(error);
   } finally {
-    gpu?.free(); // the model keeps hold of it
+    processor?.free(); // the model keeps hold of it
     loading = undefined;
     at("loading").hidden = true;
     at("load").textContent = "Load";
@@ -66,19 +70,18 @@ async function load(address) {
   }
 }
 
-async function openGpu() {
-  if (!isSecureContext) throw new Error("WebGPU needs a secure page: open this one over https, or from localhost");
-  if (!navigator.gpu) {
-    throw new Error("This browser has no WebGPU, or it is switched off; a current Chrome, Edge, Safari or Firefox has it");
-  }
-  await init();
-  return Gpu.open();
+/** Why there is no GPU, in words that help. */
+function noGpu(reason) {
+  if (!isSecureContext) return "WebGPU needs a page over https, or from localhost";
+  if (!navigator.gpu) return "this browser has no WebGPU, or it is switched off";
+  return reason;
 }
 
 async function answer(text) {
   at("ask").disabled = true;
   at("load").disabled = true; // which would free what computes
   say("Computing");
+  if (onCpu) await painted();
   const start = performance.now();
   try {
     const { masks, truncated } = JSON.parse(await filler.fill(text));

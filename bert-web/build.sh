@@ -7,7 +7,7 @@
 # Without RUST, this is done if the target is missing and apt-get is there. Its lists have to be recent.
 set -euo pipefail
 cd "$(dirname "$0")"
-target_dir="$(cd ../../.. && pwd)/target/web"
+target_dir="$(cd .. && pwd)/target/web"
 mkdir -p "$target_dir"
 target=wasm32-unknown-unknown
 cargo=(cargo)
