@@ -167,12 +167,12 @@ impl ModelSource {
         })
     }
 
-    /// Whether this can be a model with a head, as far as the files beside its weights tell: its configuration is that
-    /// of a family which is supported and names no class that was made for another task, and its tokenizer can be used.
-    /// The weights need not be there, so this is for what has to be downloaded.
+    /// Whether this can be a model with a head, as far as the files beside its weights tell: its family is supported,
+    /// no class in its configuration rules the head out ([`Head::may_hold`]), and its tokenizer can be used. The weights
+    /// need not be there, so this is for what has to be downloaded.
     ///
-    /// A checkpoint may hold more heads than the class in its `config.json` says. Checked for [`Head::None`], it can be
-    /// downloaded, and then be loaded for any head that it has.
+    /// A model that is refused for a head can be downloaded for [`Head::None`] and then be loaded all the same, if it
+    /// has the tensors.
     ///
     /// ```
     /// use bert_tasks::{Head, ModelSource};
@@ -187,7 +187,7 @@ impl ModelSource {
     /// task.
     pub fn check(&self, head: Head) -> Result<()> {
         let config = self.config()?;
-        if let Some(made_for) = Head::of(&config).filter(|made_for| !made_for.serves(head)) {
+        if let Some(made_for) = Head::of(&config).filter(|made_for| !made_for.may_hold(head)) {
             let found = config.architectures.join(", ");
             return Err(bert_core::Error::WrongHead { asked: head, found, made_for }.into());
         }
