@@ -88,7 +88,7 @@ impl FillMask {
     /// # Errors
     /// A model that is not there, not a masked language model, or damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::MaskedLm)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.

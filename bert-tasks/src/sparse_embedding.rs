@@ -63,7 +63,7 @@ impl SparseEmbedding {
     /// # Errors
     /// A model that is not there, has no masked-LM head, or is damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::Sparse)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.

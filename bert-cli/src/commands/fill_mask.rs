@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bert_tasks::FillMask;
+use bert_tasks::Head;
 use bert_tasks::fill_mask::{FillMaskOptions, FilledText};
 use clap::Args;
 use serde::Serialize;
@@ -22,6 +23,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a masked language model",
     example: "google-bert/bert-base-uncased",
+    head: Head::MaskedLm,
     built_in: BuiltIn::Base,
 };
 

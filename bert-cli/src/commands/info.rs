@@ -20,8 +20,12 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, bytes, thousands, visible};
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a model", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
+const NEED: Need = Need {
+    kind: "a model",
+    example: "google-bert/bert-base-uncased",
+    head: Head::None,
+    built_in: BuiltIn::Base,
+};
 
 /// Show what a model is, and what is wrong with it
 #[derive(Args, Debug)]

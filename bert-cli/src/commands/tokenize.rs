@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use bert_tasks::Head;
 use bert_tasks::tokenizer::Tokenizer;
 use clap::Args;
 use serde::Serialize;
@@ -20,6 +21,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a model with a tokenizer",
     example: "google-bert/bert-base-uncased",
+    head: Head::None,
     built_in: BuiltIn::Base,
 };
 

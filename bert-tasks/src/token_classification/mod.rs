@@ -98,7 +98,7 @@ impl TokenClassification {
     /// # Errors
     /// A model that is not there, no token classifier, or damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::TokenClassification)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.
