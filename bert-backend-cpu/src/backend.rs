@@ -2,13 +2,13 @@
 
 use bert_core::contract::{
     Activation, AttentionSpec, Backend, BackendInfo, BinaryOp, DeviceBatch, Dropout, EmbeddingTables,
-    LayerNorm, Linear, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
+    LayerNorm, Linear, PackedCache, Pooling, Precision, ReduceOp, Tensor, UnaryOp, WeightSource,
 };
 use bert_core::tensor::{DType, HostTensor, Shape, View};
 use bert_core::{Error, Result};
 
 use crate::buffer::{CpuBuffer, Storage, dense, indices, rows};
-use crate::cache::PackedCache;
+use crate::cache;
 use crate::cpu::{Cpu, PIECE};
 use crate::kernels::attention::Attention;
 use crate::kernels::pack::PackedMatrix;
@@ -34,13 +34,6 @@ impl CpuBackend {
     /// and environment variables that mean nothing.
     pub fn new(options: CpuOptions) -> Result<Self, CpuError> {
         Ok(Self { cpu: Cpu::new(options)?, cache: None })
-    }
-
-    /// The same backend; weights that it prepares for [`Precision::Int8`] from now on are looked for in `cache`, and
-    /// kept there.
-    #[must_use]
-    pub fn with_packed_cache(self, cache: PackedCache) -> Self {
-        Self { cache: Some(cache), ..self }
     }
 
     /// How many threads compute, the caller's own counted in.
@@ -103,6 +96,7 @@ impl Backend for CpuBackend {
             device: limits::cpu_name(),
             features: self.cpu.isa.features().map(str::to_owned).collect(),
             threads: Some(self.threads()),
+            software: false,
             precisions: PRECISIONS.to_vec(),
             emulated: if self.cpu.isa.has_bf16() { vec![] } else { vec![Precision::Bf16] },
         }
@@ -247,7 +241,7 @@ impl Backend for CpuBackend {
         let (pool, isa, shape) = (&self.cpu.pool, self.cpu.isa, weight.shape());
         let matrix = match (weight, &self.cache) {
             (WeightSource::Host(weight), Some(cache)) if precision == Precision::Int8 => {
-                cache.prepare(pool, isa, weight)
+                cache::prepare(cache, pool, isa, weight)
             }
             (WeightSource::Host(weight), _) => PackedMatrix::new(pool, isa, weight, precision),
             (WeightSource::Device(view), _) if precision == Precision::F32 => {
@@ -268,6 +262,12 @@ impl Backend for CpuBackend {
             }
         };
         Ok(CpuBuffer(Storage::Packed(matrix?)))
+    }
+
+    /// Weights of [`Precision::Int8`] are kept. Those of other precisions are packed as fast as a file would be read
+    /// and checked.
+    fn with_packed_cache(&self, cache: &PackedCache) -> Option<Self> {
+        Some(Self { cache: Some(cache.clone()), ..self.clone() })
     }
 
     fn linear(

@@ -4,126 +4,59 @@
 //! what packing does. What changes any of them changes the name, so nothing is ever out of date, and nothing has
 //! to be believed that a file says of itself. A cache saves time and does nothing else: whatever is wrong with
 //! it, the weight is packed as if there were none.
+//!
+//! ```
+//! use bert_backend_cpu::{CpuBackend, CpuOptions};
+//! use bert_core::contract::{Backend, PackedCache, Precision};
+//! use bert_core::tensor::HostTensor;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let cache = PackedCache::new(folder.path());
+//! let backend = CpuBackend::new(CpuOptions::default())?.with_packed_cache(&cache).expect("the CPU keeps weights");
+//! let weight = HostTensor::from_vec(vec![0.5f32; 64 * 32], [64, 32]);
+//! backend.prepare_weight((&weight).into(), Precision::Int8)?;
+//! backend.prepare_weight((&weight).into(), Precision::Int8)?;
+//! assert_eq!((cache.written(), cache.read()), (1, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod file;
-mod trouble;
-
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bert_core::Result;
-use bert_core::contract::Precision;
+use bert_core::contract::{CacheTrouble, PackedCache, Precision};
 use bert_core::tensor::HostTensor;
 use blake3::{Hash, Hasher};
 
 use crate::kernels::pack::PackedMatrix;
 use crate::pool::Pool;
 use crate::simd::Isa;
-pub use trouble::{CacheTrouble, Damage};
 
 /// Bytes that a task hashes.
 const PIECE: usize = 256 << 10;
 
-/// A folder in which a [`CpuBackend`](crate::CpuBackend) keeps the packed weights of [`Precision::Int8`], one file
-/// each. Those of other precisions are packed as fast as a file would be read and checked, and are not kept.
+/// A weight packed for [`Precision::Int8`], from the folder if it is there.
 ///
-/// Files are named by what is in them, so any number of models, instruction sets and processes may share a
-/// folder, and any file may be deleted at any time; nobody else deletes them. Whoever can write to the folder can
-/// change the answers, as with the checkpoint itself. Clones share one count.
-///
-/// ```
-/// use bert_backend_cpu::{CpuBackend, CpuOptions, PackedCache};
-/// use bert_core::{Backend, contract::Precision, tensor::HostTensor};
-///
-/// let folder = tempfile::tempdir()?;
-/// let cache = PackedCache::new(folder.path());
-/// let backend = CpuBackend::new(CpuOptions::default())?.with_packed_cache(cache.clone());
-/// let weight = HostTensor::from_vec(vec![0.5f32; 64 * 32], [64, 32]);
-/// backend.prepare_weight((&weight).into(), Precision::Int8)?;
-/// backend.prepare_weight((&weight).into(), Precision::Int8)?;
-/// assert_eq!((cache.written(), cache.read()), (1, 1));
-/// assert!(cache.take_troubles().is_empty());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct PackedCache(Arc<State>);
-
-#[derive(Debug)]
-struct State {
-    folder: PathBuf,
-    read: AtomicUsize,
-    written: AtomicUsize,
-    troubles: Mutex<Troubles>,
-}
-
-#[derive(Debug, Default)]
-struct Troubles {
-    untold: Vec<CacheTrouble>,
-    /// Writing failed once: one message is enough, and so is one attempt.
-    unwritable: bool,
-}
-
-impl PackedCache {
-    /// A cache in this folder, which is made when there is something to keep.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let (read, written) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(State { folder: folder.into(), read, written, troubles: Mutex::default() }))
-    }
-
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.0.folder
-    }
-
-    /// How many weights came from the folder.
-    pub fn read(&self) -> usize {
-        self.0.read.load(Relaxed)
-    }
-
-    /// How many weights were packed and are now in the folder.
-    pub fn written(&self) -> usize {
-        self.0.written.load(Relaxed)
-    }
-
-    /// What went wrong since the last call, none of which keeps a weight from being right.
-    pub fn take_troubles(&self) -> Vec<CacheTrouble> {
-        std::mem::take(&mut self.troubles().untold)
-    }
-
-    /// A weight packed for [`Precision::Int8`], from the folder if it is there.
-    ///
-    /// # Errors
-    /// Those of [`PackedMatrix::new`].
-    pub(crate) fn prepare(&self, pool: &Pool, isa: Isa, weight: &HostTensor) -> Result<PackedMatrix> {
-        let key = key(pool, isa, weight)?;
-        let path = self.0.folder.join(format!("{key}.int8"));
-        match PackedMatrix::from_parts(isa, weight, |parts| file::read(pool, &path, &key, parts))? {
-            Ok(matrix) => {
-                self.0.read.fetch_add(1, Relaxed);
-                return Ok(matrix);
-            }
-            Err(None) => (),
-            Err(Some(trouble)) => self.troubles().untold.push(trouble),
+/// # Errors
+/// Those of [`PackedMatrix::new`].
+pub fn prepare(cache: &PackedCache, pool: &Pool, isa: Isa, weight: &HostTensor) -> Result<PackedMatrix> {
+    let key = key(pool, isa, weight)?;
+    let path = cache.folder().join(format!("{key}.int8"));
+    match PackedMatrix::from_parts(isa, weight, |parts| file::read(pool, &path, &key, parts))? {
+        Ok(matrix) => {
+            cache.count_read();
+            return Ok(matrix);
         }
-        let matrix = PackedMatrix::new(pool, isa, weight, Precision::Int8)?;
-        if !self.troubles().unwritable {
-            match file::write(pool, &path, &key, matrix.parts()) {
-                Ok(()) => drop(self.0.written.fetch_add(1, Relaxed)),
-                Err(source) => {
-                    let mut troubles = self.troubles();
-                    if !std::mem::replace(&mut troubles.unwritable, true) {
-                        troubles.untold.push(CacheTrouble::Write { path, source });
-                    }
-                }
-            }
+        Err(None) => (),
+        Err(Some(trouble)) => cache.note(trouble),
+    }
+    let matrix = PackedMatrix::new(pool, isa, weight, Precision::Int8)?;
+    if cache.is_writable() {
+        match file::write(pool, &path, &key, matrix.parts()) {
+            Ok(()) => cache.count_written(),
+            Err(source) => cache.note(CacheTrouble::Write { path, source }),
         }
-        Ok(matrix)
     }
-
-    fn troubles(&self) -> std::sync::MutexGuard<'_, Troubles> {
-        self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    Ok(matrix)
 }
 
 /// The hash of all that decides what a weight becomes.

@@ -41,7 +41,6 @@ mod train;
 
 pub use backend::CpuBackend;
 pub use buffer::CpuBuffer;
-pub use cache::{CacheTrouble, Damage, PackedCache};
 pub use error::CpuError;
 pub use level::SimdLevel;
 pub use options::CpuOptions;

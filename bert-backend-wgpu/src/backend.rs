@@ -219,6 +219,7 @@ impl Backend for WgpuBackend {
             device: adapter.name.clone(),
             features,
             threads: None,
+            software: adapter.kind == AdapterKind::Software,
             precisions: PRECISIONS.to_vec(),
             emulated: if self.gpu.abilities.packed_dot { vec![] } else { vec![Precision::Int8] },
         }

@@ -33,6 +33,7 @@ impl Backend for Reference {
             device: "f64 oracle on the host".into(),
             features: vec![],
             threads: Some(1),
+            software: false,
             precisions: vec![Precision::F32],
             emulated: vec![],
         }

@@ -51,15 +51,14 @@ pub enum Error {
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
 
-    /// The CPU backend: its settings, or a machine that lacks what they ask for.
-    #[cfg(feature = "cpu")]
-    #[error(transparent)]
-    Cpu(#[from] bert_backend_cpu::CpuError),
-
-    /// A graphics adapter that is not there or cannot be opened.
-    #[cfg(feature = "wgpu")]
-    #[error(transparent)]
-    Wgpu(#[from] bert_backend_wgpu::WgpuError),
+    /// A device that cannot be opened: its settings, or a machine that lacks what they ask for.
+    #[error("cannot open the device {name}")]
+    Backend {
+        /// The kind of device, such as `cpu`.
+        name: &'static str,
+        /// What the backend said: its own structured error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 
     /// A word that names no kind of device.
     #[error("unknown device {found:?}; known are {known}")]
@@ -67,11 +66,11 @@ pub enum Error {
         /// The word.
         found: String,
         /// The words that would have been right.
-        known: &'static str,
+        known: String,
     },
 
     /// A cache of packed weights for a device that cannot use it.
-    #[error("{device} keeps no packed weights; only cpu does")]
+    #[error("the device {device} keeps no packed weights, so a cache of them does nothing")]
     NoPackedCache {
         /// The device.
         device: &'static str,

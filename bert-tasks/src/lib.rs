@@ -51,13 +51,11 @@ pub mod tokenizer;
 pub mod training;
 mod wait;
 
-#[cfg(feature = "cpu")]
-pub use bert_backend_cpu::{CacheTrouble, PackedCache};
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
 pub use bert_core::Head;
 pub use bert_core::config::ProblemType;
-pub use bert_core::contract::{Pooling, Precision};
+pub use bert_core::contract::{CacheTrouble, PackedCache, Pooling, Precision};
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

@@ -51,7 +51,7 @@ fn a_cache_of_packed_weights_changes_no_bit() {
     let mut counts = Vec::new();
     for _ in 0..2 {
         let cache = PackedCache::new(&folder);
-        assert_eq!(vector(&device().with_packed_cache(cache.clone()).unwrap()), plain);
+        assert_eq!(vector(&device().with_packed_cache(&cache).unwrap()), plain);
         assert!(cache.take_troubles().is_empty());
         counts.push((cache.read(), cache.written()));
     }
@@ -59,7 +59,7 @@ fn a_cache_of_packed_weights_changes_no_bit() {
     assert!(written > 0);
     assert_eq!(counts, [(0, written), (written, 0)]);
     let reference: Device = "reference".parse().unwrap();
-    let refused = reference.with_packed_cache(PackedCache::new(&folder));
+    let refused = reference.with_packed_cache(&PackedCache::new(&folder));
     assert!(matches!(refused, Err(Error::NoPackedCache { device: "reference" })));
 }
 

@@ -40,6 +40,7 @@ impl Encoder for Counting {
             device,
             features: vec![],
             threads: self.threads,
+            software: false,
             precisions: vec![],
             emulated: vec![],
         }

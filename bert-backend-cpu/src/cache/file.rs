@@ -8,10 +8,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
+use bert_core::contract::{CacheTrouble, Damage};
 use blake3::{Hash, Hasher, OUT_LEN};
 
 use super::digest;
-use super::trouble::{CacheTrouble, Damage};
 use crate::pool::Pool;
 
 /// Starts a file of this layout.

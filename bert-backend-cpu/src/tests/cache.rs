@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bert_core::Backend;
-use bert_core::contract::Precision;
+use bert_core::contract::{CacheTrouble, Damage, PackedCache, Precision};
 use bert_core::tensor::HostTensor;
 use half::{bf16, f16};
 use tempfile::TempDir;
 
 use super::{Random, backends};
-use crate::cache::{CacheTrouble, Damage, PackedCache};
 use crate::{CpuBackend, CpuOptions};
 
 const SIZES: [(usize, usize); 6] = [(1, 1), (3, 17), (64, 63), (65, 257), (768, 96), (33, 1000)];
@@ -30,7 +29,7 @@ fn packed(backend: &CpuBackend, weight: &HostTensor) -> [Vec<u8>; 3] {
 
 /// As [`packed`], with a cache that nobody has used so far.
 fn through(cache: &PackedCache, backend: &CpuBackend, weight: &HostTensor) -> [Vec<u8>; 3] {
-    packed(&backend.clone().with_packed_cache(cache.clone()), weight)
+    packed(&backend.with_packed_cache(cache).unwrap(), weight)
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -91,7 +90,7 @@ fn a_read_leaves_the_file_alone() {
 fn other_precisions_are_not_kept() {
     let folder = tempfile::tempdir().unwrap();
     let cache = PackedCache::new(folder.path());
-    let backend = backend().with_packed_cache(cache.clone());
+    let backend = backend().with_packed_cache(&cache).unwrap();
     for precision in [Precision::F32, Precision::Bf16] {
         backend.prepare_weight((&Random(3).tensor([9, 9])).into(), precision).unwrap();
     }
@@ -294,7 +293,7 @@ fn many_at_once_agree() {
 #[test]
 fn what_cannot_be_packed_is_refused_as_without_a_cache() {
     let folder = tempfile::tempdir().unwrap();
-    let (plain, cached) = (backend(), backend().with_packed_cache(PackedCache::new(folder.path())));
+    let (plain, cached) = (backend(), backend().with_packed_cache(&PackedCache::new(folder.path())).unwrap());
     let integers = HostTensor::from_vec(vec![1i64; 4], [2, 2]);
     let too_deep = HostTensor::from_vec(vec![0.5f32; 70_000], [1, 70_000]);
     for weight in [integers, too_deep] {

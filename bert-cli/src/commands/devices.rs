@@ -72,6 +72,7 @@ impl Row {
                 auto: false,
                 description: match error {
                     bert_tasks::Error::NoDevice { reason, .. } => reason,
+                    bert_tasks::Error::Backend { source, .. } => describe(&*source),
                     error => describe(&error),
                 },
                 features: vec![],

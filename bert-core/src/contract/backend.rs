@@ -28,6 +28,7 @@ use std::ops::Range;
 use super::batch::DeviceBatch;
 use super::info::{BackendInfo, Counts};
 use super::ops::{Activation, AttentionSpec, BinaryOp, Dropout, Pooling, Precision, ReduceOp, UnaryOp};
+use super::packed_cache::PackedCache;
 use super::threads::{MaybeSend, MaybeSync};
 use super::weights::{EmbeddingTables, LayerNorm, Linear, WeightSource};
 use crate::Result;
@@ -352,6 +353,15 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// [`Error::Device`](crate::Error::Device).
     fn warm_up(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// The same backend; weights that it prepares from now on are looked for in `cache` and kept there. The results are
+    /// the same bits.
+    ///
+    /// The default is `None`: the backend keeps nothing. Override it where packing a weight takes longer than reading
+    /// it from a file.
+    fn with_packed_cache(&self, _: &PackedCache) -> Option<Self> {
+        None
     }
 
     /// What the device was asked to do since it was opened: submissions, kernels, bytes moved.

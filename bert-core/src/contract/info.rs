@@ -14,6 +14,9 @@ pub struct BackendInfo {
     pub features: Vec<String>,
     /// How many threads compute, where the host does it.
     pub threads: Option<usize>,
+    /// Whether it is a program on the CPU that plays another device, such as a software graphics adapter: right, but
+    /// slower than a backend for the CPU.
+    pub software: bool,
     /// What [`Backend::prepare_weight`](super::Backend::prepare_weight) can prepare for.
     pub precisions: Vec<Precision>,
     /// Those of the precisions that the device has no fast instructions for. Their results are right, but they

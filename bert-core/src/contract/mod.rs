@@ -5,19 +5,24 @@
 //! * [`UnaryOp`], [`BinaryOp`], [`ReduceOp`], [`Activation`], [`Pooling`]: which function;
 //! * [`AttentionSpec`], [`Precision`]: how attention and linear layers compute;
 //! * [`Linear`], [`LayerNorm`], [`EmbeddingTables`]: parameters on a device; [`DeviceBatch`]: inputs;
+//! * [`PackedCache`]: where packed weights are kept from one start to the next;
 //! * [`BackendInfo`], [`Counts`]: what it runs on, and what that was asked to do.
 
 mod backend;
 mod batch;
 mod info;
 mod ops;
+mod packed_cache;
 mod prepare;
 mod threads;
+mod trouble;
 mod weights;
 
 pub use backend::{Backend, MASKED, Tensor, default_attention, upload_f32};
 pub use batch::DeviceBatch;
 pub use info::{BackendInfo, Counts};
 pub use ops::{Activation, AttentionSpec, BinaryOp, Dropout, Pooling, Precision, ReduceOp, UnaryOp};
+pub use packed_cache::PackedCache;
 pub use threads::{MaybeSend, MaybeSync};
+pub use trouble::{CacheTrouble, Damage};
 pub use weights::{EmbeddingTables, LayerNorm, Linear, WeightSource};

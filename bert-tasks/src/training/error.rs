@@ -83,13 +83,6 @@ pub enum TrainingError {
         what: &'static str,
     },
 
-    /// A device whose backend has no gradients.
-    #[error("{device} cannot train; cpu, wgpu and reference can")]
-    NoGradients {
-        /// The device.
-        device: String,
-    },
-
     /// A setting that makes no sense.
     #[error("{setting} is {found}; it must be {expected}")]
     Setting {

@@ -261,7 +261,8 @@ impl<'a> Trainer<'a> {
             config.attention_probs_dropout_prob = 0.0;
             config.classifier_dropout = None;
         }
-        let mut engine = self.device.train(config, source, objective.head(), TrainOptions::PRECISION)?;
+        let mut engine =
+            self.device.load_for_training(config, source, objective.head(), TrainOptions::PRECISION)?;
         engine.follow(plan, source)?;
         engine.set_recompute(self.options.recompute);
         if let (Some(teacher), Some(options)) = (self.teacher, self.options.distillation) {

@@ -32,6 +32,7 @@ impl<F: Fn(u32) -> [f32; 2] + Send + Sync> Encoder for Planted<F> {
             device: String::new(),
             features: vec![],
             threads,
+            software: false,
             precisions: vec![],
             emulated: vec![],
         }

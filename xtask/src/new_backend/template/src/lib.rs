@@ -34,6 +34,7 @@ impl Backend for TemplateBackend {
             device: "plain loops on the host".into(),
             features: vec![],
             threads: Some(1),
+            software: false,
             precisions: vec![Precision::F32],
             emulated: vec![],
         }
