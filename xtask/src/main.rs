@@ -8,6 +8,7 @@ mod default_models;
 mod error;
 mod models;
 mod new_backend;
+mod parity;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ enum Command {
     Bench(bench::Args),
     DefaultModels(default_models::Args),
     NewBackend(new_backend::Args),
+    TrainingParity(parity::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::DefaultModels(args) => default_models::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NewBackend(args) => new_backend::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::TrainingParity(args) => parity::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,
@@ -66,6 +69,7 @@ impl Command {
         match self {
             Self::Bench(args) => args.measures(),
             Self::Conformance(args) => args.measures(),
+            Self::TrainingParity(_) => true,
             Self::Models(_) | Self::DefaultModels(_) | Self::NewBackend(_) => false,
         }
     }
