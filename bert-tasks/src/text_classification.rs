@@ -106,7 +106,7 @@ impl TextClassification {
     /// # Errors
     /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<Classification> {
-        self.predict_one(text.into())
+        self.predict_one(text)
     }
 
     /// Labels a pair of texts.

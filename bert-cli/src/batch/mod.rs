@@ -1,22 +1,18 @@
 //! The loop that the commands share: inputs go through a task, answers come out in the order of the inputs.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::fmt;
+mod run;
+
+use std::cell::RefCell;
 
 use bert_tasks::Task;
+use bert_tasks::stream::Source;
 
+use self::run::{Asked, Run};
 use crate::Outcome;
-use crate::error::{Error, Result, describe};
-use crate::input::{Inputs, Item, Place};
+use crate::error::{Error, Result};
+use crate::input::{Inputs, Item};
 use crate::output::{Record, Sink};
 use crate::talk::Talk;
-
-/// How much text is read ahead at most. The task reads ahead less, unless texts are long.
-const READ_AHEAD: usize = 1 << 20;
-
-/// How many texts that were too long for the model are reported one by one.
-const REPORTED_CUTS: u64 = 5;
 
 /// Something that answers inputs in their order, such as a [`Task`].
 pub trait Answerer {
@@ -28,7 +24,7 @@ pub trait Answerer {
     /// Answers any number of inputs. The answers may come late, so that inputs can be batched.
     fn answers<'a>(
         &'a self,
-        inputs: impl Iterator<Item = Self::Input> + 'a,
+        inputs: impl Source<Item = Self::Input> + 'a,
     ) -> impl Iterator<Item = bert_tasks::Result<Self::Answer>> + 'a;
 }
 
@@ -38,9 +34,9 @@ impl<T: Task> Answerer for T {
 
     fn answers<'a>(
         &'a self,
-        inputs: impl Iterator<Item = T::Input> + 'a,
+        inputs: impl Source<Item = T::Input> + 'a,
     ) -> impl Iterator<Item = bert_tasks::Result<T::Answer>> + 'a {
-        self.stream(inputs)
+        self.stream_from(inputs)
     }
 }
 
@@ -145,104 +141,18 @@ pub fn for_each<T: Answerer>(
     let name = inputs.name().to_owned();
     let (single, waits, interactive) = (inputs.is_single(), inputs.size().is_none(), inputs.interactive());
     let bar = inputs.size().filter(|_| bar).map(|size| talk.text_bar(size));
-    let inputs = RefCell::new(inputs);
-    let failed = Cell::new(0);
-    let (mut answered, mut cut) = (0, 0);
-    let report = |place: Place, error: &dyn std::error::Error| {
-        failed.set(failed.get() + 1);
-        talk.error(format_args!("{}{}", At(&name, place), describe(error)));
-    };
-
-    let waiting = RefCell::new(VecDeque::<Item>::new());
-    loop {
-        // One round takes what can be had without waiting, so that a person, or a program at the other end
-        // of a pipe, gets the answer to each line at once.
-        let read = Cell::new(0);
-        let broken = Cell::new(None);
-        let asked = std::iter::from_fn(|| {
-            while read.get() == 0 || (read.get() < READ_AHEAD && inputs.borrow().ready()) {
-                match inputs.borrow_mut().next() {
-                    Ok(Some(Ok(item))) => {
-                        read.set(read.get() + 1 + item.texts.iter().map(String::len).sum::<usize>());
-                        let input = ask(&item.texts);
-                        waiting.borrow_mut().push_back(item);
-                        return Some(input);
-                    }
-                    Ok(Some(Err(bad))) => {
-                        read.set(read.get() + 1);
-                        report(bad.place, &bad.error);
-                    }
-                    Ok(None) => break,
-                    Err(error) => {
-                        broken.set(Some(error));
-                        break;
-                    }
-                }
-            }
-            None
-        });
-
-        // Held back until it is known whether more answers follow: if not, it was no fault of the text.
-        let mut error: Option<(Place, bert_tasks::Error)> = None;
-        for answer in task.answers(asked) {
-            let Some(item) = waiting.borrow_mut().pop_front() else { break };
-            if let Some((place, error)) = error.take() {
-                report(place, &error);
-            }
-            let (place, end) = (item.place, item.end);
-            match answer {
-                Ok(answer) => {
-                    answered += 1;
-                    if let Some(at) = consumer.take(item, answer)? {
-                        cut += 1;
-                        if cut <= REPORTED_CUTS {
-                            let at = format_args!("cut after byte {at}: it is longer than the model's input");
-                            talk.warning(format_args!("{}{at}", At(&name, place)));
-                        }
-                    }
-                }
-                Err(found) => error = Some((place, found)),
-            }
-            if let Some(bar) = &bar {
-                bar.advance(end);
-            }
-        }
-        match error {
-            Some((_, error)) if single || !waiting.borrow().is_empty() => return Err(error.into()),
-            Some((place, error)) => report(place, &error),
-            None => {}
-        }
-        if let Some(error) = broken.take() {
-            return Err(error);
-        }
-        if read.get() == 0 {
-            break;
-        }
-        if waits {
-            consumer.pause()?;
+    let run = RefCell::new(Run::new(talk, &name, single, waits, consumer));
+    for answer in task.answers(Asked::new(&run, inputs, ask)) {
+        let end = run.borrow_mut().take(answer)?;
+        if let (Some(bar), Some(end)) = (&bar, end) {
+            bar.advance(end);
         }
     }
     drop(bar);
 
-    if cut > REPORTED_CUTS {
-        talk.warning(format_args!("{cut} texts were longer than the model's input, and cut"));
-    }
-    let count = Count { answered, failed: failed.get() };
+    let count = run.into_inner().finish()?;
     match count {
         Count { answered: 0, failed: 0 } if !interactive => Err(Error::EmptyInput { name }),
         _ => Ok(count),
-    }
-}
-
-/// A place in front of a message.
-struct At<'a>(&'a str, Place);
-
-impl fmt::Display for At<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.1 {
-            Place::Only => Ok(()),
-            Place::Argument(number) => write!(f, "text {number}: "),
-            Place::Line(line) => write!(f, "{}, line {line}: ", self.0),
-        }
     }
 }
