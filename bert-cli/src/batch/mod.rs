@@ -81,12 +81,12 @@ impl<Answer, R: Record, F: FnMut(Vec<String>, Answer) -> R> Consumer<Answer> for
 ///
 /// # Errors
 /// As [`for_each`], and an output that cannot be written.
-pub fn answer_all<T: Answerer, R: Record>(
+pub fn answer_all<T: Answerer, Q: Into<T::Input>, R: Record>(
     talk: &Talk,
     inputs: Inputs,
     sink: Sink,
     task: &T,
-    ask: impl Fn(&[String]) -> T::Input,
+    ask: impl Fn(&[String]) -> Q,
     record: impl FnMut(Vec<String>, T::Answer) -> R,
 ) -> Result<Outcome> {
     // Results on the same screen are progress enough, and would break the bar.
@@ -127,12 +127,12 @@ impl Count {
 /// # Errors
 /// What ends the run: an input that breaks off or is empty, a consumer or a device that fails, and a single
 /// input that cannot be answered.
-pub fn for_each<T: Answerer>(
+pub fn for_each<T: Answerer, Q: Into<T::Input>>(
     talk: &Talk,
     inputs: Inputs,
     bar: bool,
     task: &T,
-    ask: impl Fn(&[String]) -> T::Input,
+    ask: impl Fn(&[String]) -> Q,
     consumer: &mut impl Consumer<T::Answer>,
 ) -> Result<Count> {
     if inputs.interactive() {
@@ -142,7 +142,7 @@ pub fn for_each<T: Answerer>(
     let (single, waits, interactive) = (inputs.is_single(), inputs.size().is_none(), inputs.interactive());
     let bar = inputs.size().filter(|_| bar).map(|size| talk.text_bar(size));
     let run = RefCell::new(Run::new(talk, &name, single, waits, consumer));
-    for answer in task.answers(Asked::new(&run, inputs, ask)) {
+    for answer in task.answers(Asked::new(&run, inputs, |texts: &[String]| ask(texts).into())) {
         let end = run.borrow_mut().take(answer)?;
         if let (Some(bar), Some(end)) = (&bar, end) {
             bar.advance(end);
