@@ -145,7 +145,7 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     /// # Errors
     /// An input that the task cannot take; a device that failed.
     fn predict_one(&self, input: impl Into<Self::Input>) -> Result<Self::Answer> {
-        wait(self.predict_one_async(input.into()))
+        wait(self.predict_one_async(input))
     }
 
     /// Answers one input, for callers that do something else meanwhile, or cannot wait as in a browser. On a CPU the
@@ -155,8 +155,9 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     /// As [`predict_one`](Self::predict_one).
     fn predict_one_async(
         &self,
-        input: Self::Input,
+        input: impl Into<Self::Input>,
     ) -> impl Future<Output = Result<Self::Answer>> + MaybeSend {
+        let input = input.into();
         async move {
             let prepared = self.prepare(&input);
             let budget = self.session().token_budget();

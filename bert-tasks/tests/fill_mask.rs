@@ -55,10 +55,10 @@ fn a_model_in_memory_answers_as_its_folder_does_waited_for_or_not() {
         let text = "the [MASK] of the [MASK] bank";
         let folder = FillMask::load(tiny.name(), &device).unwrap();
         assert_eq!(
-            fill_mask.predict_one_async(text.into()).await.unwrap(),
+            fill_mask.predict_one_async(text).await.unwrap(),
             folder.predict_all([text.to_owned()]).unwrap()[0],
         );
-        let error = fill_mask.predict_one_async("the bank".into()).await.unwrap_err();
+        let error = fill_mask.predict_one_async("the bank").await.unwrap_err();
         assert!(matches!(error, Error::NoMask { .. }), "{error}");
     });
 }

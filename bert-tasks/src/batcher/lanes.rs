@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::message_of;
 use super::reply::Arrival;
-use crate::stream::{Done, Job, Pending, job};
+use crate::stream::Pending;
+use crate::stream::window::job;
+use crate::stream::worker::{Done, Job};
 use crate::{Error, Result, Task};
 
 /// An accepted request.

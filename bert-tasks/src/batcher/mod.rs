@@ -31,7 +31,8 @@ use std::thread::{self, JoinHandle};
 
 use self::lanes::{Batch, Lanes, Request};
 pub use self::reply::Reply;
-use crate::stream::{Pending, run};
+use crate::stream::Pending;
+use crate::stream::worker::run;
 use crate::{Error, Result, Task};
 
 /// How a batcher works.

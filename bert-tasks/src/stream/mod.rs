@@ -6,8 +6,8 @@
 //! one window, the caller's thread reads and tokenises the next one and makes use of the answers of the last.
 
 mod source;
-mod window;
-mod worker;
+pub(crate) mod window;
+pub(crate) mod worker;
 
 use std::collections::VecDeque;
 use std::task::Poll;
@@ -15,12 +15,9 @@ use std::task::Poll;
 #[cfg(not(target_family = "wasm"))]
 pub use source::read_ahead;
 pub use source::{Inputs, Received, Source};
-#[cfg(not(target_family = "wasm"))]
-pub(crate) use window::job;
 use window::prepare_all;
 pub(crate) use window::{Pending, Window};
-use worker::Worker;
-pub(crate) use worker::{Done, Job, run};
+use worker::{Done, Worker};
 
 use crate::{Result, Task};
 
