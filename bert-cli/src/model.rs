@@ -251,10 +251,11 @@ impl DeviceArgs {
 
     /// Where packed weights are kept, if that was asked for; or else why it would do nothing, which is no error: a
     /// variable that is set for all models should not stop one.
-    fn packed_folder(&self, source: &ModelSource) -> Option<Result<PathBuf, &'static str>> {
+    fn packed_folder(&self, device: &Device, source: &ModelSource) -> Option<Result<PathBuf, &'static str>> {
         // An empty variable counts as none.
         let asked = self.packed_cache.as_ref().filter(|asked| !asked.is_empty())?;
         Some(match source {
+            _ if !device.keeps_packed_weights() => Err("this device keeps no packed weights"),
             _ if self.precision != Precision::Int8 => Err("only the weights of --precision int8 are kept"),
             _ if asked != BESIDE => Ok(asked.into()),
             ModelSource::Folder(folder) => Ok(folder.join("packed")),
@@ -304,15 +305,8 @@ impl ModelArgs {
             ));
         }
         let mut cache = None;
-        match self.device.packed_folder(files.source()) {
-            Some(Ok(folder)) => {
-                let folder = PackedCache::new(folder);
-                match device.clone().with_packed_cache(&folder) {
-                    Ok(keeping) => (device, cache) = (keeping, Some(folder)),
-                    // No error: a variable that is set for all devices should not stop one.
-                    Err(error) => talk.notice(format_args!("{}", describe(&error))),
-                }
-            }
+        match self.device.packed_folder(&device, files.source()) {
+            Some(Ok(folder)) => device = device.with_packed_cache(cache.insert(PackedCache::new(folder)))?,
             Some(Err(reason)) => talk.notice(format_args!("--packed-cache does nothing: {reason}")),
             None => (),
         }

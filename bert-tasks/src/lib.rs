@@ -11,7 +11,7 @@
 //!
 //! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is the two joined;
 //! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
-//!   that are cut by tokens;
+//!   that are cut by tokens; a [`stream`] pulls them, a [`Batcher`] is pushed by any number of callers;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -23,6 +23,8 @@
 //! (`wasm32-unknown-unknown` with feature `wgpu`), where nobody can wait: there a blocking method that would
 //! have to is an error.
 
+#[cfg(not(target_family = "wasm"))] // it needs a thread
+pub mod batcher;
 pub mod data;
 mod device;
 pub mod embedding;
@@ -39,10 +41,11 @@ mod order;
 mod pretrained;
 pub mod pretraining;
 pub mod question_answering;
+mod request;
 mod scores;
 mod session;
 pub mod sparse_embedding;
-mod stream;
+pub mod stream;
 mod task;
 pub mod text_classification;
 pub mod token_classification;
@@ -51,6 +54,8 @@ pub mod tokenizer;
 pub mod training;
 mod wait;
 
+#[cfg(not(target_family = "wasm"))]
+pub use batcher::Batcher;
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
 pub use bert_core::Head;
@@ -65,6 +70,7 @@ pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
 pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, Pretrained};
 pub use question_answering::QuestionAnswering;
+pub use request::Request;
 pub use session::Session;
 pub use sparse_embedding::SparseEmbedding;
 pub use stream::Stream;

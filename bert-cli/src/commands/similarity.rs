@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
+use std::task::Poll;
 
 use bert_tasks::embedding::{TextEmbedding, cosine};
+use bert_tasks::stream::Source;
 use bert_tasks::{Embedding, Task};
 use clap::Args;
 use serde::Serialize;
@@ -91,6 +93,37 @@ impl SimilarityCommand {
 /// Embeds both texts of a pair.
 struct Pairs(Embedding);
 
+/// The two texts of each pair, one after the other.
+struct Flat<S> {
+    inputs: S,
+    second: Option<String>,
+}
+
+impl<S: Source<Item = Vec<String>>> Flat<S> {
+    fn first_of(&mut self, mut pair: Vec<String>) -> String {
+        self.second = pair.pop();
+        pair.swap_remove(0)
+    }
+}
+
+impl<S: Source<Item = Vec<String>>> Source for Flat<S> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        self.second.take().or_else(|| {
+            let pair = self.inputs.next()?;
+            Some(self.first_of(pair))
+        })
+    }
+
+    fn try_next(&mut self) -> Poll<Option<String>> {
+        match self.second.take() {
+            Some(second) => Poll::Ready(Some(second)),
+            None => self.inputs.try_next().map(|pair| pair.map(|pair| self.first_of(pair))),
+        }
+    }
+}
+
 struct PairAnswer {
     cosine: f32,
     cut: Option<usize>,
@@ -102,9 +135,9 @@ impl Answerer for Pairs {
 
     fn answers<'a>(
         &'a self,
-        inputs: impl Iterator<Item = Vec<String>> + 'a,
+        inputs: impl Source<Item = Vec<String>> + 'a,
     ) -> impl Iterator<Item = bert_tasks::Result<PairAnswer>> + 'a {
-        let mut vectors = self.0.stream(inputs.flatten());
+        let mut vectors = self.0.stream_from(Flat { inputs, second: None });
         std::iter::from_fn(move || {
             let (first, second) = (vectors.next()?, vectors.next());
             let compare = |first: TextEmbedding, second: TextEmbedding| PairAnswer {

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::task::Poll;
 
 use bert_tasks::Head;
+use bert_tasks::stream::Source;
 use bert_tasks::tokenizer::Tokenizer;
 use clap::Args;
 use serde::Serialize;
@@ -77,9 +79,13 @@ impl Answerer for Tokenize {
 
     fn answers<'a>(
         &'a self,
-        inputs: impl Iterator<Item = String> + 'a,
+        mut inputs: impl Source<Item = String> + 'a,
     ) -> impl Iterator<Item = bert_tasks::Result<Vec<Token>>> + 'a {
-        inputs.map(|text| {
+        let texts = std::iter::from_fn(move || match inputs.try_next() {
+            Poll::Ready(text) => text,
+            Poll::Pending => inputs.next(),
+        });
+        texts.map(|text| {
             let encoded = match self.special {
                 true => self.tokenizer.encode(&text)?,
                 false => self.tokenizer.encode_without_special(&text)?,

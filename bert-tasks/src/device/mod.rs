@@ -190,6 +190,11 @@ impl Device {
         Self { log: Some(log), ..self }
     }
 
+    /// Whether [`with_packed_cache`](Self::with_packed_cache) is of use.
+    pub fn keeps_packed_weights(&self) -> bool {
+        self.backend.with_packed_cache(&PackedCache::new("")).is_some()
+    }
+
     /// The same device; models loaded from now on in [`Precision::Int8`] keep their packed weights in `cache`, and
     /// start from there the next time. The answers are the same.
     ///
