@@ -11,7 +11,7 @@ use bert_core::contract::Precision;
 use bert_core::observe::passes::PassLog;
 use bert_tasks::tokenizer::Tokenizer;
 use bert_tasks::{
-    CacheTrouble, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, Pretrained,
+    CacheProblem, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, Pretrained,
 };
 
 use crate::built_in::{BuiltIn, MODEL};
@@ -340,10 +340,10 @@ impl ModelArgs {
 /// Says what was wrong with a cache: the first of its files, and how many there are.
 fn warn_of(cache: &PackedCache, talk: &Talk) {
     let (unwritten, unread): (Vec<_>, Vec<_>) =
-        cache.take_troubles().into_iter().partition(|trouble| matches!(trouble, CacheTrouble::Write { .. }));
-    for troubles in [unread, unwritten] {
-        let Some(first) = troubles.first() else { continue };
-        let more = match troubles.len() - 1 {
+        cache.take_problems().into_iter().partition(|problem| matches!(problem, CacheProblem::Write { .. }));
+    for problems in [unread, unwritten] {
+        let Some(first) = problems.first() else { continue };
+        let more = match problems.len() - 1 {
             0 => String::new(),
             others => format!("; so are {others} more"),
         };

@@ -60,7 +60,7 @@ pub use batcher::Batcher;
 pub use bert_core;
 pub use bert_core::Head;
 pub use bert_core::config::ProblemType;
-pub use bert_core::contract::{CacheTrouble, PackedCache, Pooling, Precision};
+pub use bert_core::contract::{CacheProblem, PackedCache, Pooling, Precision};
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

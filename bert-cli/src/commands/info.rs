@@ -189,7 +189,7 @@ impl Info {
         // Those of the model as it is used; what else the files hold is listed as unused.
         let list = graph::parameters(config, main_head(config, checkpoint)).unwrap_or_default();
         let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
-        let parameters = there.map(|parameter| parameter.shape.len() as u64).sum();
+        let parameters = there.map(|parameter| parameter.shape.elements() as u64).sum();
         let mut heads = heads(config, checkpoint);
         // An adapter may bring a head that its model does not have.
         let own = files.adapter().and_then(|_| Head::of(config)).filter(|head| *head != Head::None);
