@@ -45,3 +45,8 @@ pub use error::CpuError;
 pub use level::SimdLevel;
 pub use options::CpuOptions;
 pub use pool::MAX_THREADS;
+
+/// The examples of README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

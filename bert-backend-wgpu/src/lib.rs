@@ -48,3 +48,8 @@ pub use wgpu::Limits;
 
 /// The backend's name, as in `--device`.
 const NAME: &str = "wgpu";
+
+/// The examples of README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use bert_tasks::hub::{Hub, HubError, Progress, Settings};
+use bert_tasks::Head;
+use bert_tasks::hub::{self, Hub, HubError, Progress, Settings};
 use indicatif::ProgressBar;
 
 use crate::error::describe;
@@ -10,24 +11,24 @@ use crate::model::HubArgs;
 use crate::style;
 use crate::talk::Talk;
 
-/// The hub as the environment and the options have it.
+/// The hub as the environment and the options have it, for models with a head.
 ///
 /// # Errors
 /// Settings that contradict themselves.
-pub fn open(args: &HubArgs) -> Result<Hub, HubError> {
+pub fn open(args: &HubArgs, head: Head) -> Result<Hub, HubError> {
     let mut settings = Settings::from_env()?;
     settings.offline |= args.offline;
-    Hub::new(settings)
+    hub::open_for(settings, head)
 }
 
-/// The folder of a model, downloaded unless the cache has it.
+/// The folder of a model with a head, downloaded unless the cache has it.
 ///
 /// # Errors
 /// What the hub says.
-pub fn snapshot(talk: &Talk, args: &HubArgs, name: &str) -> Result<PathBuf, HubError> {
+pub fn snapshot(talk: &Talk, args: &HubArgs, name: &str, head: Head) -> Result<PathBuf, HubError> {
     let id = name.parse()?;
     let mut downloads = Downloads::new(talk);
-    let snapshot = open(args)?.snapshot(&id, &args.revision, |progress| downloads.report(progress))?;
+    let snapshot = open(args, head)?.snapshot(&id, &args.revision, |progress| downloads.report(progress))?;
     drop(downloads);
     if let Some(error) = &snapshot.fallback {
         talk.warning(format_args!("the cached copy of {id} is used: {}", describe(error)));

@@ -11,7 +11,7 @@ use bert_core::contract::Precision;
 use bert_core::observe::passes::PassLog;
 use bert_tasks::tokenizer::Tokenizer;
 use bert_tasks::{
-    CacheTrouble, Device, DeviceOptions, EmbeddedAdapter, ModelSource, PackedCache, Pretrained,
+    CacheTrouble, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, Pretrained,
 };
 
 use crate::built_in::{BuiltIn, MODEL};
@@ -25,6 +25,8 @@ pub struct Need {
     pub kind: &'static str,
     /// A model of that kind on the hub.
     pub example: &'static str,
+    /// The head that it has; [`Head::None`] where any will do.
+    pub head: Head,
     /// The built-in one, if there is one.
     pub built_in: BuiltIn,
 }
@@ -195,7 +197,9 @@ impl SourceArgs {
                 (None, ..) => return Err(Error::NoModel { need }),
             });
         };
-        let source = self.named(talk, name)?;
+        // An adapter brings its own head.
+        let head = if adapter.is_some() { Head::None } else { need.head };
+        let source = self.named(talk, name, head)?;
         match source.adapter_folder() {
             // The folder of an adapter stands for the model and the adapter.
             Some(folder) if adapter.is_none() => {
@@ -209,30 +213,30 @@ impl SourceArgs {
     fn base_of(&self, talk: &Talk, need: &'static Need, folder: &Path) -> Result<ModelSource> {
         let adapter = Adapter::open(folder).map_err(bert_tasks::Error::from)?;
         match (&adapter.config().base, MODEL) {
-            (Some(name), _) => self.named(talk, name),
+            (Some(name), _) => self.named(talk, name, Head::None),
             (None, Some(model)) => Ok(ModelSource::Embedded(model)),
             (None, None) => Err(Error::NoModel { need }),
         }
     }
 
-    fn named(&self, talk: &Talk, name: &str) -> Result<ModelSource> {
+    fn named(&self, talk: &Talk, name: &str, head: Head) -> Result<ModelSource> {
         match ModelSource::local(name)? {
             Some(folder) => Ok(folder),
-            None => self.download(talk, name),
+            None => self.download(talk, name, head),
         }
     }
 
     #[cfg(feature = "hub")]
-    fn download(&self, talk: &Talk, name: &str) -> Result<ModelSource> {
-        let folder = crate::hub::snapshot(talk, &self.hub, name).map_err(|source| {
+    fn download(&self, talk: &Talk, name: &str, head: Head) -> Result<ModelSource> {
+        let folder = crate::hub::snapshot(talk, &self.hub, name, head).map_err(|source| {
             Error::NeitherFolderNorHub { name: name.to_owned(), source: Box::new(source) }
         })?;
         Ok(ModelSource::Folder(folder))
     }
 
     #[cfg(not(feature = "hub"))]
-    fn download(&self, _: &Talk, name: &str) -> Result<ModelSource> {
-        Ok(ModelSource::find(name)?)
+    fn download(&self, _: &Talk, name: &str, head: Head) -> Result<ModelSource> {
+        Ok(ModelSource::find_for(name, head)?)
     }
 }
 

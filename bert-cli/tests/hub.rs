@@ -101,3 +101,20 @@ fn a_hub_without_the_model_or_no_hub_is_an_error() {
     run("http://127.0.0.1:9", &["models", "pull", "owner/tiny"]).fails(&["cannot reach http://127.0.0.1:9"]);
     run("nonsense", &["models", "pull", "owner/tiny"]).fails(&["HF_ENDPOINT", "nonsense"]);
 }
+
+#[test]
+fn a_model_for_another_task_is_refused_before_its_weights_are_downloaded() {
+    let endpoint = hub(&Tiny::new("BertForTokenClassification"));
+    let home = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        bert_with(args, &[("HF_HOME", home.path().as_os_str()), ("HF_ENDPOINT", endpoint.as_ref())])
+    };
+    let fill = ["fill-mask", "--device", "cpu", "-m", "owner/tiny", "rome is [MASK]"];
+    let refused = run(&fill);
+    refused.fails(&["its weights were not downloaded", "BertForTokenClassification"]);
+    assert!(!refused.stderr.contains("downloading model.safetensors"), "{}", refused.stderr);
+
+    // Whoever wants it all the same can have it; then its tensors decide.
+    run(&["models", "pull", "owner/tiny"]).ok();
+    run(&fill).fails(&["BertForTokenClassification"]);
+}

@@ -177,6 +177,7 @@ fn info_tells_what_a_model_is() {
     let unused = 2 * 16 + 2;
     assert_eq!((info["parameters"].as_u64().unwrap() + unused) * 4, info["size"].as_u64().unwrap());
     assert_eq!(info["tokenizer"]["special"]["mask"], "[MASK]");
+    assert_eq!(info["tokenizer"]["kind"], "WordPiece");
     assert!(info["device"].as_str().unwrap().contains("1 thread"), "{info}");
     assert_eq!(info["precision"], "f32");
     let text = bert(["info", "-m", model.arg()]).ok();

@@ -7,6 +7,7 @@ use std::fs;
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
+use bert_core::random::Random;
 use common::training::{Setting, WORDS, examples};
 use common::{bert, command};
 
@@ -165,7 +166,7 @@ fn a_run_that_is_killed_again_and_again_leads_to_the_same_model() {
     setting.train("whole", &more).ok();
     let whole = start.elapsed().unwrap();
 
-    let mut seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
     println!("seed {seed}");
     let out = setting.arg("killed");
     let mut kills = 0;
@@ -175,8 +176,7 @@ fn a_run_that_is_killed_again_and_again_leads_to_the_same_model() {
             false => setting.args("killed", &more),
         };
         let mut child = spawn(&args);
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let share = (seed >> 40) as f64 / (1u64 << 24) as f64;
+        let share = Random::new(seed).uniform(kills);
         // Once there were some, the run may come to its end.
         if kills < 8 {
             std::thread::sleep(whole.mul_f64(share * 0.4));

@@ -50,23 +50,35 @@ pub use suite::{Mode, Outcome, Plan, Variant, Verdict, run, widest_limit};
 pub use tolerance::{Tolerance, names};
 pub use training::run_training;
 
-/// Runs everything on a backend. Rows of the tolerance table and known failures are found by its name.
-///
-/// The environment chooses: `CONFORMANCE_FILTER` runs only the cases whose name contains it,
-/// `CONFORMANCE_SEED` is where all random numbers come from.
+/// Runs everything on a backend, as the environment chooses; see [`Plan::from_environment`]. Rows of the tolerance table
+/// and known failures are found by its name.
 ///
 /// # Panics
 /// If a case fails or none was run, with all that is known about it.
 pub fn assert_conforms<B: Backend>(name: &str, backend: &B) {
-    let variable = |name: &str| std::env::var(name).ok();
-    let seed =
-        variable("CONFORMANCE_SEED").map_or(1, |seed| seed.parse().expect("CONFORMANCE_SEED is a number"));
-    let plan = Plan { filter: variable("CONFORMANCE_FILTER").unwrap_or_default(), ..Plan::all(seed) };
-    let verdicts = run(name, backend, &[], &plan);
+    assert_conforms_to(&Plan::from_environment(), name, backend);
+}
+
+/// Runs a plan on a backend. Rows of the tolerance table and known failures are found by its name.
+///
+/// ```
+/// use bert_conformance::{Mode, Plan, assert_conforms_to};
+/// use bert_core::reference::Reference;
+///
+/// // What takes seconds on a slow device:
+/// let plan = Plan { modes: vec![Mode::Ops, Mode::Fused], most_work: 1_000, ..Plan::from_environment() };
+/// assert_conforms_to(&plan, "reference", &Reference);
+/// ```
+///
+/// # Panics
+/// As [`assert_conforms`].
+pub fn assert_conforms_to<B: Backend>(plan: &Plan, name: &str, backend: &B) {
+    let verdicts = run(name, backend, &[], plan);
     assert!(!verdicts.is_empty(), "no case has a name that contains {:?}", plan.filter);
     let mut text = String::new();
     for verdict in verdicts.iter().filter(|verdict| verdict.is_error()) {
-        let again = format!("CONFORMANCE_FILTER='{}' CONFORMANCE_SEED={seed} cargo test", verdict.case);
+        let again =
+            format!("CONFORMANCE_FILTER='{}' CONFORMANCE_SEED={} cargo test", verdict.case, plan.seed);
         text += &format!("{verdict}\n    again: {again}\n\n");
     }
     assert!(text.is_empty(), "\n{text}");
@@ -75,10 +87,15 @@ pub fn assert_conforms<B: Backend>(name: &str, backend: &B) {
 /// The folder of a small checkpoint with random weights, as published ones are laid out: a family and a head, such
 /// as `bert-embedding`, `bert-masked-lm`, `distilbert-multiple-choice` or `roberta-question-answering`.
 ///
-/// It is there when the sources of this crate are.
+/// It is a part of this crate's sources, wherever they lie.
 pub fn checkpoint(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints").join(name)
 }
+
+/// The examples of README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {

@@ -48,6 +48,18 @@ impl Plan {
         Self { modes, filter: String::new(), seed, most_work: usize::MAX }
     }
 
+    /// Everything that needs no files, as the environment chooses: `CONFORMANCE_FILTER` runs only the cases whose name
+    /// contains it, `CONFORMANCE_SEED` is where all random numbers come from.
+    ///
+    /// # Panics
+    /// If `CONFORMANCE_SEED` is no number.
+    pub fn from_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).ok();
+        let seed = variable("CONFORMANCE_SEED")
+            .map_or(1, |seed| seed.parse().expect("CONFORMANCE_SEED is a number"));
+        Self { filter: variable("CONFORMANCE_FILTER").unwrap_or_default(), ..Self::all(seed) }
+    }
+
     /// Whether a case of this name is asked for.
     pub fn wants(&self, case: &str) -> bool {
         case.contains(&self.filter)

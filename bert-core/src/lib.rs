@@ -32,3 +32,8 @@ pub use contract::Backend;
 pub use error::{Error, Result};
 pub use graph::{Encoder, Head, Model, Output};
 pub use packed::PackedBatch;
+
+/// The examples of README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

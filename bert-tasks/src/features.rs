@@ -49,7 +49,7 @@ pub struct TextFeatures {
 /// The hidden states of a token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TokenFeatures {
-    /// Its text in the vocabulary.
+    /// Its text, as [`Tokenizer::token_text`](crate::tokenizer::Tokenizer::token_text) gives it.
     pub token: String,
     /// Its bytes in the text; `None` for a special token that the text does not have.
     pub range: Option<Range<usize>>,
@@ -174,7 +174,7 @@ impl Task for Features {
     fn finish(&self, _: &String, context: Context, pieces: Vec<Rows>) -> Result<TextFeatures> {
         let tokenizer = self.session.tokenizer();
         let token = |(row, (id, range)): (usize, (u32, Option<Range<usize>>))| TokenFeatures {
-            token: tokenizer.id_to_token(id).unwrap_or_default(),
+            token: tokenizer.token_text(id).unwrap_or_default(),
             range,
             layers: pieces[0].iter().map(|layer| layer.row(row).to_vec()).collect(),
         };

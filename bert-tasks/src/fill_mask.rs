@@ -1,4 +1,4 @@
-//! Fill-mask: which words the model expects where a text says `[MASK]`.
+//! Fill-mask: which words the model expects where a text says `[MASK]`, or `<mask>` to RoBERTa and its relatives.
 //!
 //! ```no_run
 //! use bert_tasks::{Device, FillMask};
@@ -19,6 +19,7 @@ use ndarray::ArrayView1;
 use serde::Serialize;
 
 use crate::scores::softmax;
+use crate::tokenizer::TokenizerKind;
 use crate::{Device, Error, Prepared, Pretrained, Request, Result, Rows, Sequence, Session, Task};
 
 /// What to return for each mask.
@@ -27,6 +28,8 @@ pub struct FillMaskOptions {
     /// How many candidates out of the whole vocabulary, best first.
     pub top_k: usize,
     /// Score just these words, all of them. A score is still a probability among all words.
+    ///
+    /// Where the vocabulary tells words after a blank from others (RoBERTa, XLM-RoBERTa), they are words after a blank.
     pub targets: Vec<String>,
 }
 
@@ -61,9 +64,11 @@ pub struct Candidate {
     pub score: f32,
     /// Its id.
     pub token: u32,
-    /// Its text in the vocabulary.
+    /// Its text, as [`Tokenizer::token_text`](crate::tokenizer::Tokenizer::token_text) gives it: BERT's pieces that continue a word
+    /// begin with `##`, words of RoBERTa and XLM-RoBERTa that stand after a blank begin with it.
     pub token_str: String,
-    /// The whole text with this word in the place of this mask; other masks are left as they are.
+    /// The whole text with this word in the place of this mask; other masks are left as they are. What continues
+    /// a word is joined to it.
     pub sequence: String,
 }
 
@@ -90,7 +95,7 @@ impl FillMask {
     /// # Errors
     /// A model that is not there, not a masked language model, or damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::MaskedLm)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.
@@ -127,12 +132,17 @@ impl FillMask {
         let mut targets = vec![];
         let mut refused = vec![];
         for word in &options.targets {
-            let encoded = tokenizer.encode_without_special(word)?;
+            let encoded = match tokenizer.kind() {
+                TokenizerKind::WordPiece | TokenizerKind::WordLevel => {
+                    tokenizer.encode_without_special(word)?
+                }
+                _ => tokenizer.encode_without_special(&format!(" {}", word.trim_start()))?,
+            };
             let unknown = tokenizer.special().unk;
             match encoded.ids[..] {
                 [id] if Some(id) != unknown => targets.push(id),
                 _ => {
-                    let pieces = encoded.ids.iter().filter_map(|&id| tokenizer.id_to_token(id)).collect();
+                    let pieces = encoded.ids.iter().filter_map(|&id| tokenizer.token_text(id)).collect();
                     refused.push((word.clone(), pieces));
                 }
             }
@@ -230,21 +240,54 @@ impl Task for FillMask {
         let (text, tokenizer) = (&request.input, self.session.tokenizer());
         let fill = |(range, best): (Range<usize>, Vec<(u32, f32)>)| {
             let candidate = |(token, score)| {
-                let token_str = tokenizer.id_to_token(token).unwrap_or_default();
-                let mut sequence = text.clone();
-                // A piece that continues a word is glued to it.
-                match token_str.strip_prefix("##") {
-                    Some(rest) => {
-                        let start = text[..range.start].trim_end().len();
-                        sequence.replace_range(start..range.end, rest);
-                    }
-                    None => sequence.replace_range(range.clone(), &token_str),
-                }
+                let token_str = tokenizer.token_text(token).unwrap_or_default();
+                let takes_blanks = tokenizer.takes_blanks_before(self.mask);
+                let sequence = filled(text, range.clone(), &token_str, tokenizer.kind(), takes_blanks);
                 Candidate { score, token, token_str, sequence }
             };
             FilledMask { candidates: best.into_iter().map(candidate).collect(), range: range.clone() }
         };
         let masks = context.masks.into_iter().zip(pieces.into_iter().flatten()).map(fill).collect();
         Ok(FilledText { masks, truncated: context.truncated })
+    }
+}
+
+/// A text with a token in the place of a mask. What continues a word is joined to it: a piece with `##`; or one without
+/// a blank, if the mask took the blanks before it. Between two words the blanks are the text's, or else the token's.
+fn filled(text: &str, mask: Range<usize>, token: &str, kind: TokenizerKind, takes_blanks: bool) -> String {
+    let (before, after) = (&text[..mask.start], &text[mask.end..]);
+    // A line end is no such blank: it is a token of its own.
+    let word = token.strip_prefix(' ').unwrap_or(token);
+    match (kind, token.strip_prefix("##")) {
+        (TokenizerKind::WordPiece, Some(rest)) => [before.trim_end(), rest, after].concat(),
+        (TokenizerKind::WordPiece, None) => [before, token, after].concat(),
+        _ if takes_blanks && word.len() == token.len() => [before.trim_end(), word, after].concat(),
+        _ if before.is_empty() || before.ends_with(char::is_whitespace) => [before, word, after].concat(),
+        _ => [before, token, after].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_pieces_take_the_place_of_a_mask() {
+        use TokenizerKind::{ByteLevelBpe, WordPiece};
+        for (text, mask, token, kind, takes_blanks, expected) in [
+            ("a [MASK].", "[MASK]", "dog", WordPiece, false, "a dog."),
+            ("a [MASK].", "[MASK]", "##s", WordPiece, false, "as."),
+            ("a  <mask>.", "<mask>", " dog", ByteLevelBpe, true, "a  dog."),
+            ("a<mask>.", "<mask>", " dog", ByteLevelBpe, true, "a dog."),
+            ("a <mask>.", "<mask>", "s", ByteLevelBpe, true, "as."),
+            ("a <mask>.", "<mask>", "s", ByteLevelBpe, false, "a s."),
+            ("a <mask>.", "<mask>", "\n", ByteLevelBpe, true, "a\n."),
+            ("a <mask>.", "<mask>", "##", ByteLevelBpe, true, "a##."),
+            ("<mask> dog", "<mask>", " a", ByteLevelBpe, true, "a dog"),
+        ] {
+            let start = text.find(mask).unwrap();
+            let found = filled(text, start..start + mask.len(), token, kind, takes_blanks);
+            assert_eq!(found, expected, "{text} {token}");
+        }
     }
 }

@@ -77,3 +77,8 @@ pub use stream::Stream;
 pub use task::{Prepared, Rows, Sequence, Task};
 pub use text_classification::TextClassification;
 pub use token_classification::TokenClassification;
+
+/// The examples of README.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -50,7 +50,7 @@ impl MultipleChoice {
     /// # Errors
     /// A model that is not there, not made for multiple choice, or damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::MultipleChoice)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.

@@ -47,7 +47,7 @@ impl NextSentence {
     /// # Errors
     /// A model that is not there, has no next-sentence head, or is damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::NextSentence)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.

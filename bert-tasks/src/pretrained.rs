@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::ModelConfig;
-use bert_core::checkpoint::{Adapted, Adapter, Checkpoint, MemoryFiles};
+use bert_core::checkpoint::{Adapted, Adapter, Checkpoint, MemoryFiles, files};
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, ParameterSource};
 
@@ -76,10 +76,11 @@ impl MemoryModel {
     }
 
     fn config(&self) -> Result<ModelConfig> {
-        const FILE: &str = "config.json";
-        let missing =
-            || Error::ReadFile { path: Path::new(&self.name).join(FILE), source: ErrorKind::NotFound.into() };
-        Ok(ModelConfig::from_json(&self.text(FILE)?.ok_or_else(missing)?)?)
+        let missing = || Error::ReadFile {
+            path: Path::new(&self.name).join(files::CONFIG),
+            source: ErrorKind::NotFound.into(),
+        };
+        Ok(ModelConfig::from_json(&self.text(files::CONFIG)?.ok_or_else(missing)?)?)
     }
 }
 
@@ -102,14 +103,21 @@ impl ModelSource {
     /// # Errors
     /// [`Error::NoModel`] says what was tried.
     pub fn find(name: &str) -> Result<Self> {
+        Self::find_for(name, Head::None)
+    }
+
+    /// As [`find`](Self::find), for a model that is to be loaded for this head: one of the hub that says that it was
+    /// made for another task is refused before its weights are downloaded.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    #[cfg_attr(not(feature = "hub"), expect(unused_variables, reason = "only the hub is asked for a head"))]
+    pub fn find_for(name: &str, head: Head) -> Result<Self> {
         if let Some(folder) = Self::local(name)? {
             return Ok(folder);
         }
         #[cfg(feature = "hub")]
-        return {
-            let hub = crate::hub::Hub::from_env()?;
-            Ok(Self::Folder(hub.snapshot(&name.parse()?, crate::hub::DEFAULT_REVISION, |_| ())?.path))
-        };
+        return Ok(Self::Folder(crate::hub::snapshot(name, head)?.path));
         #[cfg(not(feature = "hub"))]
         Err(Error::NoModel {
             asked: name.to_owned(),
@@ -141,8 +149,8 @@ impl ModelSource {
     /// The folder, if it holds an adapter and no model of its own.
     pub fn adapter_folder(&self) -> Option<&Path> {
         let Self::Folder(folder) = self else { return None };
-        let model = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
-        (Adapter::is_in(folder) && !model.iter().any(|file| folder.join(file).exists())).then_some(folder)
+        let is_model = files::WEIGHTS.iter().any(|file| folder.join(file).exists());
+        (Adapter::is_in(folder) && !is_model).then_some(folder)
     }
 
     /// The tokenizer of the model alone.
@@ -157,6 +165,33 @@ impl ModelSource {
                 Tokenizer::from_files(&model.name, |name| model.file(name).map(<[u8]>::to_vec))?
             }
         })
+    }
+
+    /// Whether this can be a model with a head, as far as the files beside its weights tell: its family is supported,
+    /// no class in its configuration rules the head out ([`Head::may_hold`]), and its tokenizer can be used. The weights
+    /// need not be there, so this is for what has to be downloaded.
+    ///
+    /// A model that is refused for a head can be downloaded for [`Head::None`] and then be loaded all the same, if it
+    /// has the tensors.
+    ///
+    /// ```
+    /// use bert_tasks::{Head, ModelSource};
+    /// # let folder = std::env::temp_dir();
+    /// // A folder without any file:
+    /// let error = ModelSource::Folder(folder.join("no-model")).check(Head::MaskedLm).unwrap_err();
+    /// assert!(error.to_string().contains("config.json"), "{error}");
+    /// ```
+    ///
+    /// # Errors
+    /// What is wrong with the files; [`WrongHead`](bert_core::Error::WrongHead) for a model that was made for another
+    /// task.
+    pub fn check(&self, head: Head) -> Result<()> {
+        let config = self.config()?;
+        if let Some(made_for) = Head::of(&config).filter(|made_for| !made_for.may_hold(head)) {
+            let found = config.architectures.join(", ");
+            return Err(bert_core::Error::WrongHead { asked: head, found, made_for }.into());
+        }
+        Ok(self.tokenizer()?.check_vocab_size(config.vocab_size)?)
     }
 
     fn config(&self) -> Result<ModelConfig> {
@@ -205,6 +240,14 @@ impl Pretrained {
     /// [`Error::NoModel`], and what is wrong with its files.
     pub fn open(name: &str) -> Result<Self> {
         Self::from_source(ModelSource::find(name)?)
+    }
+
+    /// Opens a model by name that is to be loaded for a head; see [`ModelSource::find_for`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for(name: &str, head: Head) -> Result<Self> {
+        Self::from_source(ModelSource::find_for(name, head)?)
     }
 
     /// Opens a model whose place is known. A folder with an adapter alone is the model that the adapter names as its

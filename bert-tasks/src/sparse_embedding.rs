@@ -63,7 +63,7 @@ impl SparseEmbedding {
     /// # Errors
     /// A model that is not there, has no masked-LM head, or is damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::Sparse)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.
@@ -141,7 +141,7 @@ impl Task for SparseEmbedding {
     fn finish(&self, _: &String, truncated: Self::Context, pieces: Vec<Self::Piece>) -> Result<SparseVector> {
         let tokenizer = self.session.tokenizer();
         let word = |(token, weight)| {
-            let token_str = tokenizer.id_to_token(token).unwrap_or_default();
+            let token_str = tokenizer.token_text(token).unwrap_or_default();
             WeightedWord { token, token_str, weight }
         };
         Ok(SparseVector { words: pieces.into_iter().flatten().map(word).collect(), truncated })

@@ -89,7 +89,11 @@ impl TextClassification {
     /// # Errors
     /// A model that is not there, no sequence classifier, or damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(
+            &Pretrained::open_for(name, Head::SequenceClassification)?,
+            device,
+            Precision::F32,
+        )
     }
 
     /// Loads a model whose files are open.

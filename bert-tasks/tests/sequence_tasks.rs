@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::fs;
+
 use bert_conformance::small::configure;
 use bert_core::config::ProblemType;
 use bert_core::contract::Precision;
 use bert_tasks::multiple_choice::{Choices, MultipleChoice};
 use bert_tasks::next_sentence::{NextSentence, TextPair};
 use bert_tasks::text_classification::{Text, TextClassification, TextClassificationOptions};
-use bert_tasks::{Error, Task};
+use bert_tasks::{Error, Head, ModelSource, Task};
 use common::{Tiny, device, trained};
 use serde_json::json;
 
@@ -136,4 +138,28 @@ fn a_trained_two_way_head_runs_on_pairs() {
     let model = NextSentence::from_pretrained(&files, &device(), Precision::F32).unwrap();
     let pair = TextPair { first: "E V Q L V E S G G".into(), second: String::new() };
     assert!((0.0..=1.0).contains(&model.predict_one(pair).unwrap().is_next));
+}
+
+#[test]
+fn what_cannot_be_run_is_known_without_its_weights() {
+    let tiny = Tiny::new("BertForTokenClassification", &["O", "B-PER"]);
+    let file = |name: &str| tiny.folder.path().join(name);
+    fs::remove_file(file("model.safetensors")).unwrap();
+    let check = |head| ModelSource::Folder(tiny.folder.path().to_owned()).check(head);
+    check(Head::TokenClassification).unwrap();
+    check(Head::None).unwrap();
+    for head in [Head::MaskedLm, Head::QuestionAnswering, Head::SequenceClassification] {
+        let error = check(head).unwrap_err();
+        assert!(matches!(error, Error::Core(bert_core::Error::WrongHead { .. })), "{error}");
+    }
+    // More tokens than rows in the table.
+    let vocab = fs::read_to_string(file("vocab.txt")).unwrap();
+    let more: String = (0..1000).map(|i| format!("word{i}\n")).collect();
+    fs::write(file("vocab.txt"), vocab + &more).unwrap();
+    assert!(matches!(check(Head::None), Err(Error::Tokenizer(_))));
+    fs::remove_file(file("vocab.txt")).unwrap();
+    assert!(matches!(check(Head::None), Err(Error::Tokenizer(_))));
+    fs::write(file("config.json"), r#"{"model_type": "gpt2"}"#).unwrap();
+    let error = check(Head::None).unwrap_err();
+    assert!(matches!(error, Error::Core(bert_core::Error::Config { .. })), "{error}");
 }

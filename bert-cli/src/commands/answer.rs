@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use bert_tasks::Head;
 use bert_tasks::QuestionAnswering;
 use bert_tasks::question_answering::{Answer, Answers, Question, QuestionAnsweringOptions};
 use clap::{Args, ValueHint};
@@ -23,6 +24,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
+    head: Head::QuestionAnswering,
     built_in: BuiltIn::None,
 };
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use bert_core::contract::Pooling as CorePooling;
 use bert_tasks::embedding::{EmbeddingOptions, TextEmbedding};
 use bert_tasks::sparse_embedding::SparseVector;
-use bert_tasks::{Embedding, SparseEmbedding};
+use bert_tasks::{Embedding, Head, SparseEmbedding};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -24,6 +24,7 @@ use crate::talk::Talk;
 pub const NEED: Need = Need {
     kind: "a model that was trained for sentence embeddings",
     example: "sentence-transformers/all-MiniLM-L6-v2",
+    head: Head::None,
     built_in: BuiltIn::None,
 };
 
@@ -63,6 +64,7 @@ pub struct EmbedCommand {
 const SPARSE_NEED: Need = Need {
     kind: "a model that was trained for sparse embeddings",
     example: "naver/splade-v3",
+    head: Head::Sparse,
     built_in: BuiltIn::None,
 };
 

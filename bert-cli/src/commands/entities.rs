@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use bert_tasks::Head;
 use bert_tasks::TokenClassification;
 use bert_tasks::token_classification::{Aggregation, Entity, OUTSIDE, Scheme, TokenClassificationOptions};
 use clap::Args;
@@ -20,8 +21,12 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, visible};
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a token classifier", example: "dslim/bert-base-NER", built_in: built_in::ENTITIES };
+const NEED: Need = Need {
+    kind: "a token classifier",
+    example: "dslim/bert-base-NER",
+    head: Head::TokenClassification,
+    built_in: built_in::ENTITIES,
+};
 
 /// Find names in texts: people, places, whatever a model knows
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use bert_tasks::Features;
+use bert_tasks::Head;
 use bert_tasks::embedding::cosine;
 use bert_tasks::features::{FeaturesOptions, TextFeatures};
 use clap::Args;
@@ -20,8 +21,12 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, shorten, visible};
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a BERT of any kind", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
+const NEED: Need = Need {
+    kind: "a BERT of any kind",
+    example: "google-bert/bert-base-uncased",
+    head: Head::None,
+    built_in: BuiltIn::Base,
+};
 
 /// Show the hidden states of tokens, or compare a word in several texts
 #[derive(Args, Debug)]

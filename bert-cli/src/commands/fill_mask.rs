@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bert_tasks::FillMask;
+use bert_tasks::Head;
 use bert_tasks::fill_mask::{FillMaskOptions, FilledText};
 use clap::Args;
 use serde::Serialize;
@@ -22,18 +23,20 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a masked language model",
     example: "google-bert/bert-base-uncased",
+    head: Head::MaskedLm,
     built_in: BuiltIn::Base,
 };
 
 /// Guess the words that fit in the place of [MASK]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --model the English model that is built in answers.
+Without --model the English model that is built in answers. Models of RoBERTa's family write <mask>.
 
 Examples:
   bert fill-mask \"The capital of France is [MASK].\"
   bert fill-mask \"She [MASK] the door and [MASK] in.\" --top-k 3 --json
   bert fill-mask \"It was a [MASK] day.\" --targets sunny,rainy,cold
+  bert fill-mask --model FacebookAI/roberta-base \"The capital of France is <mask>.\"
   bert fill-mask --model google-bert/bert-base-german-cased --input texts.txt --jsonl")]
 pub struct FillMaskCommand {
     /// Texts with at least one [MASK] each; `-` reads lines from stdin

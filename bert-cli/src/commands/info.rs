@@ -20,8 +20,12 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, bytes, thousands, visible};
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a model", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
+const NEED: Need = Need {
+    kind: "a model",
+    example: "google-bert/bert-base-uncased",
+    head: Head::None,
+    built_in: BuiltIn::Base,
+};
 
 /// Show what a model is, and what is wrong with it
 #[derive(Args, Debug)]
@@ -166,6 +170,7 @@ struct Shape {
 
 #[derive(Serialize)]
 struct TokenizerFacts {
+    kind: String,
     vocab_size: usize,
     max_length: Option<usize>,
     special: BTreeMap<&'static str, String>,
@@ -225,6 +230,7 @@ impl Info {
             heads,
             adapter: files.adapter().map(|adapter| adapter.config().into()),
             tokenizer: TokenizerFacts {
+                kind: tokenizer.kind().to_string(),
                 vocab_size: tokenizer.vocab_size(),
                 max_length: tokenizer.max_length(),
                 special: roles.into_iter().filter_map(token).collect(),
@@ -288,7 +294,11 @@ impl Info {
         facts.extend([
             (
                 "tokenizer",
-                format!("{} tokens, {max_length}, {special}", thousands(self.tokenizer.vocab_size as u64)),
+                format!(
+                    "{}, {} tokens, {max_length}, {special}",
+                    self.tokenizer.kind,
+                    thousands(self.tokenizer.vocab_size as u64)
+                ),
             ),
             ("unused", join(&self.unused_tensors)),
             ("device", self.device.clone()),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
+use bert_tasks::Head;
 use bert_tasks::hub::{CachedModel, ModelId};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -78,8 +79,8 @@ impl ModelsCommand {
                 let mut sink = Sink::open(&output, false, talk)?;
                 let id: ModelId = id.parse()?;
                 let mut downloads = Downloads::new(talk);
-                let found =
-                    hub::open(&hub)?.pull(&id, &hub.revision, |progress| downloads.report(progress))?;
+                let found = hub::open(&hub, Head::None)?
+                    .pull(&id, &hub.revision, |progress| downloads.report(progress))?;
                 drop(downloads);
                 sink.write(None, &Folder::new(&id, &found.path))?;
                 sink.finish()?;
@@ -88,7 +89,7 @@ impl ModelsCommand {
             Action::Path { id, hub, output } => {
                 let mut sink = Sink::open(&output, false, talk)?;
                 let id: ModelId = id.parse()?;
-                let path = hub::open(&hub)?.cached_path(&id, &hub.revision)?;
+                let path = hub::open(&hub, Head::None)?.cached_path(&id, &hub.revision)?;
                 let path =
                     path.ok_or_else(|| Error::NotCached { id: id.to_string(), revision: hub.revision })?;
                 sink.write(None, &Folder::new(&id, &path))?;
@@ -104,8 +105,7 @@ fn list(talk: &Talk, all: bool, output: &OutputArgs) -> Result<Outcome> {
     let settings = bert_tasks::hub::Settings::from_env()?;
     let cache = settings.cache.clone();
     let models = bert_tasks::hub::Hub::new(settings)?.list_cached()?;
-    let is_ours = |model: &CachedModel| matches!(model.model_type.as_deref(), Some("bert" | "distilbert"));
-    let (shown, others): (Vec<_>, Vec<_>) = models.iter().partition(|model| all || is_ours(model));
+    let (shown, others): (Vec<_>, Vec<_>) = models.iter().partition(|model| all || model.is_supported);
     for model in &shown {
         sink.write(None, &Cached::new(model))?;
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use bert_tasks::Head;
 use bert_tasks::NextSentence;
 use bert_tasks::next_sentence::{NextSentenceAnswer, TextPair};
 use clap::Args;
@@ -21,6 +22,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a BERT with a next-sentence head, as they are pre-trained",
     example: "google-bert/bert-base-uncased",
+    head: Head::NextSentence,
     built_in: BuiltIn::None,
 };
 

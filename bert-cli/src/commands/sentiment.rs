@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bert_core::config::ProblemType;
+use bert_tasks::Head;
 use bert_tasks::TextClassification;
 use bert_tasks::text_classification::{Classification, Text, TextClassificationOptions};
 use clap::{Args, ValueEnum};
@@ -23,6 +24,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a sequence classifier",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    head: Head::SequenceClassification,
     built_in: built_in::SENTIMENT,
 };
 

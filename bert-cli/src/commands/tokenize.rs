@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::task::Poll;
 
+use bert_tasks::Head;
 use bert_tasks::stream::Source;
 use bert_tasks::tokenizer::Tokenizer;
 use clap::Args;
@@ -22,6 +23,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a model with a tokenizer",
     example: "google-bert/bert-base-uncased",
+    head: Head::None,
     built_in: BuiltIn::Base,
 };
 
@@ -90,7 +92,7 @@ impl Answerer for Tokenize {
             };
             let token = |(&id, range): (&u32, Option<std::ops::Range<usize>>)| Token {
                 id,
-                token: self.tokenizer.id_to_token(id).unwrap_or_default(),
+                token: self.tokenizer.token_text(id).unwrap_or_default(),
                 start: range.as_ref().map(|range| range.start),
                 end: range.as_ref().map(|range| range.end),
             };

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::adapter::AdapterError;
+use super::files::WEIGHTS;
 use super::layout::Family;
 use super::safetensors::SafetensorsError;
 use super::stored::StoredType;
@@ -34,8 +35,7 @@ pub enum CheckpointError {
 
     /// The folder, or the file, holds no weights in a format that is read.
     #[error(
-        "no weights in {}: looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin \
-         and pytorch_model.bin.index.json; found {}{advice}", .path.display(), Listing(.found)
+        "no weights in {}: looked for {}; found {}{advice}", .path.display(), WEIGHTS.join(", "), Listing(.found)
     )]
     NoWeights {
         /// The folder or file.

@@ -42,18 +42,7 @@ fn distance(wanted: &str, found: &str) -> usize {
     if wanted.ends_with(found) || found.ends_with(wanted) {
         return 0;
     }
-    // One row of the classic table at a time.
-    let mut row: Vec<usize> = (0..=found.len()).collect();
-    for (i, a) in wanted.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in found.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[found.len()]
+    strsim::levenshtein(wanted, found)
 }
 
 /// Why `wanted` may be missing from a file with these canonical names.

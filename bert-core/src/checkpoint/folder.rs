@@ -1,29 +1,17 @@
 //! Which files of a folder hold the weights.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use super::error::{Advice, CheckpointError, IndexError, Origin};
+use super::files::{Index, WEIGHTS};
 use super::source::MappedFile;
 use super::stored::Stored;
 use super::{MemoryFiles, safetensors, torch};
 use crate::tensor::ByteSource;
-
-/// Files with all weights or with the list of the files that hold them, the best first.
-const CANDIDATES: [&str; 4] = [
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-];
-
-/// Largest index that is read; one of 10 000 tensors takes 1 MB.
-const MAX_INDEX: u64 = 64 << 20;
 
 /// A tensor, its stored name and the file that holds it.
 pub(super) struct Found {
@@ -38,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Found>, CheckpointError> {
     if !kind.is_dir() {
         return if is_index(path) { read_parts(path, &map) } else { read_file(path, &map) };
     }
-    for candidate in CANDIDATES.map(|name| path.join(name)) {
+    for candidate in WEIGHTS.map(|name| path.join(name)) {
         // A link into a cache that lost its target is a file that cannot be read, not a file that is absent.
         match fs::symlink_metadata(&candidate) {
             Ok(_) if is_index(&candidate) => return read_parts(&candidate, &map),
@@ -58,7 +46,7 @@ pub(super) fn read_files(folder: &Path, files: &MemoryFiles) -> Result<Vec<Found
         let name = path.file_name().and_then(|name| name.to_str());
         name.and_then(|name| files.get(name)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     };
-    match CANDIDATES.into_iter().find(|&name| files.contains_key(name)) {
+    match WEIGHTS.into_iter().find(|&name| files.contains_key(name)) {
         Some(name) if is_index(Path::new(name)) => read_parts(&folder.join(name), &open),
         Some(name) => read_file(&folder.join(name), &open),
         None => {
@@ -112,23 +100,11 @@ fn read_file(path: &Path, open: Open<'_>) -> Result<Vec<Found>, CheckpointError>
     read_bytes(&source, &Origin::File(path.to_owned()))
 }
 
-/// The list of the parts of a checkpoint: which file holds which tensor.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
 fn read_parts(path: &Path, open: Open<'_>) -> Result<Vec<Found>, CheckpointError> {
     let fail = |source| CheckpointError::Index { path: path.to_owned(), source };
     let file = open(path).map_err(|error| unreadable(path, error))?;
-    if file.bytes().len() as u64 > MAX_INDEX {
-        return Err(fail(IndexError::TooLarge { limit: MAX_INDEX }));
-    }
-    let index: Index = serde_json::from_slice(file.bytes()).map_err(|error| fail(IndexError::Json(error)))?;
+    let index = Index::read(file.bytes()).map_err(fail)?;
     let parts: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
-    if let Some(part) = parts.iter().find(|part| !is_plain(part)) {
-        return Err(fail(IndexError::Escapes { part: (*part).to_owned() }));
-    }
 
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut tensors = Vec::new();
@@ -151,13 +127,6 @@ fn read_parts(path: &Path, open: Open<'_>) -> Result<Vec<Found>, CheckpointError
         Some((tensor, part)) => Err(fail(IndexError::NotInPart { tensor, part })),
         None => Ok(tensors),
     }
-}
-
-/// Whether a name from a file is nothing but a file name, on any system.
-fn is_plain(name: &str) -> bool {
-    let mut components = Path::new(name).components();
-    let single = matches!(components.next(), Some(Component::Normal(_))) && components.next().is_none();
-    single && !name.contains(['/', '\\', ':', '\0'])
 }
 
 fn is_index(path: &Path) -> bool {

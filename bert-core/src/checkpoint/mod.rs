@@ -48,6 +48,7 @@
 mod adapter;
 mod error;
 mod explain;
+pub mod files;
 mod folder;
 mod layout;
 

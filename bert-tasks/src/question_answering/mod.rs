@@ -144,7 +144,7 @@ impl QuestionAnswering {
     /// # Errors
     /// A model that is not there, not made for question answering, or damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::QuestionAnswering)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.

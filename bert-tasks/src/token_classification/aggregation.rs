@@ -15,6 +15,10 @@ use crate::tokenizer::Source;
 /// What gets a label, and whether neighbours are joined to entities. The words and their meaning are those
 /// of transformers' token classification pipeline.
 ///
+/// What a word is depends on the tokenizer. WordPiece marks the pieces that continue a word, and so words end at blanks
+/// and around punctuation marks. Byte-level BPE and Unigram mark what stands after a blank: there, as in transformers, a
+/// word is all between two blanks, a full stop at its end included.
+///
 /// The score of an entity is the mean of the scores of its tokens or words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -98,7 +98,7 @@ impl TokenClassification {
     /// # Errors
     /// A model that is not there, no token classifier, or damaged.
     pub fn load(name: &str, device: &Device) -> Result<Self> {
-        Self::from_pretrained(&Pretrained::open(name)?, device, Precision::F32)
+        Self::from_pretrained(&Pretrained::open_for(name, Head::TokenClassification)?, device, Precision::F32)
     }
 
     /// Loads a model whose files are open.
@@ -204,7 +204,7 @@ impl Task for TokenClassification {
         }
         let options = options.as_ref().unwrap_or(&self.options);
         let tokenizer = self.session.tokenizer();
-        let tokens = tokenizer.encode_without_special(text)?;
+        let tokens = tokenizer.encode_words(text)?;
         let length = options.max_length.unwrap_or(self.session.max_length());
         let room = length.saturating_sub(tokenizer.special_count(false));
         let stride = options.stride.unwrap_or(room - room / 4);

@@ -19,6 +19,8 @@ pub(super) struct Config {
     do_basic_tokenize: Option<bool>,
     pub(super) strip_accents: Option<bool>,
     pub(super) tokenize_chinese_chars: Option<bool>,
+    /// Whether a text begins as if there were a blank before it: byte-level BPE.
+    pub(super) add_prefix_space: Option<bool>,
     never_split: Option<Vec<String>>,
     model_max_length: Option<f64>,
     /// The name that `model_max_length` had in the first releases.
@@ -83,7 +85,7 @@ impl TokenSpec {
     }
 }
 
-/// The five tokens that BERT gives a meaning to.
+/// The five tokens that a model gives a meaning to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Unk,
@@ -116,7 +118,21 @@ impl Role {
             Self::Mask => "[MASK]",
         }
     }
+
+    /// The name that RoBERTa and its relatives have for it.
+    pub(super) fn roberta_token(self) -> &'static str {
+        match self {
+            Self::Unk => "<unk>",
+            Self::Cls => "<s>",
+            Self::Sep => "</s>",
+            Self::Pad => "<pad>",
+            Self::Mask => "<mask>",
+        }
+    }
 }
+
+/// Classes whose vocab.json and merges.txt mean RoBERTa's byte-level BPE.
+const ROBERTA_CLASSES: [&str; 1] = ["Roberta"];
 
 /// Classes whose vocab.txt means WordPiece after BERT's basic tokenisation.
 const BERT_CLASSES: [&str; 6] = ["Bert", "DistilBert", "Electra", "MobileBert", "SqueezeBert", "ConvBert"];
@@ -148,6 +164,32 @@ impl Config {
         Ok(parsed)
     }
 
+    /// Gives tokens that the files do not name RoBERTa's names, where the vocabulary has these and not BERT's.
+    pub(super) fn name_tokens(&mut self, known: impl Fn(&str) -> bool) {
+        for role in Role::ALL {
+            if self.names.get(role).is_none() && !known(role.default_token()) && known(role.roberta_token()) {
+                // A mask takes the blank before it, so that what fills it may bring its own.
+                let token = match role {
+                    Role::Mask => TokenSpec::Full {
+                        content: role.roberta_token().to_owned(),
+                        single_word: false,
+                        lstrip: true,
+                        rstrip: false,
+                        normalized: None,
+                        special: Some(true),
+                    },
+                    _ => TokenSpec::Text(role.roberta_token().to_owned()),
+                };
+                *self.names.get_mut(role) = Some(token);
+            }
+        }
+    }
+
+    /// What the files call the token with this role, if they do.
+    pub(super) fn named(&self, role: Role) -> Option<&str> {
+        self.names.get(role).map(TokenSpec::text)
+    }
+
     /// The text of the token with this role.
     pub(super) fn token(&self, role: Role) -> &str {
         self.names.get(role).map_or(role.default_token(), TokenSpec::text)
@@ -162,9 +204,26 @@ impl Config {
 
     /// Whether the files describe one of BERT's own tokenizers (or say nothing).
     pub(super) fn is_bert_class(&self) -> bool {
+        self.is_of(&BERT_CLASSES)
+    }
+
+    fn is_of(&self, classes: &[&str]) -> bool {
         self.tokenizer_class.as_deref().is_none_or(|class| {
             let class = class.strip_suffix("Fast").unwrap_or(class);
-            class.strip_suffix("Tokenizer").is_some_and(|name| BERT_CLASSES.contains(&name))
+            class.strip_suffix("Tokenizer").is_some_and(|name| classes.contains(&name))
+        })
+    }
+
+    /// Refuses classes for which vocab.json and merges.txt mean something else.
+    pub(super) fn check_for_merges(&self, path: &Path) -> Result<()> {
+        if self.is_of(&ROBERTA_CLASSES) {
+            return Ok(());
+        }
+        Err(TokenizerError::Unsupported {
+            path: path.to_owned(),
+            field: "tokenizer_class",
+            value: self.tokenizer_class.clone().unwrap_or_default(),
+            hint: "a checkpoint with tokenizer.json would work",
         })
     }
 
@@ -238,6 +297,16 @@ impl Names {
             Role::Sep => self.sep_token.as_ref(),
             Role::Pad => self.pad_token.as_ref(),
             Role::Mask => self.mask_token.as_ref(),
+        }
+    }
+
+    fn get_mut(&mut self, role: Role) -> &mut Option<TokenSpec> {
+        match role {
+            Role::Unk => &mut self.unk_token,
+            Role::Cls => &mut self.cls_token,
+            Role::Sep => &mut self.sep_token,
+            Role::Pad => &mut self.pad_token,
+            Role::Mask => &mut self.mask_token,
         }
     }
 

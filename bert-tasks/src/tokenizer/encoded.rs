@@ -7,10 +7,12 @@ use std::ops::Range;
 pub struct Source {
     /// Which text: 0 for the first or only one, 1 for the second of a pair.
     pub sequence: u8,
-    /// Which word of that text, counted from 0. Words end at whitespace and around every punctuation
-    /// mark; the pieces of one word share its number.
+    /// Which word of that text, counted from 0; the pieces of one word share its number. What a word is, the
+    /// tokenizer says before it splits words into pieces: BERT's end at whitespace and around every punctuation mark,
+    /// RoBERTa's at whitespace and between letters, digits and other chars, those of SentencePiece at whitespace.
     pub word: u32,
-    /// First byte of the token in that text. Always a char boundary.
+    /// First byte of the token in that text. Always a char boundary: tokens that are parts of one char each have
+    /// the whole char. The blank before a word is no part of it.
     pub start: usize,
     /// One past the last byte of the token in that text. Always a char boundary, never beyond the text.
     pub end: usize,
@@ -30,7 +32,7 @@ impl Source {
 pub struct Encoded {
     /// Token ids, rows of the embedding table.
     pub ids: Vec<u32>,
-    /// Segment (token type) ids: 0 up to and with the first `[SEP]`, 1 after it.
+    /// Segment (token type) ids: BERT has 0 up to and with the first `[SEP]`, 1 after it; RoBERTa has 0 alone.
     pub segments: Vec<u32>,
     /// Where each token came from; `None` for the special tokens that were put around the texts.
     /// A `[MASK]` that the caller wrote has a source like any other word.

@@ -7,14 +7,51 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// The folder holds neither of the two files that define a tokenizer.
+    /// The folder holds none of the files that define a tokenizer.
     #[error(
-        "{folder} holds no tokenizer: expected tokenizer.json, or vocab.txt (with tokenizer_config.json beside it)",
+        "{folder} holds no tokenizer: expected tokenizer.json, vocab.txt (WordPiece), or vocab.json with merges.txt \
+         (byte-level BPE)",
         folder = folder.display()
     )]
     NoTokenizer {
         /// The folder that was searched.
         folder: PathBuf,
+    },
+
+    /// The tokenizer's only file is a SentencePiece model.
+    #[error(
+        "{folder} has no tokenizer.json, and {file} is a SentencePiece model, which is not read; make tokenizer.json \
+         of it with: python -c 'from transformers import AutoTokenizer as T; \
+         T.from_pretrained(\"{folder}\").save_pretrained(\"{folder}\")'",
+        folder = folder.display()
+    )]
+    SentencePiece {
+        /// The folder.
+        folder: PathBuf,
+        /// The file that is there.
+        file: &'static str,
+    },
+
+    /// One of the two files of a byte-level BPE is there without the other.
+    #[error("{folder} has {found} but no {missing}: byte-level BPE needs both", folder = folder.display())]
+    HalfBpe {
+        /// The folder.
+        folder: PathBuf,
+        /// The file that is there.
+        found: &'static str,
+        /// The file that is not.
+        missing: &'static str,
+    },
+
+    /// A line of merges.txt that is not two tokens with a space between.
+    #[error("{path}, line {line}: {found:?} is not two tokens separated by a space", path = path.display())]
+    Merge {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there.
+        found: String,
     },
 
     /// The path given as a model folder is missing, or is something else than a folder.
@@ -65,7 +102,7 @@ pub enum TokenizerError {
     },
 
     /// The vocabulary has no token at all.
-    #[error("the vocabulary is empty: expected one token a line in vocab.txt")]
+    #[error("the vocabulary is empty: expected one token a line in vocab.txt, or the tokens of vocab.json")]
     EmptyVocab,
 
     /// The letters of the text alone are more tokens than the vocabulary is to have.
@@ -150,16 +187,16 @@ pub enum TokenizerError {
         table: usize,
     },
 
-    /// `post_processor` in tokenizer.json names a special token that it does not define.
-    #[error("tokenizer.json: post_processor uses {token:?} but its special_tokens do not define it")]
-    TemplateToken {
-        /// The undefined token.
-        token: String,
+    /// `post_processor` in tokenizer.json does not hold together, such as by a special token that it does not define.
+    #[error("tokenizer.json: post_processor contradicts itself")]
+    Template {
+        /// The library's account of it.
+        source: tokenizers::Error,
     },
 
     /// `post_processor` in tokenizer.json loses a text, or puts one in twice.
     #[error(
-        "tokenizer.json: post_processor puts text {text} into a {layout} input {count} times, not {expected}"
+        "tokenizer.json: post_processor puts text {text} into a {layout} input {count} times; expected: once"
     )]
     TemplateText {
         /// `single` or `pair`.
@@ -168,8 +205,6 @@ pub enum TokenizerError {
         text: char,
         /// How often the layout holds it.
         count: usize,
-        /// How often it should.
-        expected: usize,
     },
 
     /// A step of the tokenizer failed.

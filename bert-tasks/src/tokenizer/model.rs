@@ -10,30 +10,43 @@ use super::error::{Result, TokenizerError};
 pub(super) enum Model {
     /// Greedy longest match, as BERT does.
     WordPiece(LongestMatch),
-    /// Another algorithm of tokenizer.json, run by the library: some multilingual checkpoints of the BERT
-    /// architecture use Unigram.
-    Other(ModelWrapper),
+    /// Another algorithm, run by the library: BPE of RoBERTa, Unigram of XLM-RoBERTa.
+    Other(Library),
+}
+
+/// A model of the library.
+pub(super) struct Library {
+    pub(super) model: ModelWrapper,
+    /// One more than the greatest id; the library would copy the vocabulary each time.
+    rows: usize,
+}
+
+impl From<ModelWrapper> for Model {
+    fn from(model: ModelWrapper) -> Self {
+        let rows = rows(model.get_vocab().values());
+        Self::Other(Library { model, rows })
+    }
 }
 
 impl Model {
     pub(super) fn tokenize(&self, word: &str) -> tokenizers::Result<Vec<Token>> {
         match self {
             Self::WordPiece(matcher) => Ok(matcher.pieces(word)),
-            Self::Other(model) => model.tokenize(word),
+            Self::Other(library) => library.model.tokenize(word),
         }
     }
 
     pub(super) fn token_to_id(&self, token: &str) -> Option<u32> {
         match self {
             Self::WordPiece(matcher) => matcher.vocab.token_to_id(token),
-            Self::Other(model) => model.token_to_id(token),
+            Self::Other(library) => library.model.token_to_id(token),
         }
     }
 
     pub(super) fn id_to_token(&self, id: u32) -> Option<String> {
         match self {
             Self::WordPiece(matcher) => matcher.vocab.id_to_token(id),
-            Self::Other(model) => model.id_to_token(id),
+            Self::Other(library) => library.model.id_to_token(id),
         }
     }
 
@@ -41,7 +54,7 @@ impl Model {
     pub(super) fn rows(&self) -> usize {
         match self {
             Self::WordPiece(matcher) => matcher.rows,
-            Self::Other(model) => rows(model.get_vocab().values()),
+            Self::Other(library) => library.rows,
         }
     }
 }

@@ -10,6 +10,7 @@ use ahash::AHashMap;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{
     AddedToken, AddedVocabulary, Decoder as _, Encoding, NormalizedString, Normalizer as _, OffsetType,
     PreTokenizer as _,
@@ -18,6 +19,8 @@ use tokenizers::{
 use super::cuts::Cuts;
 use super::encoded::{Encoded, Source};
 use super::error::{Result, TokenizerError};
+use super::kind::TokenizerKind;
+use super::marks::without_blanks;
 use super::model::{Model, rows};
 
 /// Texts are tokenised in pieces of about this many bytes. The library keeps 16 bytes of alignment and two
@@ -26,6 +29,7 @@ const PIECE: usize = 16 << 10;
 
 /// Everything between a text and its tokens.
 pub(super) struct Pipeline {
+    kind: TokenizerKind,
     normalizer: Option<NormalizerWrapper>,
     pre_tokenizer: Option<PreTokenizerWrapper>,
     model: Model,
@@ -52,8 +56,9 @@ impl Pipeline {
             ) => Cuts::new(*normalizer, added.iter().map(|(_, token)| token)),
             _ => None,
         };
+        let kind = TokenizerKind::of(normalizer.as_ref(), pre_tokenizer.as_ref(), &model);
         let vocabulary = AddedVocabulary::new();
-        let mut pipeline = Self { normalizer, pre_tokenizer, model, decoder, added: vocabulary, cuts };
+        let mut pipeline = Self { kind, normalizer, pre_tokenizer, model, decoder, added: vocabulary, cuts };
         pipeline.add(added)?;
         Ok(pipeline)
     }
@@ -84,7 +89,7 @@ impl Pipeline {
             Model::WordPiece(matcher) => {
                 added.add_tokens(tokens, matcher.library(), self.normalizer.as_ref())
             }
-            Model::Other(model) => added.add_tokens(tokens, model, self.normalizer.as_ref()),
+            Model::Other(library) => added.add_tokens(tokens, &library.model, self.normalizer.as_ref()),
         }
         .map_err(|source| TokenizerError::Pipeline { stage: "added tokens", source })?;
         for (token, expected) in expected {
@@ -113,6 +118,37 @@ impl Pipeline {
     pub(super) fn id_to_token(&self, id: u32) -> Option<String> {
         let added = self.added.get_added_tokens_decoder().get(&id);
         added.map(|token| token.content.clone()).or_else(|| self.model.id_to_token(id))
+    }
+
+    /// What kind of tokenizer this is.
+    pub(super) fn kind(&self) -> TokenizerKind {
+        self.kind
+    }
+
+    /// What a token stands for, as a reader expects it.
+    pub(super) fn token_text(&self, id: u32) -> Option<String> {
+        let token = self.id_to_token(id)?;
+        if self.is_added(id) {
+            return Some(token);
+        }
+        Some(match self.kind {
+            // Bytes, each written as a letter; those of half a char become U+FFFD.
+            TokenizerKind::ByteLevelBpe => match ByteLevel::default().decode_chain(vec![token.clone()]) {
+                Ok(parts) => parts.concat(),
+                Err(_) => token,
+            },
+            TokenizerKind::Unigram | TokenizerKind::Bpe => token.replace('\u{2581}', " "),
+            TokenizerKind::WordPiece | TokenizerKind::WordLevel => token,
+        })
+    }
+
+    /// Whether a token that is matched in the text takes the blanks before it.
+    pub(super) fn takes_blanks_before(&self, id: u32) -> bool {
+        self.added.get_added_tokens_decoder().get(&id).is_some_and(|token| token.lstrip)
+    }
+
+    fn is_added(&self, id: u32) -> bool {
+        self.added.get_added_tokens_decoder().contains_key(&id)
     }
 
     /// The id that words get which the vocabulary cannot spell, where the algorithm has one.
@@ -152,10 +188,13 @@ impl Pipeline {
             let encoding = run("encoder", || self.tokens(&text[start..end]))?;
             let first_word = words;
             let columns = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_word_ids());
-            for ((&id, offsets), &word) in columns {
+            for (((&id, offsets), &word), token) in columns.zip(encoding.get_tokens()) {
                 let word = first_word + word.unwrap_or(0);
                 words = word + 1;
-                let range = snap(text, start + offsets.0..start + offsets.1);
+                let mut range = snap(text, start + offsets.0..start + offsets.1);
+                if self.kind.marks_blanks() {
+                    range = without_blanks(text, range, token);
+                }
                 let source = Source { sequence: 0, word, start: range.start, end: range.end };
                 encoded.push(id, 0, Some(source));
             }

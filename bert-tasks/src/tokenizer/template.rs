@@ -1,11 +1,12 @@
 //! Which special tokens stand around the texts, and which segment each part belongs to.
 
-use std::collections::HashMap;
-
-use serde::Deserialize;
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{Encoding, PostProcessor as _, Token};
 
 use super::encoded::{Encoded, Source};
 use super::error::{Result, TokenizerError};
+use super::pipeline::run;
 
 /// One part of an input: a special token, or one of the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,24 +23,15 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// BERT's own: `[CLS] A [SEP]` in segment 0, then `B [SEP]` in segment 1.
-    pub(super) fn bert(cls: u32, sep: u32) -> Self {
-        let special = |id, segment| Part::Special { id, segment };
-        let text = |sequence| Part::Text { sequence, segment: sequence.into() };
-        Self {
-            single: vec![special(cls, 0), text(0), special(sep, 0)],
-            pair: vec![special(cls, 0), text(0), special(sep, 0), text(1), special(sep, 1)],
+    /// The layout that the library's `post_processor` gives an input.
+    ///
+    /// It is read off two inputs of one token a text. The layout itself is needed: windows over a long text put special
+    /// tokens around tokens that exist already, and the library can only do that to its own encodings.
+    pub(super) fn new(processor: &PostProcessorWrapper) -> Result<Self> {
+        if let PostProcessorWrapper::Template(template) = processor {
+            check(template)?;
         }
-    }
-
-    /// RoBERTa's: `<s> A </s>` or `<s> A </s> </s> B </s>`, all of it in segment 0.
-    fn roberta(cls: u32, sep: u32) -> Self {
-        let special = |id| Part::Special { id, segment: 0 };
-        let text = |sequence| Part::Text { sequence, segment: 0 };
-        Self {
-            single: vec![special(cls), text(0), special(sep)],
-            pair: vec![special(cls), text(0), special(sep), special(sep), text(1), special(sep)],
-        }
+        Ok(Self { single: layout(processor, Layout::Single)?, pair: layout(processor, Layout::Pair)? })
     }
 
     /// No special tokens.
@@ -92,85 +84,48 @@ impl Template {
     }
 }
 
-/// `post_processor` of tokenizer.json.
-///
-/// It is read here and not by the library because the layout itself is needed: windows over a long text
-/// put special tokens around tokens that exist already, and the library can only do that to a text.
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-pub(super) enum PostProcessor {
-    BertProcessing { cls: (String, u32), sep: (String, u32) },
-    RobertaProcessing { cls: (String, u32), sep: (String, u32) },
-    TemplateProcessing { single: Vec<Piece>, pair: Vec<Piece>, special_tokens: HashMap<String, SpecialToken> },
-    Sequence { processors: Vec<PostProcessor> },
-    ByteLevel {},
-}
-
-#[derive(Deserialize)]
-pub(super) enum Piece {
-    Sequence { id: Letter, type_id: u32 },
-    SpecialToken { id: String, type_id: u32 },
-}
-
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
-pub(super) enum Letter {
-    A,
-    B,
-}
-
-#[derive(Deserialize)]
-pub(super) struct SpecialToken {
-    ids: Vec<u32>,
-}
-
-impl PostProcessor {
-    /// The layout that it describes; `None` when it adds nothing.
-    pub(super) fn template(&self) -> Result<Option<Template>> {
-        Ok(match self {
-            Self::BertProcessing { cls, sep } => Some(Template::bert(cls.1, sep.1)),
-            Self::RobertaProcessing { cls, sep } => Some(Template::roberta(cls.1, sep.1)),
-            Self::TemplateProcessing { single, pair, special_tokens } => Some(Template {
-                single: layout("single", single, [1, 0], special_tokens)?,
-                pair: layout("pair", pair, [1, 1], special_tokens)?,
-            }),
-            Self::Sequence { processors } => {
-                let mut found = None;
-                for processor in processors {
-                    found = processor.template()?.or(found);
-                }
-                found
-            }
-            Self::ByteLevel {} => None,
-        })
+/// Checks what the library only checks of templates that are built: that every special token is defined.
+fn check(template: &TemplateProcessing) -> Result<()> {
+    let mut builder = TemplateProcessing::builder();
+    builder.single(template.single.clone()).pair(template.get_pair().clone());
+    let built = builder.special_tokens(template.get_special_tokens().clone()).build();
+    match built {
+        Ok(_) => Ok(()),
+        Err(error) => Err(TokenizerError::Template { source: error.into() }),
     }
 }
 
-/// Checks one layout: it must hold each text as often as `expected` says, and only defined tokens.
-fn layout(
-    name: &'static str,
-    pieces: &[Piece],
-    expected: [usize; 2],
-    special_tokens: &HashMap<String, SpecialToken>,
-) -> Result<Vec<Part>> {
-    for (letter, text, expected) in [(Letter::A, 'A', expected[0]), (Letter::B, 'B', expected[1])] {
-        let count =
-            pieces.iter().filter(|p| matches!(p, Piece::Sequence { id, .. } if *id == letter)).count();
-        if count != expected {
-            return Err(TokenizerError::TemplateText { layout: name, text, count, expected });
+/// An input of one text, or of two.
+#[derive(Clone, Copy)]
+enum Layout {
+    Single,
+    Pair,
+}
+
+/// The layout of an input, which must hold each text once.
+fn layout(processor: &PostProcessorWrapper, layout: Layout) -> Result<Vec<Part>> {
+    let (name, step, texts) = match layout {
+        Layout::Single => ("single", "single post-processor", 1),
+        Layout::Pair => ("pair", "pair post-processor", 2),
+    };
+    // The id of a text's one token is the number of the text.
+    let text = |number: u32| Encoding::from_tokens(vec![Token::new(number, String::new(), (0, 0))], number);
+    let processed = run(step, || processor.process_encodings((0..texts).map(text).collect(), true))?;
+    let mut parts = vec![];
+    for encoding in &processed {
+        let columns = encoding.get_ids().iter().zip(encoding.get_type_ids());
+        for ((&id, &segment), &special) in columns.zip(encoding.get_special_tokens_mask()) {
+            parts.push(match special {
+                0 => Part::Text { sequence: id as u8, segment },
+                _ => Part::Special { id, segment },
+            });
         }
     }
-    let mut parts = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        match piece {
-            Piece::Sequence { id, type_id } => {
-                parts.push(Part::Text { sequence: u8::from(*id == Letter::B), segment: *type_id });
-            }
-            Piece::SpecialToken { id, type_id } => {
-                let token = special_tokens
-                    .get(id)
-                    .ok_or_else(|| TokenizerError::TemplateToken { token: id.clone() })?;
-                parts.extend(token.ids.iter().map(|&id| Part::Special { id, segment: *type_id }));
-            }
+    for (number, text) in (0..texts as u8).zip(['A', 'B']) {
+        let holds = |part: &&Part| matches!(part, Part::Text { sequence, .. } if *sequence == number);
+        let count = parts.iter().filter(holds).count();
+        if count != 1 {
+            return Err(TokenizerError::TemplateText { layout: name, text, count });
         }
     }
     Ok(parts)

@@ -82,7 +82,8 @@ impl Entities {
     }
 
     fn label(&self, example: &Example, max_length: usize) -> Result<Labelled> {
-        let fitted = fit(self.tokenizer.encode(&example.text)?, max_length);
+        let tokens = self.tokenizer.encode_words(&example.text)?;
+        let fitted = fit(self.tokenizer.with_special(&tokens), max_length);
         let encoded = fitted.encoded;
         let (mut first, mut words): (Vec<usize>, Vec<Range<usize>>) = (vec![], vec![]);
         let mut word = None;

@@ -24,7 +24,8 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let file = folder.path().join("train.tsv");
 //! # writeln!(std::fs::File::create(&file)?, "text\tlabel\na good movie\tgood\nnot good\tbad\na bad movie\tbad")?;
-//! # let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../bert-conformance/checkpoints/bert-embedding");
+//! # let base = bert_conformance::checkpoint("bert-embedding");
+//! # let base = base.to_str().unwrap();
 //! # let out = folder.path().join("model");
 //! // let (base, file, out) = ("path/to/bert-base-uncased", "train.tsv", "path/to/a-new-model");
 //! let base = Pretrained::open(base)?;

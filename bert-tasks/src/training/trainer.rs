@@ -111,7 +111,8 @@ impl<'a> Trainer<'a> {
     /// # let folder = tempfile::tempdir()?;
     /// # let file = folder.path().join("train.tsv");
     /// # writeln!(std::fs::File::create(&file)?, "text\tlabel\na good movie\tgood\nnot good\tbad\na bad movie\tbad")?;
-    /// # let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../bert-conformance/checkpoints/bert-embedding");
+    /// # let base = bert_conformance::checkpoint("bert-embedding");
+    /// # let base = base.to_str().unwrap();
     /// # let (large, small) = (folder.path().join("large"), folder.path().join("small"));
     /// let (base, device) = (Pretrained::open(base)?, Device::cpu()?);
     /// let examples = classification::read(&file, &classification::Options::default())?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bert_tasks::bert_core::contract::Precision;
 use bert_tasks::data::classification::{Example, Label};
@@ -33,9 +33,7 @@ use crate::common::{Tiny, device};
 
 /// A checkpoint of the conformance suite.
 fn checkpoint(name: &str) -> Pretrained {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    Pretrained::from_source(ModelSource::Folder(root.join("bert-conformance/checkpoints").join(name)))
-        .unwrap()
+    Pretrained::from_source(ModelSource::Folder(bert_conformance::checkpoint(name))).unwrap()
 }
 
 /// Nothing is done with examples.

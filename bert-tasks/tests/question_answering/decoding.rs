@@ -1,5 +1,6 @@
 //! Logits to answers.
 
+use bert_core::random::Random;
 use bert_tasks::question_answering::{Answer, Question, QuestionAnsweringOptions};
 use proptest::prelude::*;
 
@@ -9,16 +10,10 @@ fn question(question: &str, context: &str) -> Question {
     Question { question: question.into(), context: context.into() }
 }
 
-/// A number between -6 and 6 that looks random.
-fn noise(seed: u64, place: [usize; 3]) -> f32 {
-    let mix = |z: u64| {
-        let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
-    let bits = place.iter().fold(mix(seed), |state, &part| mix(state ^ part as u64));
-    (bits >> 40) as f32 / (1u64 << 24) as f32 * 12.0 - 6.0
+/// A random number between -6 and 6.
+fn noise(seed: u64, [window, token, column]: [usize; 3]) -> f32 {
+    let random = Random::new(seed).numbered(window as u64).numbered(token as u64);
+    (random.uniform(column as u64) * 12.0 - 6.0) as f32
 }
 
 fn overlap(a: &Answer, b: &Answer) -> bool {

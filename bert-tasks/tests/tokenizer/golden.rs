@@ -18,7 +18,7 @@ fn workspace() -> PathBuf {
 }
 
 /// A file of the reference data, or a printed reason why there is none.
-fn shared(path: &str) -> Option<PathBuf> {
+pub fn shared(path: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BERT_SHARED").map_or_else(|| workspace().join("../shared"), PathBuf::from);
     let file = folder.join(path);
     if !file.exists() {

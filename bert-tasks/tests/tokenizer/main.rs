@@ -1,5 +1,6 @@
 //! The tokenizer against reference outputs, hostile text and hostile files.
 
+mod families;
 mod files;
 mod golden;
 mod text;

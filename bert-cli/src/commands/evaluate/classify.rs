@@ -5,7 +5,7 @@ use bert_tasks::data::classification::{self, Options};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::tasks::classification::{LabelMap, TextFigures, evaluate};
 use bert_tasks::text_classification::TextClassificationOptions;
-use bert_tasks::{Device, Pretrained, ProblemType, Task, TextClassification};
+use bert_tasks::{Device, Head, Pretrained, ProblemType, Task, TextClassification};
 use clap::Args;
 
 use super::super::train::TextColumns;
@@ -19,6 +19,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a text classification model",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    head: Head::SequenceClassification,
     built_in: built_in::SENTIMENT,
 };
 

@@ -8,7 +8,7 @@ use bert_tasks::evaluation;
 use bert_tasks::evaluation::tasks::classification::{LabelMap, TextFigures};
 use bert_tasks::evaluation::tasks::glue::{GlueLabels, Submission, evaluate};
 use bert_tasks::text_classification::TextClassificationOptions;
-use bert_tasks::{Device, Pretrained, ProblemType, Task, TextClassification};
+use bert_tasks::{Device, Head, Pretrained, ProblemType, Task, TextClassification};
 use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
@@ -21,6 +21,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a text classification model",
     example: "textattack/bert-base-uncased-MRPC",
+    head: Head::SequenceClassification,
     built_in: BuiltIn::None,
 };
 

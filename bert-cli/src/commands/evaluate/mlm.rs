@@ -4,7 +4,7 @@ use bert_core::contract::Precision;
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::language_model::LanguageModelFigures;
 use bert_tasks::evaluation::tasks::language_model::{MaskedWords, evaluate};
-use bert_tasks::{Device, Pretrained};
+use bert_tasks::{Device, Head, Pretrained};
 use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
@@ -18,6 +18,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a masked language model",
     example: "google-bert/bert-base-uncased",
+    head: Head::MaskedLm,
     built_in: BuiltIn::Base,
 };
 

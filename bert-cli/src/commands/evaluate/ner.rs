@@ -6,7 +6,7 @@ use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::entities::EntityFigures;
 use bert_tasks::evaluation::tasks::entities::evaluate;
 use bert_tasks::token_classification::TokenClassificationOptions;
-use bert_tasks::{Device, Pretrained, Task, TokenClassification};
+use bert_tasks::{Device, Head, Pretrained, Task, TokenClassification};
 use clap::{Args, ValueEnum};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
@@ -20,6 +20,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a token classification model",
     example: "dslim/bert-base-NER",
+    head: Head::TokenClassification,
     built_in: built_in::ENTITIES,
 };
 

@@ -3,7 +3,7 @@
 use bert_core::contract::Precision;
 use bert_tasks::evaluation::tasks::next_sentence::{SentencePairs, evaluate};
 use bert_tasks::evaluation::{self, Means};
-use bert_tasks::{Device, Pretrained};
+use bert_tasks::{Device, Head, Pretrained};
 use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
@@ -17,6 +17,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a model with a next-sentence head",
     example: "google-bert/bert-base-uncased",
+    head: Head::NextSentence,
     built_in: BuiltIn::None,
 };
 

@@ -7,7 +7,7 @@ use bert_tasks::evaluation::tasks::squad::{self, QuestionFigures, SquadOptions};
 use bert_tasks::evaluation::{self, PredictionFiles, read_null_odds, read_predictions};
 use bert_tasks::question_answering::QuestionAnsweringOptions;
 use bert_tasks::question_answering::squad::Dataset;
-use bert_tasks::{Device, Pretrained, QuestionAnswering};
+use bert_tasks::{Device, Head, Pretrained, QuestionAnswering};
 use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, failed};
@@ -21,6 +21,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
+    head: Head::QuestionAnswering,
     built_in: BuiltIn::None,
 };
 

@@ -5,7 +5,7 @@ use bert_tasks::data::Format;
 use bert_tasks::data::multiple_choice;
 use bert_tasks::evaluation::tasks::multiple_choice::evaluate;
 use bert_tasks::evaluation::{self, Means};
-use bert_tasks::{Device, MultipleChoice, Pretrained};
+use bert_tasks::{Device, Head, MultipleChoice, Pretrained};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
@@ -19,6 +19,7 @@ use crate::talk::Talk;
 const NEED: Need = Need {
     kind: "a multiple choice model",
     example: "aaraki/bert-base-uncased-finetuned-swag",
+    head: Head::MultipleChoice,
     built_in: BuiltIn::None,
 };
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_tasks::{Device, DeviceOptions, Pretrained};
+use bert_tasks::{Device, DeviceOptions, Head, Pretrained};
 use clap::{Args, ValueHint};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -14,12 +14,20 @@ use crate::model::HubArgs;
 use crate::model::{Need, SourceArgs};
 use crate::talk::Talk;
 
-const NEED: Need =
-    Need { kind: "a model to begin with", example: "google-bert/bert-base-uncased", built_in: BuiltIn::Base };
+const NEED: Need = Need {
+    kind: "a model to begin with",
+    example: "google-bert/bert-base-uncased",
+    head: Head::None,
+    built_in: BuiltIn::Base,
+};
 
 /// A teacher is always named.
-const TEACHER: Need =
-    Need { kind: "a teacher", example: "google-bert/bert-base-uncased", built_in: BuiltIn::None };
+const TEACHER: Need = Need {
+    kind: "a teacher",
+    example: "google-bert/bert-base-uncased",
+    head: Head::None,
+    built_in: BuiltIn::None,
+};
 
 /// What a run begins with, and where it goes.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]

@@ -161,6 +161,23 @@ impl Head {
         asked == Self::None || self == asked || self.parts().contains(&stored)
     }
 
+    /// Whether a checkpoint whose class has this head may hold `asked`. A class that was fine-tuned for a task keeps that
+    /// head alone. One of pre-training says little: `bert-base-uncased` calls itself a masked language model and also
+    /// tells whether a sentence follows; a bare encoder may have either head. There, the tensors decide.
+    ///
+    /// ```
+    /// use bert_core::Head;
+    /// assert!(Head::MaskedLm.may_hold(Head::NextSentence) && !Head::MaskedLm.may_hold(Head::QuestionAnswering));
+    /// assert!(!Head::TokenClassification.may_hold(Head::MaskedLm));
+    /// ```
+    pub fn may_hold(self, asked: Self) -> bool {
+        let of_pre_training = |head: Self| {
+            let stored = head.spec().stored_as.unwrap_or(head);
+            stored.parts().iter().all(|part| Self::PreTraining.parts().contains(part))
+        };
+        self.serves(asked) || (of_pre_training(asked) && (self == Self::None || of_pre_training(self)))
+    }
+
     /// The heads that it consists of: itself, as a rule.
     pub fn parts(self) -> &'static [Self] {
         match self.spec().parts {
@@ -253,5 +270,22 @@ mod tests {
         }
         assert!(Head::PreTraining.serves(Head::MaskedLm) && !Head::MaskedLm.serves(Head::PreTraining));
         assert!(!Head::QuestionAnswering.serves(Head::TokenClassification));
+    }
+
+    #[test]
+    fn what_a_class_rules_out() {
+        for &head in Head::ALL {
+            assert!(head.may_hold(head) && head.may_hold(Head::None), "{head}");
+            let fine_tuned = [Head::SequenceClassification, Head::QuestionAnswering, Head::ReplacedTokens];
+            for made_for in fine_tuned {
+                assert_eq!(made_for.may_hold(head), made_for.serves(head), "{made_for} for {head}");
+                assert_eq!(head.may_hold(made_for), head.serves(made_for), "{head} for {made_for}");
+            }
+        }
+        for asked in [Head::MaskedLm, Head::NextSentence, Head::PreTraining, Head::Sparse] {
+            for made_for in [Head::None, Head::MaskedLm, Head::PreTraining] {
+                assert!(made_for.may_hold(asked), "{made_for} for {asked}");
+            }
+        }
     }
 }

@@ -69,7 +69,7 @@ pub fn evaluate<E: From<Error>>(
         ask,
         |_| None,
         |asked, answer| {
-            let name = |&id: &u32| task.session.tokenizer().id_to_token(id).unwrap_or_default();
+            let name = |&id: &u32| task.session.tokenizer().token_text(id).unwrap_or_default();
             let tokens: Vec<String> = asked.example.ids.iter().map(name).collect();
             let gold: Value = asked.example.labels.iter().map(name).collect();
             let found: Value = answer.best.iter().map(name).collect();

@@ -51,7 +51,7 @@ pub fn evaluate<E: From<Error>>(
         |(example, _)| sequence(example),
         |_| None,
         |(example, is_next), found| {
-            let name = |&id: &u32| task.session.tokenizer().id_to_token(id).unwrap_or_default();
+            let name = |&id: &u32| task.session.tokenizer().token_text(id).unwrap_or_default();
             let tokens: Vec<String> = example.ids.iter().map(name).collect();
             // Of equals, that it follows, as argmax has it.
             let right = (found >= 0.5) == is_next;
