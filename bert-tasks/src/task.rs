@@ -115,10 +115,12 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), bert_tasks::Error> {
+    /// use std::io::{BufRead, BufReader};
+    ///
     /// use bert_tasks::stream::read_ahead;
     /// use bert_tasks::{Device, Embedding, Task};
     /// let embedding = Embedding::load("path/to/all-MiniLM-L6-v2", &Device::auto()?)?;
-    /// let lines = std::io::stdin().lines().map_while(|line| line.ok());
+    /// let lines = BufReader::new(std::io::stdin()).lines().map_while(|line| line.ok());
     /// for answer in embedding.stream_from(read_ahead(lines, 64)?) {
     ///     println!("{:?}", answer?.vector);
     /// }
