@@ -29,6 +29,10 @@ pub enum Error {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 
+    /// A request in JSON.
+    #[error(transparent)]
+    Request(#[from] crate::any::RequestError),
+
     /// A file of labelled or raw text.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -15,7 +15,7 @@ use std::ops::Range;
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use ndarray::ArrayView1;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::scores::softmax;
 use crate::tokenizer::TokenizerKind;
@@ -39,7 +39,7 @@ impl Default for FillMaskOptions {
 }
 
 /// A text with its masks filled in.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FilledText {
     /// One entry for each mask, in the order of the text.
     pub masks: Vec<FilledMask>,
@@ -48,7 +48,7 @@ pub struct FilledText {
 }
 
 /// The candidates for one mask.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FilledMask {
     /// The bytes of the mask in the text.
     pub range: Range<usize>,
@@ -57,7 +57,7 @@ pub struct FilledMask {
 }
 
 /// A word for a mask.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Its probability among all words of the vocabulary.
     pub score: f32,

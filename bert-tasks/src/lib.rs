@@ -11,7 +11,7 @@
 //!
 //! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is the two joined;
 //! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
-//!   that are cut by tokens;
+//!   that are cut by tokens; [`AnyTask`] is any of them, asked by JSON; [`records`] are what it answers;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -23,6 +23,7 @@
 //! (`wasm32-unknown-unknown` with feature `wgpu`), where nobody can wait: there a blocking method that would
 //! have to is an error.
 
+pub mod any;
 pub mod data;
 mod device;
 pub mod embedding;
@@ -39,8 +40,10 @@ mod order;
 mod pretrained;
 pub mod pretraining;
 pub mod question_answering;
+pub mod records;
 mod scores;
 mod session;
+pub mod similarity;
 pub mod sparse_embedding;
 mod stream;
 mod task;
@@ -51,6 +54,7 @@ pub mod tokenizer;
 pub mod training;
 mod wait;
 
+pub use any::AnyTask;
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
 pub use bert_core::Head;
@@ -66,6 +70,7 @@ pub use next_sentence::NextSentence;
 pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, Pretrained};
 pub use question_answering::QuestionAnswering;
 pub use session::Session;
+pub use similarity::Similarity;
 pub use sparse_embedding::SparseEmbedding;
 pub use stream::Stream;
 pub use task::{Prepared, Rows, Sequence, Task};

@@ -1,7 +1,7 @@
 //! What a task is: how a text becomes sequences, and how the model's numbers become an answer. The engine
 //! in between ([`Stream`]) is the same for all.
 
-use bert_core::contract::MaybeSync;
+use bert_core::contract::{MaybeSend, MaybeSync};
 use bert_core::graph::Output;
 use ndarray::Array2;
 
@@ -56,7 +56,7 @@ pub trait Task: MaybeSync + Sized {
     /// What is asked.
     type Input: Sync;
     /// What [`prepare`](Self::prepare) remembers for [`finish`](Self::finish).
-    type Context: Send;
+    type Context: MaybeSend;
     /// What is kept of one sequence's rows, which are large and die with their batch.
     type Piece;
     /// What comes out.
