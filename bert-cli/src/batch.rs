@@ -6,9 +6,9 @@ use std::fmt;
 
 use bert_tasks::Task;
 
-use crate::Outcome;
 use crate::error::{Error, Result, describe};
 use crate::input::{Inputs, Item, Place};
+use crate::outcome::Outcome;
 use crate::output::{Record, Sink};
 use crate::talk::Talk;
 

@@ -201,3 +201,10 @@ pub enum Error {
         expected: &'static str,
     },
 }
+
+impl Error {
+    /// Whether the model was made for another task than the one that it was loaded for.
+    pub fn is_wrong_head(&self) -> bool {
+        matches!(self, Self::Core(bert_core::Error::WrongHead { .. }))
+    }
+}

@@ -57,9 +57,13 @@ mod wait;
 pub use any::AnyTask;
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
-pub use bert_core::Head;
+/// The files of models: what is in them, and how they are written.
+pub use bert_core::checkpoint;
 pub use bert_core::config::ProblemType;
-pub use bert_core::contract::{CacheTrouble, PackedCache, Pooling, Precision};
+pub use bert_core::contract::{Activation, BackendInfo, CacheTrouble, PackedCache, Pooling, Precision};
+pub use bert_core::graph::{Initial, ParameterSource, parameters};
+pub use bert_core::observe::passes::PassLog;
+pub use bert_core::{Head, ModelConfig};
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

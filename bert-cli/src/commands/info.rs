@@ -4,18 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use bert_core::ModelConfig;
-use bert_core::checkpoint::{AdapterConfig, Checkpoint};
-use bert_core::contract::Activation;
-use bert_core::graph::{self, Head};
+use bert_tasks::ModelConfig;
 use bert_tasks::Pretrained;
+use bert_tasks::checkpoint::{AdapterConfig, Checkpoint};
+use bert_tasks::{Activation, Head, parameters};
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::built_in::BuiltIn;
-use crate::error::{Error, Result, describe};
+use crate::error::{Result, describe};
 use crate::model::{DeviceArgs, Need, SourceArgs};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, bytes, thousands, visible};
 use crate::talk::Talk;
@@ -59,7 +58,7 @@ impl InfoCommand {
         sink.finish()?;
         match loaded {
             Ok(_) => Ok(Outcome::Done),
-            Err(source) => Err(Error::Load { need: &NEED, source: Box::new(source) }),
+            Err(source) => Err(NEED.refuses(source)),
         }
     }
 }
@@ -187,7 +186,7 @@ impl Info {
             *dtypes.entry(tensor.dtype.to_string()).or_default() += count;
         }
         // Those of the model as it is used; what else the files hold is listed as unused.
-        let list = graph::parameters(config, main_head(config, checkpoint)).unwrap_or_default();
+        let list = parameters(config, main_head(config, checkpoint)).unwrap_or_default();
         let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
         let parameters = there.map(|parameter| parameter.shape.len() as u64).sum();
         let mut heads = heads(config, checkpoint);

@@ -20,8 +20,8 @@ mod train;
 
 use clap::Subcommand;
 
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 /// The commands. Their order here is their order in the help.
@@ -50,11 +50,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command.
+    /// Runs the command. `cli` gives the whole command line, for what describes it.
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, talk: &Talk, cli: impl FnOnce() -> clap::Command) -> Result<Outcome> {
         match self {
             Self::FillMask(command) => command.run(talk),
             Self::NextSentence(command) => command.run(talk),
@@ -74,7 +74,7 @@ impl Command {
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(talk),
             Self::Devices(command) => command.run(talk),
-            Self::Completions(command) => command.run(talk),
+            Self::Completions(command) => command.run(talk, cli()),
         }
     }
 }

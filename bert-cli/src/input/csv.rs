@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use csv::{ByteRecord, ErrorKind};
 
-use super::record::{Fields, RecordError, decode};
-use super::{BadItem, Error, Item, MAX_RECORD, Place, Result, lines};
+use super::record::{Fields, decode};
+use super::{BadItem, Error, Item, MAX_RECORD, Place, RecordError, Result, lines};
 
 /// The rows below the header of a CSV file.
 pub struct Rows {

@@ -11,10 +11,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, RecordError, Result};
 use lines::Lines;
-
-pub use record::{RecordError, list};
 
 /// The longest line, and the longest CSV record, that is read. Longer ones are reported, not collected:
 /// a file without line ends would fill the memory.

@@ -1,6 +1,6 @@
 //! `bert evaluate swag`: which ending fits.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::Format;
 use bert_tasks::data::multiple_choice;
 use bert_tasks::evaluation::tasks::multiple_choice::evaluate;
@@ -10,10 +10,10 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 const NEED: Need = Need {
