@@ -8,7 +8,6 @@ pub enum BuiltIn {
     /// Nothing.
     None,
     /// The base.
-    #[cfg_attr(not(feature = "embedded-model"), allow(dead_code))]
     Base,
     /// The base with an adapter.
     #[cfg_attr(not(feature = "embedded-model"), allow(dead_code))]
@@ -61,3 +60,11 @@ adapter! {
     /// Persons, places, organisations and other names.
     ENTITIES = "english-entities"
 }
+
+/// The tasks that need no model of the user's, by the names of their commands, each with what answers it.
+pub const TASKS: [(&str, BuiltIn); 4] = [
+    ("fill-mask", BuiltIn::Base),
+    ("features", BuiltIn::Base),
+    ("sentiment", SENTIMENT),
+    ("entities", ENTITIES),
+];

@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 
 use bert_tasks::ModelConfig;
-use bert_tasks::Pretrained;
 use bert_tasks::checkpoint::{AdapterConfig, Checkpoint};
 use bert_tasks::{Activation, Head, parameters};
+use bert_tasks::{EmbeddedModel, ModelSource, Pretrained};
 use clap::Args;
 use serde::Serialize;
 
-use crate::built_in::BuiltIn;
+use crate::built_in::{self, BuiltIn};
 use crate::error::{Result, describe};
 use crate::model::{DeviceArgs, Need, SourceArgs};
 use crate::outcome::Outcome;
@@ -30,7 +31,8 @@ const NEED: Need = Need {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
-cannot be loaded; what is known of it is shown all the same.
+cannot be loaded; what is known of it is shown all the same. Without a model, it is the one that is built in,
+with the tasks that it answers, by itself or with one of the adapters that are built in as well.
 
 Examples:
   bert info
@@ -53,7 +55,10 @@ impl InfoCommand {
         // Loading shows whether the tensors fit the configuration, and which of them are of no use.
         let loaded = files.load(head, &device, self.device.precision);
         let error = loaded.as_ref().err().map(|error| describe(error));
-        let info = Info::new(&files, device.to_string(), self.device.precision.to_string(), error);
+        let mut info = Info::new(&files, device.to_string(), self.device.precision.to_string(), error);
+        if let (ModelSource::Embedded(base), None) = (files.source(), files.adapter()) {
+            info.built_in = BuiltInTask::all(base, &files)?;
+        }
         sink.write(None, &info)?;
         sink.finish()?;
         match loaded {
@@ -126,6 +131,9 @@ struct Info {
     labels: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<AdapterFacts>,
+    /// The tasks that need no model of the user's, if this is the model that answers them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    built_in: Vec<BuiltInTask>,
     tokenizer: TokenizerFacts,
     unused_tensors: Vec<String>,
     /// Count of numbers that are infinite or not a number, by tensor.
@@ -149,6 +157,51 @@ impl From<&AdapterConfig> for AdapterFacts {
     fn from(config: &AdapterConfig) -> Self {
         let AdapterConfig { rank, alpha, targets, modules_to_save, .. } = config.clone();
         Self { rank, alpha, targets, modules_to_save }
+    }
+}
+
+/// A task that is answered without a model of the user's.
+#[derive(Serialize)]
+struct BuiltInTask {
+    /// The command.
+    task: &'static str,
+    base: &'static str,
+    /// What is put over the base; null for the base alone.
+    adapter: Option<&'static str>,
+    labels: Vec<String>,
+    /// Bytes of the weights of the adapter, or of the base alone.
+    size: usize,
+}
+
+impl BuiltInTask {
+    /// All of them; `files` are those of the base.
+    fn all(base: &EmbeddedModel, files: &Pretrained) -> Result<Vec<Self>> {
+        let mut tasks = vec![];
+        for (task, built_in) in built_in::TASKS {
+            let (adapter, labels, size) = match built_in {
+                BuiltIn::None => continue,
+                BuiltIn::Base => (None, vec![], base.weights.len()),
+                BuiltIn::Adapter(adapter) => {
+                    let labels = files.with_embedded_adapter(&adapter)?.config().labels.clone();
+                    (Some(adapter.name), labels, adapter.weights.len())
+                }
+            };
+            tasks.push(Self { task, base: base.name, adapter, labels, size });
+        }
+        Ok(tasks)
+    }
+}
+
+impl fmt::Display for BuiltInTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.task, self.base)?;
+        if let Some(adapter) = self.adapter {
+            write!(f, " with {adapter} ({})", bytes(self.size as u64))?;
+        }
+        match &self.labels[..] {
+            [] => Ok(()),
+            labels => write!(f, ": {}", labels.join(", ")),
+        }
     }
 }
 
@@ -228,6 +281,7 @@ impl Info {
             labels: if labelled { config.labels.clone() } else { vec![] },
             heads,
             adapter: files.adapter().map(|adapter| adapter.config().into()),
+            built_in: vec![],
             tokenizer: TokenizerFacts {
                 kind: tokenizer.kind().to_string(),
                 vocab_size: tokenizer.vocab_size(),
@@ -290,6 +344,7 @@ impl Info {
             let text = format!("rank {rank}, alpha {alpha}, of {targets}; trained as a whole: {saved}");
             facts.push(("adapter", visible(&text).to_string()));
         }
+        facts.extend(self.built_in.iter().map(|task| ("built in", task.to_string())));
         facts.extend([
             (
                 "tokenizer",

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod answer;
+mod choose;
 mod completions;
 mod devices;
 mod embed;
@@ -33,6 +34,7 @@ pub enum Command {
     Entities(entities::EntitiesCommand),
     #[command(visible_alias = "classify")]
     Sentiment(sentiment::SentimentCommand),
+    Choose(choose::ChooseCommand),
     Embed(embed::EmbedCommand),
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
@@ -61,6 +63,7 @@ impl Command {
             Self::Answer(command) => command.run(talk),
             Self::Entities(command) => command.run(talk),
             Self::Sentiment(command) => command.run(talk),
+            Self::Choose(command) => command.run(talk),
             Self::Embed(command) => command.run(talk),
             Self::Similarity(command) => command.run(talk),
             Self::Features(command) => command.run(talk),

@@ -88,6 +88,20 @@ pub enum Error {
         /// How many there are.
         found: usize,
     },
+    /// Arguments that are not a prompt and its choices.
+    #[error("expected a prompt and at least two choices; found {found} text(s)")]
+    NoChoices {
+        /// How many texts there are.
+        found: usize,
+    },
+    /// `--column`s that are not those of a prompt and its choices.
+    #[error(
+        "a prompt and its choices need --column for the prompt and for each choice, or in JSONL for the prompt and the list of choices; found --column {found} time(s)"
+    )]
+    ChoiceColumns {
+        /// How many columns were given.
+        found: usize,
+    },
     /// Texts as arguments and from a file.
     #[error("texts were given as arguments and by --input {}; choose one", path.display())]
     TwoSources {
@@ -259,8 +273,8 @@ impl Error {
                 format!("this command needs {kind}, for example --model {example}")
             }
             Self::NoText => "give texts as arguments, `-` for lines of stdin, or --input FILE".to_owned(),
-            Self::NotAPair { .. } => {
-                "put each text in quotes; for many pairs there is --input FILE".to_owned()
+            Self::NotAPair { .. } | Self::NoChoices { .. } => {
+                "put each text in quotes; for many inputs there is --input FILE".to_owned()
             }
             Self::Column { .. } | Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
             Self::IsFolder { .. } => {

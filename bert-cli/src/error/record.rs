@@ -42,6 +42,12 @@ pub enum RecordError {
         /// How many there are.
         found: usize,
     },
+    /// A prompt without anything to choose from.
+    #[error("a prompt needs at least two choices; found {found}")]
+    TooFewChoices {
+        /// How many there are.
+        found: usize,
+    },
     /// A row that breaks the rules of CSV.
     #[error("expected {expected} columns as in the header, found {found}; texts with a comma need quotes")]
     Columns {

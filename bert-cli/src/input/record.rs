@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::layout::{Layout, column, kind, string};
 use crate::error::{Error, RecordError, Result, list};
 
 /// Bytes as text.
@@ -17,9 +18,9 @@ pub fn decode(bytes: Vec<u8>, lossy: bool) -> Result<String, RecordError> {
 
 /// The names of the texts that make one input.
 pub struct Fields {
-    pub(super) names: Vec<String>,
+    names: Vec<String>,
     /// Whether the user chose them.
-    pub(super) chosen: bool,
+    chosen: bool,
 }
 
 impl Fields {
@@ -35,8 +36,16 @@ impl Fields {
         }
     }
 
-    /// A line of text.
-    pub fn parse_line(&self, line: String) -> Result<Vec<String>, RecordError> {
+    fn json_form(&self) -> String {
+        match self.names.len() {
+            1 => format!("a string, or an object with field {}", list(&self.names)),
+            count => format!("an array of {count} strings, or an object with fields {}", list(&self.names)),
+        }
+    }
+}
+
+impl Layout for Fields {
+    fn parse_line(&self, line: String) -> Result<Vec<String>, RecordError> {
         if self.names.len() == 1 {
             return Ok(vec![line]);
         }
@@ -47,17 +56,12 @@ impl Fields {
         }
     }
 
-    /// A line of a JSONL file; `None` for a blank one.
-    pub fn parse_json(&self, line: &str) -> Result<Option<Vec<String>>, RecordError> {
-        if line.trim().is_empty() {
-            return Ok(None);
-        }
-        let texts = match serde_json::from_str(line).map_err(RecordError::Json)? {
-            Value::String(text) if self.names.len() == 1 => vec![text],
-            Value::Array(texts) if self.names.len() > 1 && texts.len() == self.names.len() => texts
-                .into_iter()
-                .map(|text| string(text, || "strings".to_owned()))
-                .collect::<Result<_, _>>()?,
+    fn parse_json(&self, value: Value) -> Result<Vec<String>, RecordError> {
+        match value {
+            Value::String(text) if self.names.len() == 1 => Ok(vec![text]),
+            Value::Array(texts) if self.names.len() > 1 && texts.len() == self.names.len() => {
+                texts.into_iter().map(|text| string(text, || "strings".to_owned())).collect()
+            }
             Value::Object(mut object) => {
                 let mut texts = vec![];
                 for name in &self.names {
@@ -67,35 +71,17 @@ impl Fields {
                     };
                     texts.push(string(text, || format!("a string in field {name:?}"))?);
                 }
-                texts
+                Ok(texts)
             }
-            other => return Err(RecordError::JsonKind { expected: self.json_form(), found: kind(&other) }),
-        };
-        Ok(Some(texts))
-    }
-
-    fn json_form(&self) -> String {
-        match self.names.len() {
-            1 => format!("a string, or an object with field {}", list(&self.names)),
-            count => format!("an array of {count} strings, or an object with fields {}", list(&self.names)),
+            other => Err(RecordError::JsonKind { expected: self.json_form(), found: kind(&other) }),
         }
     }
-}
 
-fn string(value: Value, expected: impl Fn() -> String) -> Result<String, RecordError> {
-    match value {
-        Value::String(text) => Ok(text),
-        other => Err(RecordError::JsonKind { expected: expected(), found: kind(&other) }),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+    fn columns(&mut self, name: &str, header: &[String]) -> Result<Vec<usize>> {
+        // A file with a single column leaves no choice.
+        if !self.chosen && self.names.len() == 1 && header.len() == 1 {
+            return Ok(vec![0]);
+        }
+        self.names.iter().map(|wanted| column(name, header, wanted)).collect()
     }
 }
