@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, Write};
 
 use bert_tasks::ModelConfig;
 use bert_tasks::checkpoint::{AdapterConfig, Checkpoint};
 use bert_tasks::{Activation, Head, parameters};
-use bert_tasks::{EmbeddedModel, ModelSource, Pretrained};
+use bert_tasks::{ModelSource, Pretrained};
 use clap::Args;
 use serde::Serialize;
 
-use crate::built_in::{self, BuiltIn};
+use crate::built_in::{BuiltIn, BuiltInTask};
 use crate::error::{Result, describe};
 use crate::model::{DeviceArgs, Need, SourceArgs};
 use crate::outcome::Outcome;
@@ -157,51 +156,6 @@ impl From<&AdapterConfig> for AdapterFacts {
     fn from(config: &AdapterConfig) -> Self {
         let AdapterConfig { rank, alpha, targets, modules_to_save, .. } = config.clone();
         Self { rank, alpha, targets, modules_to_save }
-    }
-}
-
-/// A task that is answered without a model of the user's.
-#[derive(Serialize)]
-struct BuiltInTask {
-    /// The command.
-    task: &'static str,
-    base: &'static str,
-    /// What is put over the base; null for the base alone.
-    adapter: Option<&'static str>,
-    labels: Vec<String>,
-    /// Bytes of the weights of the adapter, or of the base alone.
-    size: usize,
-}
-
-impl BuiltInTask {
-    /// All of them; `files` are those of the base.
-    fn all(base: &EmbeddedModel, files: &Pretrained) -> Result<Vec<Self>> {
-        let mut tasks = vec![];
-        for (task, built_in) in built_in::TASKS {
-            let (adapter, labels, size) = match built_in {
-                BuiltIn::None => continue,
-                BuiltIn::Base => (None, vec![], base.weights.len()),
-                BuiltIn::Adapter(adapter) => {
-                    let labels = files.with_embedded_adapter(&adapter)?.config().labels.clone();
-                    (Some(adapter.name), labels, adapter.weights.len())
-                }
-            };
-            tasks.push(Self { task, base: base.name, adapter, labels, size });
-        }
-        Ok(tasks)
-    }
-}
-
-impl fmt::Display for BuiltInTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} by {}", self.task, self.base)?;
-        if let Some(adapter) = self.adapter {
-            write!(f, " with {adapter} ({})", bytes(self.size as u64))?;
-        }
-        match &self.labels[..] {
-            [] => Ok(()),
-            labels => write!(f, ": {}", labels.join(", ")),
-        }
     }
 }
 
