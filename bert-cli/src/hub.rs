@@ -4,12 +4,25 @@ use std::path::PathBuf;
 
 use bert_tasks::Head;
 use bert_tasks::hub::{self, Hub, HubError, Progress, Settings};
+use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::error::describe;
-use crate::model::HubArgs;
 use crate::style;
 use crate::talk::Talk;
+
+/// How models come from the hub.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model")]
+pub struct HubArgs {
+    /// The branch, tag or commit of a model on the hub
+    #[arg(long, value_name = "REVISION", default_value = bert_tasks::hub::DEFAULT_REVISION)]
+    pub revision: String,
+
+    /// Use what the cache holds, without any connection; HF_HUB_OFFLINE=1 does the same
+    #[arg(long)]
+    pub offline: bool,
+}
 
 /// The hub as the environment and the options have it, for models with a head.
 ///

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
-use bert_core::checkpoint::Adapter;
-use bert_core::contract::Precision;
-use bert_core::observe::passes::PassLog;
+use bert_tasks::checkpoint::Adapter;
 use bert_tasks::tokenizer::Tokenizer;
 use bert_tasks::{
-    CacheProblem, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, Pretrained,
+    CacheProblem, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, PassLog, Precision,
+    Pretrained,
 };
 
 use crate::built_in::{BuiltIn, MODEL};
@@ -29,6 +28,18 @@ pub struct Need {
     pub head: Head,
     /// The built-in one, if there is one.
     pub built_in: BuiltIn,
+}
+
+impl Need {
+    /// The error of a command without a model.
+    pub fn missing(&self) -> Error {
+        Error::NoModel { kind: self.kind, example: self.example }
+    }
+
+    /// The error of a model that cannot be used.
+    pub fn refuses(&self, source: bert_tasks::Error) -> Error {
+        Error::Load { kind: self.kind, example: self.example, source: Box::new(source) }
+    }
 }
 
 /// An adapter over a model.
@@ -52,21 +63,7 @@ pub struct SourceArgs {
 
     #[cfg(feature = "hub")]
     #[command(flatten)]
-    pub hub: HubArgs,
-}
-
-/// How models come from the hub.
-#[cfg(feature = "hub")]
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Model")]
-pub struct HubArgs {
-    /// The branch, tag or commit of a model on the hub
-    #[arg(long, value_name = "REVISION", default_value = bert_tasks::hub::DEFAULT_REVISION)]
-    pub revision: String,
-
-    /// Use what the cache holds, without any connection; HF_HUB_OFFLINE=1 does the same
-    #[arg(long)]
-    pub offline: bool,
+    pub hub: crate::hub::HubArgs,
 }
 
 /// Where it runs.
@@ -78,7 +75,7 @@ pub struct DeviceArgs {
     pub device: String,
 
     /// How many CPU threads to compute with; as many as the system grants, if not given
-    #[arg(long, value_name = "COUNT", env = "BERT_THREADS", hide_env_values = true, value_parser = crate::cli::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", env = "BERT_THREADS", hide_env_values = true, value_parser = crate::values::positive, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 
     /// The numbers that linear layers compute with; only f32 is exact, and `auto` never takes another
@@ -194,7 +191,7 @@ impl SourceArgs {
                 (None, Some(model), BuiltIn::Adapter(adapter)) => {
                     (ModelSource::Embedded(model), Some(Over::BuiltIn(adapter)))
                 }
-                (None, ..) => return Err(Error::NoModel { need }),
+                (None, ..) => return Err(need.missing()),
             });
         };
         // An adapter brings its own head.
@@ -215,7 +212,7 @@ impl SourceArgs {
         match (&adapter.config().base, MODEL) {
             (Some(name), _) => self.named(talk, name, Head::None),
             (None, Some(model)) => Ok(ModelSource::Embedded(model)),
-            (None, None) => Err(Error::NoModel { need }),
+            (None, None) => Err(need.missing()),
         }
     }
 
@@ -322,7 +319,7 @@ impl ModelArgs {
         if let Some(cache) = cache {
             warn_of(&cache, talk);
         }
-        let task = task.map_err(|error| Error::Load { need, source: Box::new(error) })?;
+        let task = task.map_err(|error| need.refuses(error))?;
         if let [(name, count), others @ ..] = &broken[..] {
             let more = match others.len() {
                 0 => String::new(),

@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
 
@@ -38,7 +38,7 @@ impl Default for FeaturesOptions {
 }
 
 /// The hidden states of a text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextFeatures {
     /// In the order of the text, special tokens included.
     pub tokens: Vec<TokenFeatures>,
@@ -47,7 +47,7 @@ pub struct TextFeatures {
 }
 
 /// The hidden states of a token.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenFeatures {
     /// Its text, as [`Tokenizer::token_text`](crate::tokenizer::Tokenizer::token_text) gives it.
     pub token: String,

@@ -8,9 +8,9 @@ use bert_tasks::Task;
 use bert_tasks::stream::Source;
 
 use self::run::{Asked, Run};
-use crate::Outcome;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, Item};
+use crate::outcome::Outcome;
 use crate::output::{Record, Sink};
 use crate::talk::Talk;
 

@@ -6,20 +6,20 @@ use std::path::PathBuf;
 
 use bert_tasks::Head;
 use bert_tasks::QuestionAnswering;
-use bert_tasks::question_answering::{Answer, Answers, Question, QuestionAnsweringOptions};
+use bert_tasks::question_answering::{Answer, Question, QuestionAnsweringOptions};
+use bert_tasks::records::QuestionAnsweringRecord;
 use clap::{Args, ValueHint};
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs, read_text};
 use crate::model::{ModelArgs, Need};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, visible};
 use crate::talk::Talk;
+use crate::values::positive;
 
 const NEED: Need = Need {
     kind: "a question answering model",
@@ -105,23 +105,15 @@ impl AnswerCommand {
         let task = self.model.load(talk, &NEED, |files, device, precision| {
             QuestionAnswering::from_pretrained(files, device, precision)?.with_options(options)
         })?;
-        let context_of = |texts: &[String]| match &context {
-            Some(context) => context.clone(),
-            None => texts[1].clone(),
+        let question = |texts: &[String]| Question {
+            question: texts[0].clone(),
+            context: context.as_ref().unwrap_or_else(|| &texts[1]).clone(),
         };
         let mut all_answered = true;
-        let outcome = answer_all(
-            talk,
-            inputs,
-            sink,
-            &task,
-            |texts| Question { question: texts[0].clone(), context: context_of(texts) },
-            |mut texts, found: Answers| {
-                all_answered &= !found.answers.is_empty();
-                let context = context_of(&texts);
-                Answered::new(texts.swap_remove(0), context, found)
-            },
-        )?;
+        let outcome = answer_all(talk, inputs, sink, &task, question, |texts, found| {
+            all_answered &= !found.answers.is_empty();
+            QuestionAnsweringRecord::new(question(&texts), found)
+        })?;
         Ok(match outcome {
             Outcome::Done if self.exit_code && !all_answered => Outcome::Negative,
             outcome => outcome,
@@ -129,38 +121,7 @@ impl AnswerCommand {
     }
 }
 
-#[derive(Serialize)]
-struct Answered {
-    question: String,
-    #[serde(skip)]
-    context: String,
-    answers: Vec<Answer>,
-    no_answer_score: f32,
-    no_answer_odds: Option<f32>,
-    /// The bytes of the question that the model did not see, if it was too long.
-    truncated: Option<std::ops::Range<usize>>,
-}
-
-impl Answered {
-    fn new(question: String, context: String, found: Answers) -> Self {
-        let Answers { answers, no_answer_score, no_answer_odds, truncated, .. } = found;
-        Self { question, context, answers, no_answer_score, no_answer_odds, truncated }
-    }
-
-    /// What stands around an answer, from and to a blank where there is one near.
-    fn surroundings(&self, answer: &Answer) -> [&str; 2] {
-        const BYTES: usize = 40;
-        let (before, after) = (&self.context[..answer.range.start], &self.context[answer.range.end..]);
-        let start = before.floor_char_boundary(before.len().saturating_sub(BYTES));
-        let end = after.floor_char_boundary(BYTES.min(after.len()));
-        let start =
-            if start == 0 { 0 } else { before[start..].find(' ').map_or(start, |blank| start + blank + 1) };
-        let end = if end == after.len() { end } else { after[..end].rfind(' ').unwrap_or(end) };
-        [&before[start..], &after[..end]]
-    }
-}
-
-impl Record for Answered {
+impl Record for QuestionAnsweringRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["question", "answer", "score", "start", "end", "no_answer_score"].map(Cow::Borrowed).to_vec()
     }
@@ -194,7 +155,7 @@ impl Record for Answered {
             let text = look.paint(style::KINDS[0], visible(&answer.text));
             write!(page, "  {:.4}  {text}", answer.score)?;
             if look.terminal {
-                let [before, after] = self.surroundings(answer).map(visible);
+                let [before, after] = surroundings(&self.context, answer).map(visible);
                 let around = |text| look.paint(style::FAINT, text);
                 write!(page, "  {}{text}{}", around(before), around(after))?;
             } else {
@@ -204,4 +165,16 @@ impl Record for Answered {
         }
         Ok(())
     }
+}
+
+/// What stands around an answer, from and to a blank where there is one near.
+fn surroundings<'a>(context: &'a str, answer: &Answer) -> [&'a str; 2] {
+    const BYTES: usize = 40;
+    let (before, after) = (&context[..answer.range.start], &context[answer.range.end..]);
+    let start = before.floor_char_boundary(before.len().saturating_sub(BYTES));
+    let end = after.floor_char_boundary(BYTES.min(after.len()));
+    let start =
+        if start == 0 { 0 } else { before[start..].find(' ').map_or(start, |blank| start + blank + 1) };
+    let end = if end == after.len() { end } else { after[..end].rfind(' ').unwrap_or(end) };
+    [&before[start..], &after[..end]]
 }

@@ -1,11 +1,10 @@
 //! `bert completions`: scripts that complete commands and options in a shell.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::Outcome;
-use crate::cli::Cli;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output;
 use crate::talk::Talk;
 
@@ -23,9 +22,9 @@ pub struct CompletionsCommand {
 }
 
 impl CompletionsCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, talk: &Talk, mut cli: Command) -> Result<Outcome> {
         let mut script = vec![];
-        clap_complete::generate(self.shell, &mut Cli::command(), "bert", &mut script);
+        clap_complete::generate(self.shell, &mut cli, "bert", &mut script);
         output::print(&script, talk)?;
         Ok(Outcome::Done)
     }

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bert_core::contract::{BackendInfo, Precision};
+use bert_tasks::{BackendInfo, Precision};
 use bert_tasks::{Device, DeviceOptions};
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::error::{Result, describe};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style;
 use crate::talk::Talk;

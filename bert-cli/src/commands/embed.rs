@@ -3,23 +3,23 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bert_core::contract::Pooling as CorePooling;
-use bert_tasks::embedding::{EmbeddingOptions, TextEmbedding};
-use bert_tasks::sparse_embedding::SparseVector;
+use bert_tasks::Pooling as CorePooling;
+use bert_tasks::embedding::EmbeddingOptions;
+use bert_tasks::records::{EmbeddingRecord, SparseEmbeddingRecord};
+use bert_tasks::sparse_embedding::{SparseEmbeddingOptions, WeightedWord};
 use bert_tasks::{Embedding, Head, SparseEmbedding};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Need};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, shorten, visible};
 use crate::talk::Talk;
+use crate::values::positive;
 
 pub const NEED: Need = Need {
     kind: "a model that was trained for sentence embeddings",
@@ -139,17 +139,12 @@ impl EmbedCommand {
         let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
         if self.sparse {
             let task = self.model.load(talk, &SPARSE_NEED, |files, device, precision| {
-                let mut task = SparseEmbedding::from_pretrained(files, device, precision)?;
-                if let Some(length) = self.recipe.max_length {
-                    task = task.with_max_length(length)?;
-                }
-                match self.top_k {
-                    Some(top_k) => task.with_top_k(top_k),
-                    None => Ok(task),
-                }
+                let options =
+                    SparseEmbeddingOptions { top_k: self.top_k, max_length: self.recipe.max_length };
+                SparseEmbedding::from_pretrained(files, device, precision)?.with_options(options)
             })?;
             let record =
-                |mut texts: Vec<String>, answer| SparseEmbedded { text: texts.swap_remove(0), answer };
+                |mut texts: Vec<String>, answer| SparseEmbeddingRecord { text: texts.swap_remove(0), answer };
             return answer_all(talk, inputs, sink, &task, |texts| texts[0].clone(), record);
         }
         let task = self.recipe.load(talk, &self.model)?;
@@ -159,19 +154,12 @@ impl EmbedCommand {
             sink,
             &task,
             |texts| texts[0].clone(),
-            |mut texts, answer| Embedded { text: texts.swap_remove(0), answer },
+            |mut texts, answer| EmbeddingRecord { text: texts.swap_remove(0), answer },
         )
     }
 }
 
-#[derive(Serialize)]
-struct Embedded {
-    text: String,
-    #[serde(flatten)]
-    answer: TextEmbedding,
-}
-
-impl Record for Embedded {
+impl Record for EmbeddingRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         let numbers = (0..self.answer.vector.len()).map(|index| format!("v{index}").into());
         std::iter::once("text".into()).chain(numbers).collect()
@@ -204,20 +192,13 @@ impl Record for Embedded {
     }
 }
 
-#[derive(Serialize)]
-struct SparseEmbedded {
-    text: String,
-    #[serde(flatten)]
-    answer: SparseVector,
-}
-
-impl Record for SparseEmbedded {
+impl Record for SparseEmbeddingRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["text", "token", "token_str", "weight"].map(Cow::from).to_vec()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let row = |word: &bert_tasks::sparse_embedding::WeightedWord| {
+        let row = |word: &WeightedWord| {
             vec![self.text.clone(), word.token.to_string(), word.token_str.clone(), word.weight.to_string()]
         };
         self.answer.words.iter().map(row).collect()

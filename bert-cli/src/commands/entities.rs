@@ -5,21 +5,21 @@ use std::io::{self, Write};
 
 use bert_tasks::Head;
 use bert_tasks::TokenClassification;
+use bert_tasks::records::TokenClassificationRecord;
 use bert_tasks::token_classification::{Aggregation, Entity, OUTSIDE, Scheme, TokenClassificationOptions};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Need};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, visible};
 use crate::talk::Talk;
+use crate::values::positive;
 
 const NEED: Need = Need {
     kind: "a token classifier",
@@ -100,18 +100,12 @@ impl EntitiesCommand {
             sink,
             &task,
             |texts| texts[0].clone(),
-            |mut texts, entities| Tagged { text: texts.swap_remove(0), entities },
+            |mut texts, entities| TokenClassificationRecord { text: texts.swap_remove(0), entities },
         )
     }
 }
 
-#[derive(Serialize)]
-struct Tagged {
-    text: String,
-    entities: Vec<Entity>,
-}
-
-impl Record for Tagged {
+impl Record for TokenClassificationRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["label", "score", "start", "end", "entity"].map(Cow::Borrowed).to_vec()
     }

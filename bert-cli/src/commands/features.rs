@@ -7,16 +7,17 @@ use std::ops::Range;
 use bert_tasks::Features;
 use bert_tasks::Head;
 use bert_tasks::embedding::cosine;
-use bert_tasks::features::{FeaturesOptions, TextFeatures};
+use bert_tasks::features::{FeaturesOptions, TextFeatures, TokenFeatures};
+use bert_tasks::records::FeaturesRecord;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::{Consumer, answer_all, for_each};
 use crate::built_in::BuiltIn;
 use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs, Item};
 use crate::model::{ModelArgs, Need};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, shorten, visible};
 use crate::talk::Talk;
@@ -68,7 +69,8 @@ impl FeaturesCommand {
         })?;
         let text = |texts: &[String]| texts[0].clone();
         let Some(word) = self.word else {
-            let record = |mut texts: Vec<String>, answer| Featured { text: texts.swap_remove(0), answer };
+            let record =
+                |mut texts: Vec<String>, answer| FeaturesRecord { text: texts.swap_remove(0), answer };
             return answer_all(talk, inputs, sink, &task, text, record);
         };
         let mut comparison = Comparison::new(word);
@@ -79,14 +81,7 @@ impl FeaturesCommand {
     }
 }
 
-#[derive(Serialize)]
-struct Featured {
-    text: String,
-    #[serde(flatten)]
-    answer: TextFeatures,
-}
-
-impl Record for Featured {
+impl Record for FeaturesRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         let count = self.answer.tokens.first().map_or(0, |token| token.layers.iter().map(Vec::len).sum());
         let numbers = (0..count).map(|index| format!("v{index}").into());
@@ -94,7 +89,7 @@ impl Record for Featured {
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let row = |token: &bert_tasks::features::TokenFeatures| {
+        let row = |token: &TokenFeatures| {
             let range = token.range.as_ref();
             let place = |at: Option<usize>| at.map(|at| at.to_string()).unwrap_or_default();
             let place = [place(range.map(|range| range.start)), place(range.map(|range| range.end))];

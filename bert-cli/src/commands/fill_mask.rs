@@ -5,20 +5,20 @@ use std::io::{self, Write};
 
 use bert_tasks::FillMask;
 use bert_tasks::Head;
-use bert_tasks::fill_mask::{FillMaskOptions, FilledText};
+use bert_tasks::fill_mask::FillMaskOptions;
+use bert_tasks::records::FillMaskRecord;
 use clap::Args;
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Need};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
 use crate::talk::Talk;
+use crate::values::positive;
 
 const NEED: Need = Need {
     kind: "a masked language model",
@@ -73,19 +73,12 @@ impl FillMaskCommand {
             sink,
             &task,
             |texts| texts[0].clone(),
-            |mut texts, answer| Filled { text: texts.swap_remove(0), answer },
+            |mut texts, answer| FillMaskRecord { text: texts.swap_remove(0), answer },
         )
     }
 }
 
-#[derive(Serialize)]
-struct Filled {
-    text: String,
-    #[serde(flatten)]
-    answer: FilledText,
-}
-
-impl Record for Filled {
+impl Record for FillMaskRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["text", "mask", "score", "token", "token_str", "sequence"].map(Cow::Borrowed).to_vec()
     }

@@ -4,18 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use bert_core::ModelConfig;
-use bert_core::checkpoint::{AdapterConfig, Checkpoint};
-use bert_core::contract::Activation;
-use bert_core::graph::{self, Head};
-use bert_tasks::Pretrained;
+use bert_tasks::ModelConfig;
+use bert_tasks::checkpoint::{AdapterConfig, Checkpoint};
+use bert_tasks::{Activation, Head, parameters};
+use bert_tasks::{ModelSource, Pretrained};
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
-use crate::built_in::BuiltIn;
-use crate::error::{Error, Result, describe};
+use crate::built_in::{BuiltIn, BuiltInTask};
+use crate::error::{Result, describe};
 use crate::model::{DeviceArgs, Need, SourceArgs};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, Look, bytes, thousands, visible};
 use crate::talk::Talk;
@@ -31,7 +30,8 @@ const NEED: Need = Need {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
-cannot be loaded; what is known of it is shown all the same.
+cannot be loaded; what is known of it is shown all the same. Without a model, it is the one that is built in,
+with the tasks that it answers, by itself or with one of the adapters that are built in as well.
 
 Examples:
   bert info
@@ -54,12 +54,15 @@ impl InfoCommand {
         // Loading shows whether the tensors fit the configuration, and which of them are of no use.
         let loaded = files.load(head, &device, self.device.precision);
         let error = loaded.as_ref().err().map(|error| describe(error));
-        let info = Info::new(&files, device.to_string(), self.device.precision.to_string(), error);
+        let mut info = Info::new(&files, device.to_string(), self.device.precision.to_string(), error);
+        if let (ModelSource::Embedded(base), None) = (files.source(), files.adapter()) {
+            info.built_in = BuiltInTask::all(base, &files)?;
+        }
         sink.write(None, &info)?;
         sink.finish()?;
         match loaded {
             Ok(_) => Ok(Outcome::Done),
-            Err(source) => Err(Error::Load { need: &NEED, source: Box::new(source) }),
+            Err(source) => Err(NEED.refuses(source)),
         }
     }
 }
@@ -127,6 +130,9 @@ struct Info {
     labels: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<AdapterFacts>,
+    /// The tasks that need no model of the user's, if this is the model that answers them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    built_in: Vec<BuiltInTask>,
     tokenizer: TokenizerFacts,
     unused_tensors: Vec<String>,
     /// Count of numbers that are infinite or not a number, by tensor.
@@ -187,7 +193,7 @@ impl Info {
             *dtypes.entry(tensor.dtype.to_string()).or_default() += count;
         }
         // Those of the model as it is used; what else the files hold is listed as unused.
-        let list = graph::parameters(config, main_head(config, checkpoint)).unwrap_or_default();
+        let list = parameters(config, main_head(config, checkpoint)).unwrap_or_default();
         let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
         let parameters = there.map(|parameter| parameter.shape.elements() as u64).sum();
         let mut heads = heads(config, checkpoint);
@@ -229,6 +235,7 @@ impl Info {
             labels: if labelled { config.labels.clone() } else { vec![] },
             heads,
             adapter: files.adapter().map(|adapter| adapter.config().into()),
+            built_in: vec![],
             tokenizer: TokenizerFacts {
                 kind: tokenizer.kind().to_string(),
                 vocab_size: tokenizer.vocab_size(),
@@ -291,6 +298,7 @@ impl Info {
             let text = format!("rank {rank}, alpha {alpha}, of {targets}; trained as a whole: {saved}");
             facts.push(("adapter", visible(&text).to_string()));
         }
+        facts.extend(self.built_in.iter().map(|task| ("built in", task.to_string())));
         facts.extend([
             (
                 "tokenizer",

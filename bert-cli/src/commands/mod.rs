@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod answer;
+mod choose;
 mod completions;
 mod devices;
 mod embed;
@@ -20,8 +21,8 @@ mod train;
 
 use clap::Subcommand;
 
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 /// The commands. Their order here is their order in the help.
@@ -33,6 +34,7 @@ pub enum Command {
     Entities(entities::EntitiesCommand),
     #[command(visible_alias = "classify")]
     Sentiment(sentiment::SentimentCommand),
+    Choose(choose::ChooseCommand),
     Embed(embed::EmbedCommand),
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
@@ -50,17 +52,18 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command.
+    /// Runs the command. `cli` gives the whole command line, for what describes it.
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, talk: &Talk, cli: impl FnOnce() -> clap::Command) -> Result<Outcome> {
         match self {
             Self::FillMask(command) => command.run(talk),
             Self::NextSentence(command) => command.run(talk),
             Self::Answer(command) => command.run(talk),
             Self::Entities(command) => command.run(talk),
             Self::Sentiment(command) => command.run(talk),
+            Self::Choose(command) => command.run(talk),
             Self::Embed(command) => command.run(talk),
             Self::Similarity(command) => command.run(talk),
             Self::Features(command) => command.run(talk),
@@ -74,7 +77,7 @@ impl Command {
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(talk),
             Self::Devices(command) => command.run(talk),
-            Self::Completions(command) => command.run(talk),
+            Self::Completions(command) => command.run(talk, cli()),
         }
     }
 }

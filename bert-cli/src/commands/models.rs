@@ -9,10 +9,9 @@ use bert_tasks::hub::{CachedModel, ModelId};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::error::{Error, Result};
-use crate::hub::{self, Downloads};
-use crate::model::HubArgs;
+use crate::hub::{self, Downloads, HubArgs};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, visible};
 use crate::talk::Talk;

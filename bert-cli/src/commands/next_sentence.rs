@@ -5,16 +5,16 @@ use std::io::{self, Write};
 
 use bert_tasks::Head;
 use bert_tasks::NextSentence;
-use bert_tasks::next_sentence::{NextSentenceAnswer, TextPair};
+use bert_tasks::next_sentence::TextPair;
+use bert_tasks::records::NextSentenceRecord;
 use clap::Args;
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Need};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
 use crate::talk::Talk;
@@ -70,9 +70,8 @@ impl NextSentenceCommand {
             &task,
             |texts| pair(texts.to_vec()),
             |texts, answer| {
-                let judged = Judged { pair: pair(texts), follows: answer.is_next >= 0.5, answer };
-                all_follow &= judged.follows;
-                judged
+                all_follow &= answer.follows;
+                NextSentenceRecord { pair: pair(texts), answer }
             },
         )?;
         Ok(match outcome {
@@ -82,23 +81,15 @@ impl NextSentenceCommand {
     }
 }
 
-#[derive(Serialize)]
-struct Judged {
-    #[serde(flatten)]
-    pair: TextPair,
-    follows: bool,
-    #[serde(flatten)]
-    answer: NextSentenceAnswer,
-}
-
-impl Record for Judged {
+impl Record for NextSentenceRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["first", "second", "follows", "is_next"].map(Cow::Borrowed).to_vec()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let Self { pair, follows, answer } = self;
-        vec![vec![pair.first.clone(), pair.second.clone(), follows.to_string(), answer.is_next.to_string()]]
+        let Self { pair, answer } = self;
+        let [follows, is_next] = [answer.follows.to_string(), answer.is_next.to_string()];
+        vec![vec![pair.first.clone(), pair.second.clone(), follows, is_next]]
     }
 
     fn cut(&self) -> Option<usize> {
@@ -107,7 +98,7 @@ impl Record for Judged {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let look = page.look;
-        let (style, verdict) = match self.follows {
+        let (style, verdict) = match self.answer.follows {
             true => (style::GOOD, "follows"),
             false => (style::BAD, "does not follow"),
         };

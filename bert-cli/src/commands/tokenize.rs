@@ -10,12 +10,12 @@ use bert_tasks::tokenizer::Tokenizer;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::{Answerer, answer_all};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{Need, SourceArgs};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, visible};
 use crate::talk::Talk;

@@ -9,12 +9,12 @@ use bert_tasks::tokenizer::{WordPieceOptions, WordPieceTrainer};
 use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
-use crate::Outcome;
-use crate::cli::{positive, up_to};
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{thousands, visible};
 use crate::talk::Talk;
+use crate::values::{positive, up_to};
 
 /// Make a tokenizer of your own
 #[derive(Args, Debug)]

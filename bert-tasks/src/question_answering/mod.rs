@@ -102,14 +102,14 @@ impl Default for QuestionAnsweringOptions {
 }
 
 /// What a context has to say to a question.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
     /// Best first, none overlapping another. Empty if there is no answer by
     /// [`no_answer_threshold`](QuestionAnsweringOptions::no_answer_threshold), or if the context has nothing
     /// to choose from, such as no token at all.
     pub answers: Vec<Answer>,
     /// The best spans, whether they overlap or not, and whether or not there is an answer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub n_best: Vec<Answer>,
     /// The probability that the context holds no answer. The scores of all its spans and this sum up to 1.
     pub no_answer_score: f32,
@@ -121,7 +121,7 @@ pub struct Answers {
 }
 
 /// A piece of the context.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// Exactly what the context says there.
     pub text: String,

@@ -1,6 +1,6 @@
 //! `bert evaluate classify`: labels of texts, from any table.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::classification::{self, Options};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::tasks::classification::{LabelMap, TextFigures, evaluate};
@@ -10,10 +10,10 @@ use clap::Args;
 
 use super::super::train::TextColumns;
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::built_in;
 use crate::error::Result;
 use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 const NEED: Need = Need {

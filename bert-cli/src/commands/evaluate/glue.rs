@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::glue::{self, Task as Glue};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::tasks::classification::{LabelMap, TextFigures};
@@ -12,10 +12,10 @@ use bert_tasks::{Device, Head, Pretrained, ProblemType, Task, TextClassification
 use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 const NEED: Need = Need {

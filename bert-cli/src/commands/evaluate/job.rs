@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::DataError;
 use bert_tasks::evaluation::{
     self, Bootstrap, CardEntry, Comparison, Contestant, EvaluationError, Judged, Measure, Report,
@@ -12,14 +12,14 @@ use bert_tasks::evaluation::{
 use bert_tasks::{Device, Pretrained};
 use clap::{Args, ValueHint};
 
-use crate::Outcome;
-use crate::cli::positive;
-use crate::cli::up_to;
 use crate::error::{Error, Result};
 use crate::model::{ModelArgs, Need, precisions};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::style::thousands;
 use crate::talk::{Talk, TextBar};
+use crate::values::positive;
+use crate::values::up_to;
 
 /// What the commands have in common.
 #[derive(Args, Debug)]

@@ -1,6 +1,6 @@
 //! `bert evaluate mlm`: masked words of raw text.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::language_model::LanguageModelFigures;
 use bert_tasks::evaluation::tasks::language_model::{MaskedWords, evaluate};
@@ -9,10 +9,10 @@ use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 const NEED: Need = Need {

@@ -18,8 +18,8 @@ mod swag;
 
 use clap::{Args, Subcommand};
 
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 /// Measure how good a model is, by the figures that papers report

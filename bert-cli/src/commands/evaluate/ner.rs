@@ -1,6 +1,6 @@
 //! `bert evaluate ner`: entities in texts.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::entities::{self, Format, Offsets, Options};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::entities::EntityFigures;
@@ -10,12 +10,12 @@ use bert_tasks::{Device, Head, Pretrained, Task, TokenClassification};
 use clap::{Args, ValueEnum};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::built_in;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
+use crate::values::positive;
 
 const NEED: Need = Need {
     kind: "a token classification model",

@@ -1,6 +1,6 @@
 //! `bert evaluate nsp`: whether a sentence follows another.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::evaluation::tasks::next_sentence::{SentencePairs, evaluate};
 use bert_tasks::evaluation::{self, Means};
 use bert_tasks::{Device, Head, Pretrained};
@@ -8,10 +8,10 @@ use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 const NEED: Need = Need {

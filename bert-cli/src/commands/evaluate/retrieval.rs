@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::pairs::Options;
 use bert_tasks::data::retrieval::{self, Collection, Relevance, read_texts};
 use bert_tasks::embedding::EmbeddingOptions;
@@ -14,8 +14,8 @@ use clap::{Args, ValueHint};
 
 use super::super::embed::{self, RecipeArgs};
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 const KIND: Kind = Kind { name: "retrieval", card_task: "sentence-similarity", need: &embed::NEED };

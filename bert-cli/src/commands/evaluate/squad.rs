@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::evaluation::tasks::squad::{self, QuestionFigures, SquadOptions};
 use bert_tasks::evaluation::{self, PredictionFiles, read_null_odds, read_predictions};
 use bert_tasks::question_answering::QuestionAnsweringOptions;
@@ -11,12 +11,12 @@ use bert_tasks::{Device, Head, Pretrained, QuestionAnswering};
 use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, failed};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
+use crate::values::positive;
 
 const NEED: Need = Need {
     kind: "a question answering model",

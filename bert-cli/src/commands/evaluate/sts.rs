@@ -1,6 +1,6 @@
 //! `bert evaluate sts`: how alike texts are.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::Format;
 use bert_tasks::data::pairs::{self, Options};
 use bert_tasks::evaluation;
@@ -12,8 +12,8 @@ use clap::builder::PossibleValuesParser;
 
 use super::super::embed::{self, RecipeArgs};
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 const KIND: Kind = Kind { name: "sts", card_task: "sentence-similarity", need: &embed::NEED };

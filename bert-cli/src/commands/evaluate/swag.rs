@@ -1,29 +1,21 @@
 //! `bert evaluate swag`: which ending fits.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::Format;
 use bert_tasks::data::multiple_choice;
 use bert_tasks::evaluation::tasks::multiple_choice::evaluate;
 use bert_tasks::evaluation::{self, Means};
-use bert_tasks::{Device, Head, MultipleChoice, Pretrained};
+use bert_tasks::{Device, MultipleChoice, Pretrained};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::super::choose;
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
-use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
-const NEED: Need = Need {
-    kind: "a multiple choice model",
-    example: "aaraki/bert-base-uncased-finetuned-swag",
-    head: Head::MultipleChoice,
-    built_in: BuiltIn::None,
-};
-
-const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", need: &NEED };
+const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", need: &choose::NEED };
 
 /// Which ending fits: SWAG's CSV, or JSON lines with choices
 #[derive(Args, Debug)]

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
-use crate::cli::positive;
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::style::thousands;
 use crate::talk::Talk;
+use crate::values::positive;
 
 /// Train a model to find the answers to questions in texts
 #[derive(Args, Debug)]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut};
 use super::settings::{Columns, Settings};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::talk::Talk;
 

@@ -1,6 +1,6 @@
 //! `bert train classify`: a model that labels texts, as `bert classify` uses it.
 
-use bert_core::config::ProblemType;
+use bert_tasks::ProblemType;
 use bert_tasks::data::classification::{self, Options};
 use bert_tasks::training::Classification;
 use clap::builder::PossibleValuesParser;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut};
 use super::settings::{Columns, Settings};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::talk::Talk;
 

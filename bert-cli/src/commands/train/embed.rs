@@ -1,6 +1,6 @@
 //! `bert train embed`: a model that makes vectors of texts, as `bert embed` and `bert similarity` use it.
 
-use bert_core::contract::Pooling;
+use bert_tasks::Pooling;
 use bert_tasks::data::pairs::{self, Options};
 use bert_tasks::training::{Embeddings, EmbeddingsOptions, TrainOptions, TrainingError};
 use clap::builder::PossibleValuesParser;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut, training};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::talk::Talk;
 

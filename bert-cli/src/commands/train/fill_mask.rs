@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::corpus::TextArgs;
 use super::job::{Job, RunArgs};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::talk::Talk;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bert_core::checkpoint;
+use bert_tasks::checkpoint;
 use bert_tasks::training::card::{self, Card};
 use bert_tasks::training::{Objective, Trainer, TrainingError};
 use bert_tasks::{Pretrained, data};
@@ -12,8 +12,8 @@ use clap::{Args, ValueHint};
 use super::progress::Progress;
 use super::settings::{Columns, Settings};
 use super::summary::Trained;
-use crate::Outcome;
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::Sink;
 use crate::signals;
 use crate::style::thousands;

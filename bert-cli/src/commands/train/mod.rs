@@ -30,8 +30,8 @@ pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};
 
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::talk::Talk;
 
 /// Train a model on your own examples

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bert_core::graph::Initial;
+use bert_tasks::Initial;
 use bert_tasks::pretraining::ExampleOptions;
 use bert_tasks::training::TrainOptions;
 use bert_tasks::{ModelSource, Pretrained};
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::job::{Job, RunArgs};
 use super::raw_text::{RawTextArgs, begin, make_absolute, shape};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::talk::Talk;
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bert_core::ModelConfig;
-use bert_core::checkpoint;
-use bert_core::graph::{Head, ParameterSource};
+use bert_tasks::ModelConfig;
+use bert_tasks::checkpoint;
 use bert_tasks::pretraining::{ExampleOptions, Examples};
 use bert_tasks::training::{self, Pretraining};
+use bert_tasks::{Head, ParameterSource};
 use bert_tasks::{ModelSource, Pretrained};
 use clap::{Args, ValueHint};
 use serde::{Deserialize, Serialize};

@@ -7,12 +7,12 @@ use clap::{Args, ValueHint};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::{Error, Result};
 #[cfg(feature = "hub")]
-use crate::model::HubArgs;
+use crate::hub::HubArgs;
 use crate::model::{Need, SourceArgs};
 use crate::talk::Talk;
+use crate::values::positive;
 
 const NEED: Need = Need {
     kind: "a model to begin with",
