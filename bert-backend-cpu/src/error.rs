@@ -8,7 +8,7 @@ use crate::thread_pool::MAX_THREADS;
 #[non_exhaustive]
 pub enum CpuError {
     /// A name of an instruction set that means nothing.
-    #[error("{found:?} names no instruction set; known are portable, avx2, avx512, neon")]
+    #[error("{found:?} names no instruction set; the known ones are portable, avx2, avx512, neon")]
     UnknownSimd {
         /// What was given.
         found: String,
@@ -24,7 +24,7 @@ pub enum CpuError {
     },
 
     /// A number of threads that is none, or beyond reason.
-    #[error("{found:?} is no number of threads; give 1 to {MAX_THREADS}")]
+    #[error("{found:?} is not a number of threads; give 1 to {MAX_THREADS}")]
     Threads {
         /// What was given.
         found: String,

@@ -71,7 +71,7 @@ enum Mistake {
     SoftmaxOverflows,
     /// The maximum of the first row for all rows: right, as long as scores are flat.
     MaximumOfFirstRow,
-    /// What is no number is taken for the lowest one.
+    /// What is not a number is taken for the lowest one.
     NanLost,
     /// Sequences see each other.
     MaskLost,

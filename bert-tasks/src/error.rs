@@ -65,7 +65,7 @@ pub enum Error {
     },
 
     /// A word that names no kind of device.
-    #[error("unknown device {found:?}; known are {known}")]
+    #[error("unknown device {found:?}; the known ones are {known}")]
     UnknownDevice {
         /// The word.
         found: String,

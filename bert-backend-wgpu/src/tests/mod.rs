@@ -112,7 +112,7 @@ fn adapters_are_chosen_by_number_or_by_worth() {
         |adapter| pollster::block_on(WgpuBackend::new(&WgpuOptions { adapter, ..WgpuOptions::default() }));
     let Some(best) = all.first() else {
         assert!(matches!(open(AdapterChoice::Best), Err(WgpuError::NoAdapter)));
-        eprintln!("SKIPPED the choice of an adapter: there is none");
+        eprintln!("SKIPPED the choice of an adapter: there is not one");
         return;
     };
     let error = open(AdapterChoice::Index(all.len())).unwrap_err();

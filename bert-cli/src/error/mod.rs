@@ -41,7 +41,7 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<bert_tasks::Error>,
     },
-    /// A name that is no folder, and that the hub does not give.
+    /// A name that is not a folder, and that the hub does not give.
     #[cfg(feature = "hub")]
     #[error("there is no folder {name:?}, and no such model from the hub")]
     NeitherFolderNorHub {
@@ -57,7 +57,7 @@ pub enum Error {
 
     /// A model that has not been downloaded.
     #[cfg(feature = "hub")]
-    #[error("no whole copy of {id} (revision {revision}) in the cache; get it with: bert models pull {id}")]
+    #[error("no complete copy of {id} (revision {revision}) in the cache; get it with: bert models pull {id}")]
     NotCached {
         /// The model.
         id: String,
@@ -191,7 +191,7 @@ pub enum Error {
         flag: &'static str,
     },
     /// A student that has its own numbers is to begin with those of its teacher.
-    #[error("--init-from-teacher needs a config.json as --student, and {student} is none")]
+    #[error("--init-from-teacher needs a config.json as --student, and {student} is not one")]
     NoLayersToTake {
         /// The student.
         student: String,
@@ -207,7 +207,7 @@ pub enum Error {
         reason: String,
     },
     /// A setting that there is not.
-    #[error("{}: unknown key {key:?}; known are {}", path.display(), known.join(", "))]
+    #[error("{}: unknown key {key:?}; the known ones are {}", path.display(), known.join(", "))]
     UnknownKey {
         /// The file.
         path: PathBuf,

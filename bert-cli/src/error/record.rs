@@ -15,7 +15,7 @@ pub enum RecordError {
         /// The most bytes that are read.
         limit: usize,
     },
-    /// A line of a JSONL file that is no JSON.
+    /// A line of a JSONL file that is not JSON.
     #[error("not valid JSON ({0}); JSONL holds one whole value a line")]
     Json(serde_json::Error),
     /// A line of a JSONL file that is another kind of value.

@@ -109,7 +109,7 @@ pub struct Sink {
     count: u64,
 }
 
-/// Writes something that is no record to standard output.
+/// Writes something that is not a record to standard output.
 ///
 /// # Errors
 /// An output that cannot be written.

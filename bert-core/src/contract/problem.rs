@@ -39,7 +39,7 @@ pub enum CacheProblem {
 #[non_exhaustive]
 pub enum Damage {
     /// A folder, a device or a pipe.
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NotAFile,
     /// It is cut off, or was never one of ours.
     #[error("it has {found} bytes and should have {expected}")]

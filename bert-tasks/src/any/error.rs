@@ -4,12 +4,12 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// A text that is no JSON.
+    /// A text that is not JSON.
     #[error("the request is not valid JSON")]
     Json(#[from] serde_json::Error),
 
     /// A word that names no task.
-    #[error("unknown task {found:?}; known are {}", known.join(", "))]
+    #[error("unknown task {found:?}; the known ones are {}", known.join(", "))]
     UnknownTask {
         /// The word, or its beginning.
         found: String,

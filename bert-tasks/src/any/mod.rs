@@ -178,7 +178,7 @@ impl AnyTask {
     /// Answers one request that is a JSON text.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask), and [`RequestError::Json`] for a text that is no JSON, or nested more than 128 levels
+    /// As [`ask`](Self::ask), and [`RequestError::Json`] for a text that is not JSON, or nested more than 128 levels
     /// deep.
     pub fn ask_text(&self, request: &str) -> Result<Box<RawValue>> {
         self.ask(serde_json::from_str(request).map_err(RequestError::from)?)

@@ -166,7 +166,7 @@ impl QuestionAnswering {
     /// The same model with other options.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a 0 where something must be, a threshold that is no number, or sequences
+    /// [`Error::Setting`] for a 0 where something must be, a threshold that is not a number, or sequences
     /// without room for a context.
     pub fn with_options(self, options: QuestionAnsweringOptions) -> Result<Self> {
         self.check(&options)?;

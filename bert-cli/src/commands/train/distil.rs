@@ -127,7 +127,7 @@ impl DistilCommand {
         own.text.shards = shards;
         let student = path.map_or(student, |path| path.display().to_string());
         own.student = Some(student.clone());
-        // A configuration is no model that a run could begin with.
+        // A configuration is not a model that a run could begin with.
         job.settings.files.model = Some(student.clone()).filter(|student| !Path::new(student).is_file());
         let teacher = job.open_teacher(reporter)?.ok_or(Error::NoSetting { flag: "teacher" })?;
         let own = job.settings.columns.clone();

@@ -86,7 +86,7 @@ impl RawTextArgs {
 /// Reads the shape of a model from a `config.json`.
 ///
 /// # Errors
-/// A file that cannot be read or is no configuration.
+/// A file that cannot be read or is not a configuration.
 pub fn shape(file: &Path) -> Result<ModelConfig> {
     let text = std::fs::read_to_string(file)
         .map_err(|source| Error::Read { name: file.display().to_string(), source })?;
