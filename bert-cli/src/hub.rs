@@ -8,8 +8,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::error::describe;
-use crate::style;
 use crate::reporter::Reporter;
+use crate::style;
 
 /// How models come from the hub.
 #[derive(Args, Clone, Debug)]

@@ -14,9 +14,9 @@ mod input;
 mod model;
 mod outcome;
 mod output;
+mod reporter;
 mod signals;
 mod style;
-mod reporter;
 mod values;
 
 use std::process::ExitCode;

@@ -177,16 +177,26 @@ impl SourceArgs {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_tokenizer(&self, reporter: &Reporter, requirement: &'static Requirement) -> Result<Tokenizer> {
+    pub fn open_tokenizer(
+        &self,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
+    ) -> Result<Tokenizer> {
         Ok(self.find(reporter, requirement)?.0.tokenizer()?)
     }
 
     /// The model, and the adapter over it.
-    fn find(&self, reporter: &Reporter, requirement: &'static Requirement) -> Result<(ModelSource, Option<AdapterSource>)> {
+    fn find(
+        &self,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
+    ) -> Result<(ModelSource, Option<AdapterSource>)> {
         let adapter = self.adapter.clone();
         let Some(name) = self.name() else {
             return Ok(match (adapter, MODEL, requirement.built_in) {
-                (Some(folder), ..) => (self.base_of(reporter, requirement, &folder)?, Some(AdapterSource::Folder(folder))),
+                (Some(folder), ..) => {
+                    (self.base_of(reporter, requirement, &folder)?, Some(AdapterSource::Folder(folder)))
+                }
                 (None, Some(model), BuiltIn::Base) => (ModelSource::Embedded(model), None),
                 (None, Some(model), BuiltIn::Adapter(adapter)) => {
                     (ModelSource::Embedded(model), Some(AdapterSource::BuiltIn(adapter)))
@@ -199,15 +209,21 @@ impl SourceArgs {
         let source = self.named(reporter, name, head)?;
         match source.adapter_folder() {
             // The folder of an adapter stands for the model and the adapter.
-            Some(folder) if adapter.is_none() => {
-                Ok((self.base_of(reporter, requirement, folder)?, Some(AdapterSource::Folder(folder.to_owned()))))
-            }
+            Some(folder) if adapter.is_none() => Ok((
+                self.base_of(reporter, requirement, folder)?,
+                Some(AdapterSource::Folder(folder.to_owned())),
+            )),
             _ => Ok((source, adapter.map(AdapterSource::Folder))),
         }
     }
 
     /// The model that an adapter was trained on: the built-in one, if it names none.
-    fn base_of(&self, reporter: &Reporter, requirement: &'static Requirement, folder: &Path) -> Result<ModelSource> {
+    fn base_of(
+        &self,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
+        folder: &Path,
+    ) -> Result<ModelSource> {
         let adapter = Adapter::open(folder).map_err(bert_tasks::Error::from)?;
         match (&adapter.config().base, MODEL) {
             (Some(name), _) => self.named(reporter, name, Head::None),

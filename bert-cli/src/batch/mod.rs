@@ -115,7 +115,9 @@ impl Count {
         match self.failed {
             0 => return Outcome::Done,
             1 => {}
-            failed => reporter.error(format_args!("{failed} of {} texts have no answer", failed + self.answered)),
+            failed => {
+                reporter.error(format_args!("{failed} of {} texts have no answer", failed + self.answered))
+            }
         }
         Outcome::Incomplete
     }

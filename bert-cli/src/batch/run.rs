@@ -50,7 +50,13 @@ fn bytes_of(item: &Item) -> usize {
 impl<'a, C> Run<'a, C> {
     /// A run that begins: the name of the input, whether there is `single` one and no more, and whether it `waits` for a
     /// person or another program.
-    pub fn new(reporter: &'a Reporter, name: &'a str, single: bool, waits: bool, consumer: &'a mut C) -> Self {
+    pub fn new(
+        reporter: &'a Reporter,
+        name: &'a str,
+        single: bool,
+        waits: bool,
+        consumer: &'a mut C,
+    ) -> Self {
         Self {
             reporter,
             name,
@@ -128,7 +134,8 @@ impl<'a, C> Run<'a, C> {
         }
         self.ended.unwrap_or(Ok(()))?;
         if self.cut > REPORTED_CUTS {
-            self.reporter.warning(format_args!("{} texts were longer than the model's input, and cut", self.cut));
+            self.reporter
+                .warning(format_args!("{} texts were longer than the model's input, and cut", self.cut));
         }
         Ok(self.count)
     }

@@ -17,8 +17,8 @@ use crate::input::{InputArgs, Inputs, read_text};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, visible};
 use crate::values::positive;
 
 const REQUIREMENT: Requirement = Requirement {
@@ -149,7 +149,12 @@ impl Record for QuestionAnsweringRecord {
             writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.question)))?;
         }
         if self.answers.is_empty() {
-            return writeln!(page, "  {:.4}  {}", self.no_answer_score, screen.paint(style::BAD, "no answer"));
+            return writeln!(
+                page,
+                "  {:.4}  {}",
+                self.no_answer_score,
+                screen.paint(style::BAD, "no answer")
+            );
         }
         for answer in &self.answers {
             let text = screen.paint(style::KINDS[0], visible(&answer.text));

@@ -15,8 +15,8 @@ use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, bar, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, bar, visible};
 
 pub const REQUIREMENT: Requirement = Requirement {
     kind: "a multiple choice model",

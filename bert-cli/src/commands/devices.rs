@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::error::{Result, describe};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style;
 use crate::reporter::Reporter;
+use crate::style;
 
 /// List the devices that this build and this machine have
 #[derive(Args, Debug)]

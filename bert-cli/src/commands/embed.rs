@@ -17,8 +17,8 @@ use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, shorten, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, shorten, visible};
 use crate::values::positive;
 
 pub const REQUIREMENT: Requirement = Requirement {

@@ -17,8 +17,8 @@ use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, Screen, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, Screen, visible};
 use crate::values::positive;
 
 const REQUIREMENT: Requirement = Requirement {
@@ -149,7 +149,8 @@ fn marked(text: &str, entities: &[Entity], screen: Screen) -> String {
         let label = visible(label);
         marked += &match screen.color {
             true => {
-                let (name, label) = (screen.paint(style_of(&label), name), screen.paint(style::FAINT, &label));
+                let (name, label) =
+                    (screen.paint(style_of(&label), name), screen.paint(style::FAINT, &label));
                 format!("{before}{name} {label}")
             }
             false => format!("{before}[{name}]({label})"),

@@ -19,8 +19,8 @@ use crate::input::{InputArgs, Inputs, Item};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, shorten, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, shorten, visible};
 
 const REQUIREMENT: Requirement = Requirement {
     kind: "a BERT of any kind",

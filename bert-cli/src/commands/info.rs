@@ -16,8 +16,8 @@ use crate::error::{Result, describe};
 use crate::model::{DeviceArgs, Requirement, SourceArgs};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, Screen, bytes, thousands, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, Screen, bytes, thousands, visible};
 
 const REQUIREMENT: Requirement = Requirement {
     kind: "a model",

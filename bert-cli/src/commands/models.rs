@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::hub::{self, Downloads, HubArgs};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, visible};
 
 /// List, download and find models of the hub
 #[derive(Args, Debug)]

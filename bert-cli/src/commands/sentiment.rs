@@ -18,8 +18,8 @@ use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, bar, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, bar, visible};
 use crate::values::positive;
 
 const REQUIREMENT: Requirement = Requirement {

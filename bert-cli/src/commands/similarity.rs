@@ -19,8 +19,8 @@ use crate::input::{InputArgs, Inputs, Item};
 use crate::model::ModelArgs;
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, bar, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, bar, visible};
 use crate::values::positive;
 
 /// Compare texts by their meaning, or find the nearest to a query

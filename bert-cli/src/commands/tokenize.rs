@@ -17,8 +17,8 @@ use crate::input::{InputArgs, Inputs};
 use crate::model::{Requirement, SourceArgs};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, visible};
 use crate::reporter::Reporter;
+use crate::style::{self, visible};
 
 const REQUIREMENT: Requirement = Requirement {
     kind: "a model with a tokenizer",

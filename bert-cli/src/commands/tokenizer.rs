@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{thousands, visible};
 use crate::reporter::Reporter;
+use crate::style::{thousands, visible};
 use crate::values::{positive, up_to};
 
 /// Make a tokenizer of your own

@@ -57,7 +57,9 @@ pub enum Error {
 
     /// A model that has not been downloaded.
     #[cfg(feature = "hub")]
-    #[error("no complete copy of {id} (revision {revision}) in the cache; get it with: bert models pull {id}")]
+    #[error(
+        "no complete copy of {id} (revision {revision}) in the cache; get it with: bert models pull {id}"
+    )]
     NotCached {
         /// The model.
         id: String,

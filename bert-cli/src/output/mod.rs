@@ -13,8 +13,8 @@ use tabwriter::TabWriter;
 
 use crate::error::{Error, Result};
 use crate::input::Inputs;
-use crate::style::Screen;
 use crate::reporter::Reporter;
+use crate::style::Screen;
 use target::Target;
 
 /// The form of the results.

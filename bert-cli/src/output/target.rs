@@ -8,9 +8,9 @@ use anstream::AutoStream;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::{Error, Result};
+use crate::reporter::ColorWhen;
 use crate::signals;
 use crate::style::Screen;
-use crate::reporter::ColorWhen;
 
 /// Where bytes go.
 pub struct Target {

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::model::{ModelArgs, Requirement, precisions};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::style::thousands;
 use crate::reporter::{Reporter, TextBar};
+use crate::style::thousands;
 use crate::values::positive;
 use crate::values::up_to;
 

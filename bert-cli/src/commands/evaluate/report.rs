@@ -38,7 +38,12 @@ impl Record for Report {
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let screen = page.screen;
         let title = format!("{} on {}", self.task, visible(&self.data));
-        writeln!(page, "{}, {} examples", screen.paint(style::STRONG, title), thousands(self.examples as u64))?;
+        writeln!(
+            page,
+            "{}, {} examples",
+            screen.paint(style::STRONG, title),
+            thousands(self.examples as u64)
+        )?;
         if let Some(model) = &self.model {
             writeln!(page, "  {}", screen.paint(style::FAINT, described(model)))?;
         }

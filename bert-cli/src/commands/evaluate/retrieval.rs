@@ -18,7 +18,8 @@ use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
 
-const KIND: Kind = Kind { name: "retrieval", card_task: "sentence-similarity", requirement: &embed::REQUIREMENT };
+const KIND: Kind =
+    Kind { name: "retrieval", card_task: "sentence-similarity", requirement: &embed::REQUIREMENT };
 
 /// Whether a search finds what it should: collections as BEIR has them, or pairs
 #[derive(Args, Debug)]

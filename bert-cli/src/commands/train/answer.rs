@@ -14,8 +14,8 @@ use super::settings::{Columns, Settings, tell_usual};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::style::thousands;
 use crate::reporter::Reporter;
+use crate::style::thousands;
 use crate::values::positive;
 
 /// Train a model to find the answers to questions in texts
@@ -133,7 +133,8 @@ fn tell(reporter: &Reporter, counts: &QuestionCounts, longest: usize) {
         reporter.warning(format_args!("{} questions are too long, and cut", of(cut)));
     }
     if without_window > 0 {
-        reporter.warning(format_args!("{} answers are longer than a window, and not learnt", of(without_window)));
+        reporter
+            .warning(format_args!("{} answers are longer than a window, and not learnt", of(without_window)));
     }
     if without_tokens > 0 {
         reporter.warning(format_args!(

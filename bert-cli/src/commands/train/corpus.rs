@@ -10,8 +10,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::style::thousands;
 use crate::reporter::Reporter;
+use crate::style::thousands;
 
 /// How text is read, and what is masked.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]

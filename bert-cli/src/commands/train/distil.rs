@@ -90,7 +90,13 @@ const PAIRS: bool = false;
 
 impl StudentArgs {
     /// The student to begin with.
-    fn open(&self, job: &Job<Self>, reporter: &Reporter, student: &str, teacher: &Pretrained) -> Result<Pretrained> {
+    fn open(
+        &self,
+        job: &Job<Self>,
+        reporter: &Reporter,
+        student: &str,
+        teacher: &Pretrained,
+    ) -> Result<Pretrained> {
         let from_teacher = self.init_from_teacher.unwrap_or(false);
         if !Path::new(student).is_file() {
             return match from_teacher {

@@ -11,8 +11,8 @@ use super::settings::{Columns, Settings};
 use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::style::thousands;
 use crate::reporter::Reporter;
+use crate::style::thousands;
 
 /// Train a model to find names in texts: people, places, whatever your examples mark
 #[derive(Args, Debug)]

@@ -15,9 +15,9 @@ use super::summary::Trained;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::output::Sink;
+use crate::reporter::Reporter;
 use crate::signals;
 use crate::style::thousands;
-use crate::reporter::Reporter;
 
 /// The file in the folder of a run that repeats it.
 const CONFIG: &str = "config.toml";

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bert_tasks::training::Report;
 use indicatif::{HumanDuration, ProgressBar};
 
-use crate::style::thousands;
 use crate::reporter::Reporter;
+use crate::style::thousands;
 
 /// What a loss counts for in the one that is shown, after each further step.
 const MEMORY: f64 = 0.9;

@@ -80,7 +80,11 @@ impl FileArgs {
     ///
     /// # Errors
     /// One that is not there or cannot be used.
-    pub fn open_model(&self, reporter: &Reporter, #[cfg(feature = "hub")] offline: bool) -> Result<Pretrained> {
+    pub fn open_model(
+        &self,
+        reporter: &Reporter,
+        #[cfg(feature = "hub")] offline: bool,
+    ) -> Result<Pretrained> {
         let source = SourceArgs {
             model: self.model.clone(),
             adapter: None,
