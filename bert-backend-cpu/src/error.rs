@@ -1,7 +1,7 @@
 //! What can go wrong in this crate.
 
 use crate::level::SimdLevel;
-use crate::pool::MAX_THREADS;
+use crate::thread_pool::MAX_THREADS;
 
 /// What can go wrong when a [`CpuBackend`](crate::CpuBackend) is made or used.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use crate::commands::Command;
-use crate::talk::TalkArgs;
+use crate::reporter::ReporterArgs;
 
 /// The classic BERT tasks from the terminal
 ///
@@ -28,7 +28,7 @@ command can be asked for one), 2 an error."
 pub struct Cli {
     /// How much is said.
     #[command(flatten)]
-    pub talk: TalkArgs,
+    pub reporter: ReporterArgs,
 
     /// What is done.
     #[command(subcommand)]

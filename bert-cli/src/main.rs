@@ -16,7 +16,7 @@ mod outcome;
 mod output;
 mod signals;
 mod style;
-mod talk;
+mod reporter;
 mod values;
 
 use std::process::ExitCode;
@@ -24,20 +24,20 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use error::Error;
-use talk::Talk;
+use reporter::Reporter;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let talk = Talk::new(cli.talk);
-    let result = cli.command.run(&talk, cli::Cli::command);
-    talk.report();
+    let reporter = Reporter::new(cli.reporter);
+    let result = cli.command.run(&reporter, cli::Cli::command);
+    reporter.report();
     match result {
         Ok(outcome) => outcome.into(),
         Err(Error::ClosedPipe) => ExitCode::SUCCESS,
         Err(error) => {
-            talk.error(error::describe(&error));
+            reporter.error(error::describe(&error));
             if let Some(hint) = error.hint() {
-                talk.hint(hint);
+                reporter.hint(hint);
             }
             ExitCode::from(2)
         }

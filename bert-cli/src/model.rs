@@ -9,17 +9,17 @@ use clap::{Args, ValueHint};
 use bert_tasks::checkpoint::Adapter;
 use bert_tasks::tokenizer::Tokenizer;
 use bert_tasks::{
-    CacheTrouble, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, PassLog, Precision,
+    CacheProblem, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, PassLog, Precision,
     Pretrained,
 };
 
 use crate::built_in::{BuiltIn, MODEL};
 use crate::error::{Error, Result, describe};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// What a command asks of its model.
 #[derive(Clone, Copy, Debug)]
-pub struct Need {
+pub struct Requirement {
     /// The kind of model, in words.
     pub kind: &'static str,
     /// A model of that kind on the hub.
@@ -30,7 +30,7 @@ pub struct Need {
     pub built_in: BuiltIn,
 }
 
-impl Need {
+impl Requirement {
     /// The error of a command without a model.
     pub fn missing(&self) -> Error {
         Error::NoModel { kind: self.kind, example: self.example }
@@ -43,7 +43,7 @@ impl Need {
 }
 
 /// An adapter over a model.
-enum Over {
+enum AdapterSource {
     Folder(PathBuf),
     BuiltIn(EmbeddedAdapter),
 }
@@ -153,20 +153,20 @@ impl SourceArgs {
     ///
     /// # Errors
     /// No model where one has to be named, one that is not there, and what is wrong with its files.
-    pub fn open(&self, talk: &Talk, need: &'static Need) -> Result<Pretrained> {
-        let (source, adapter) = self.find(talk, need)?;
+    pub fn open(&self, reporter: &Reporter, requirement: &'static Requirement) -> Result<Pretrained> {
+        let (source, adapter) = self.find(reporter, requirement)?;
         let files = Pretrained::from_source(source)?;
         Ok(match adapter {
-            Some(Over::Folder(folder)) => files.with_adapter(folder)?,
-            Some(Over::BuiltIn(adapter)) => files.with_embedded_adapter(&adapter)?,
+            Some(AdapterSource::Folder(folder)) => files.with_adapter(folder)?,
+            Some(AdapterSource::BuiltIn(adapter)) => files.with_embedded_adapter(&adapter)?,
             None => files,
         })
     }
 
     /// What the model that was opened is called: as the user has it, or of what is built in.
-    pub fn label(&self, need: &Need, files: &Pretrained) -> String {
+    pub fn label(&self, requirement: &Requirement, files: &Pretrained) -> String {
         let model = self.name().map_or_else(|| files.source().to_string(), str::to_owned);
-        match (self.name(), &self.adapter, need.built_in) {
+        match (self.name(), &self.adapter, requirement.built_in) {
             (None, None, BuiltIn::Adapter(adapter)) => format!("{model} with {}", adapter.name),
             (_, Some(adapter), _) => format!("{model} with {}", adapter.display()),
             _ => model,
@@ -177,62 +177,62 @@ impl SourceArgs {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_tokenizer(&self, talk: &Talk, need: &'static Need) -> Result<Tokenizer> {
-        Ok(self.find(talk, need)?.0.tokenizer()?)
+    pub fn open_tokenizer(&self, reporter: &Reporter, requirement: &'static Requirement) -> Result<Tokenizer> {
+        Ok(self.find(reporter, requirement)?.0.tokenizer()?)
     }
 
     /// The model, and the adapter over it.
-    fn find(&self, talk: &Talk, need: &'static Need) -> Result<(ModelSource, Option<Over>)> {
+    fn find(&self, reporter: &Reporter, requirement: &'static Requirement) -> Result<(ModelSource, Option<AdapterSource>)> {
         let adapter = self.adapter.clone();
         let Some(name) = self.name() else {
-            return Ok(match (adapter, MODEL, need.built_in) {
-                (Some(folder), ..) => (self.base_of(talk, need, &folder)?, Some(Over::Folder(folder))),
+            return Ok(match (adapter, MODEL, requirement.built_in) {
+                (Some(folder), ..) => (self.base_of(reporter, requirement, &folder)?, Some(AdapterSource::Folder(folder))),
                 (None, Some(model), BuiltIn::Base) => (ModelSource::Embedded(model), None),
                 (None, Some(model), BuiltIn::Adapter(adapter)) => {
-                    (ModelSource::Embedded(model), Some(Over::BuiltIn(adapter)))
+                    (ModelSource::Embedded(model), Some(AdapterSource::BuiltIn(adapter)))
                 }
-                (None, ..) => return Err(need.missing()),
+                (None, ..) => return Err(requirement.missing()),
             });
         };
         // An adapter brings its own head.
-        let head = if adapter.is_some() { Head::None } else { need.head };
-        let source = self.named(talk, name, head)?;
+        let head = if adapter.is_some() { Head::None } else { requirement.head };
+        let source = self.named(reporter, name, head)?;
         match source.adapter_folder() {
             // The folder of an adapter stands for the model and the adapter.
             Some(folder) if adapter.is_none() => {
-                Ok((self.base_of(talk, need, folder)?, Some(Over::Folder(folder.to_owned()))))
+                Ok((self.base_of(reporter, requirement, folder)?, Some(AdapterSource::Folder(folder.to_owned()))))
             }
-            _ => Ok((source, adapter.map(Over::Folder))),
+            _ => Ok((source, adapter.map(AdapterSource::Folder))),
         }
     }
 
     /// The model that an adapter was trained on: the built-in one, if it names none.
-    fn base_of(&self, talk: &Talk, need: &'static Need, folder: &Path) -> Result<ModelSource> {
+    fn base_of(&self, reporter: &Reporter, requirement: &'static Requirement, folder: &Path) -> Result<ModelSource> {
         let adapter = Adapter::open(folder).map_err(bert_tasks::Error::from)?;
         match (&adapter.config().base, MODEL) {
-            (Some(name), _) => self.named(talk, name, Head::None),
+            (Some(name), _) => self.named(reporter, name, Head::None),
             (None, Some(model)) => Ok(ModelSource::Embedded(model)),
-            (None, None) => Err(need.missing()),
+            (None, None) => Err(requirement.missing()),
         }
     }
 
-    fn named(&self, talk: &Talk, name: &str, head: Head) -> Result<ModelSource> {
+    fn named(&self, reporter: &Reporter, name: &str, head: Head) -> Result<ModelSource> {
         match ModelSource::local(name)? {
             Some(folder) => Ok(folder),
-            None => self.download(talk, name, head),
+            None => self.download(reporter, name, head),
         }
     }
 
     #[cfg(feature = "hub")]
-    fn download(&self, talk: &Talk, name: &str, head: Head) -> Result<ModelSource> {
-        let folder = crate::hub::snapshot(talk, &self.hub, name, head).map_err(|source| {
+    fn download(&self, reporter: &Reporter, name: &str, head: Head) -> Result<ModelSource> {
+        let folder = crate::hub::snapshot(reporter, &self.hub, name, head).map_err(|source| {
             Error::NeitherFolderNorHub { name: name.to_owned(), source: Box::new(source) }
         })?;
         Ok(ModelSource::Folder(folder))
     }
 
     #[cfg(not(feature = "hub"))]
-    fn download(&self, _: &Talk, name: &str, head: Head) -> Result<ModelSource> {
+    fn download(&self, _: &Reporter, name: &str, head: Head) -> Result<ModelSource> {
         Ok(ModelSource::find_for(name, head)?)
     }
 }
@@ -248,10 +248,11 @@ impl DeviceArgs {
 
     /// Where packed weights are kept, if that was asked for; or else why it would do nothing, which is no error: a
     /// variable that is set for all models should not stop one.
-    fn packed_folder(&self, source: &ModelSource) -> Option<Result<PathBuf, &'static str>> {
+    fn packed_folder(&self, device: &Device, source: &ModelSource) -> Option<Result<PathBuf, &'static str>> {
         // An empty variable counts as none.
         let asked = self.packed_cache.as_ref().filter(|asked| !asked.is_empty())?;
         Some(match source {
+            _ if !device.keeps_packed_weights() => Err("this device keeps no packed weights"),
             _ if self.precision != Precision::Int8 => Err("only the weights of --precision int8 are kept"),
             _ if asked != BESIDE => Ok(asked.into()),
             ModelSource::Folder(folder) => Ok(folder.join("packed")),
@@ -274,43 +275,36 @@ impl ModelArgs {
     /// No such model or device, and what `load` says.
     pub fn load<T>(
         &self,
-        talk: &Talk,
-        need: &'static Need,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
         load: impl FnOnce(&Pretrained, &Device, Precision) -> bert_tasks::Result<T>,
     ) -> Result<T> {
-        let files = self.source.open(talk, need)?;
+        let files = self.source.open(reporter, requirement)?;
         let mut device = self.device.open()?;
         if self.device.profile {
             let log = PassLog::default();
             device = device.with_log(log.clone());
-            talk.report_at_the_end(log);
+            reporter.report_at_the_end(log);
         }
         let precision = self.device.precision;
         let approximate = precision != Precision::F32;
         if self.device.is_auto() || approximate {
-            let name = self.source.label(need, &files);
+            let name = self.source.label(requirement, &files);
             let precision = if approximate { format!(", precision {precision}") } else { String::new() };
-            talk.notice(format_args!("model {name}, device {device}{precision}"));
+            reporter.notice(format_args!("model {name}, device {device}{precision}"));
         }
         if device.is_software() && !self.device.is_auto() {
-            talk.notice(format_args!("device {device} is a program on the CPU; --device cpu is faster"));
+            reporter.notice(format_args!("device {device} is a program on the CPU; --device cpu is faster"));
         }
         if device.info().emulated.contains(&precision) {
-            talk.warning(format_args!(
+            reporter.warning(format_args!(
                 "this device has no fast instructions for {precision}: it is no faster than f32"
             ));
         }
         let mut cache = None;
-        match self.device.packed_folder(files.source()) {
-            Some(Ok(folder)) => {
-                let folder = PackedCache::new(folder);
-                match device.clone().with_packed_cache(&folder) {
-                    Ok(keeping) => (device, cache) = (keeping, Some(folder)),
-                    // No error: a variable that is set for all devices should not stop one.
-                    Err(error) => talk.notice(format_args!("{}", describe(&error))),
-                }
-            }
-            Some(Err(reason)) => talk.notice(format_args!("--packed-cache does nothing: {reason}")),
+        match self.device.packed_folder(&device, files.source()) {
+            Some(Ok(folder)) => device = device.with_packed_cache(cache.insert(PackedCache::new(folder)))?,
+            Some(Err(reason)) => reporter.notice(format_args!("--packed-cache does nothing: {reason}")),
             None => (),
         }
         let embedded = matches!(files.source(), ModelSource::Embedded(_));
@@ -323,15 +317,15 @@ impl ModelArgs {
             (task, broken.unwrap_or_default())
         });
         if let Some(cache) = cache {
-            warn_of(&cache, talk);
+            warn_of(&cache, reporter);
         }
-        let task = task.map_err(|error| need.refuses(error))?;
+        let task = task.map_err(|error| requirement.refuses(error))?;
         if let [(name, count), others @ ..] = &broken[..] {
             let more = match others.len() {
                 0 => String::new(),
                 others => format!(", and so are some in {others} more tensors"),
             };
-            talk.warning(format_args!(
+            reporter.warning(format_args!(
                 "the model is damaged: {count} numbers of {name} are infinite or not a number{more}; \
                  its answers mean nothing"
             ));
@@ -341,15 +335,15 @@ impl ModelArgs {
 }
 
 /// Says what was wrong with a cache: the first of its files, and how many there are.
-fn warn_of(cache: &PackedCache, talk: &Talk) {
+fn warn_of(cache: &PackedCache, reporter: &Reporter) {
     let (unwritten, unread): (Vec<_>, Vec<_>) =
-        cache.take_troubles().into_iter().partition(|trouble| matches!(trouble, CacheTrouble::Write { .. }));
-    for troubles in [unread, unwritten] {
-        let Some(first) = troubles.first() else { continue };
-        let more = match troubles.len() - 1 {
+        cache.take_problems().into_iter().partition(|problem| matches!(problem, CacheProblem::Write { .. }));
+    for problems in [unread, unwritten] {
+        let Some(first) = problems.first() else { continue };
+        let more = match problems.len() - 1 {
             0 => String::new(),
             others => format!("; so are {others} more"),
         };
-        talk.warning(format_args!("{}{more}", describe(first)));
+        reporter.warning(format_args!("{}{more}", describe(first)));
     }
 }

@@ -93,7 +93,7 @@ fn what_a_cache_cannot_do_is_said() {
     };
     answer(run("cpu", "f32"), &["note:", "--precision int8"]);
     answer(run("cpu", "bf16"), &["note:", "--precision int8"]);
-    answer(run("reference", "f32"), &["note:", "the device reference keeps no packed weights"]);
+    answer(run("reference", "f32"), &["note:", "this device keeps no packed weights"]);
     assert!(!model.file("packed").exists());
     // The model that is part of the command.
     let embedded = ["fill-mask", "--device", "cpu", "--precision", "int8", "[MASK]"];

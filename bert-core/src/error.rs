@@ -155,7 +155,7 @@ pub enum Error {
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
 }
 
-/// Words parted by commas.
+/// Words separated by commas.
 fn list(words: &[impl ToString]) -> String {
     words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

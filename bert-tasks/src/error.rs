@@ -89,6 +89,38 @@ pub enum Error {
         reason: String,
     },
 
+    /// A request for a [`Batcher`](crate::Batcher) with which as many wait as may.
+    #[error("{capacity} requests wait already; try again later, or raise the capacity of the batcher")]
+    QueueFull {
+        /// How many may wait.
+        capacity: usize,
+    },
+
+    /// A request for a [`Batcher`](crate::Batcher) that was shut down, or whose thread came to an end.
+    #[error("the batcher has ended and answers no more requests")]
+    BatcherEnded,
+
+    /// The batch that a request was part of could not be computed.
+    #[error("the batch with this request failed")]
+    BatchFailed {
+        /// Why; shared by all requests of the batch.
+        source: std::sync::Arc<Error>,
+    },
+
+    /// The batch that a request was part of met a bug of the task or the backend.
+    #[error("computing the batch with this request panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+
+    /// A thread that the system did not start.
+    #[error("cannot start a thread; end other programs, or raise the limit of threads")]
+    Thread {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
     /// A blocking method, where the device answers later and nobody can wait: in a browser.
     #[cfg(target_family = "wasm")]
     #[error("a browser cannot wait for this device; use the method whose name ends in _async")]

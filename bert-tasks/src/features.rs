@@ -97,7 +97,14 @@ impl Features {
     /// # Errors
     /// A model that is damaged.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        let session = files.load(Head::None, device, precision)?;
+        Self::new(files.load(Head::None, device, precision)?)
+    }
+
+    /// The task on a model that was loaded without a head.
+    ///
+    /// # Errors
+    /// Those of [`with_options`](Self::with_options).
+    pub fn new(session: Session) -> Result<Self> {
         Self { session, layers: vec![] }.with_options(FeaturesOptions::default())
     }
 
@@ -132,6 +139,7 @@ impl Features {
 }
 
 /// What is remembered of a text: each token's id and bytes.
+#[doc(hidden)]
 pub struct Context {
     tokens: Vec<(u32, Option<Range<usize>>)>,
     truncated: Option<Range<usize>>,

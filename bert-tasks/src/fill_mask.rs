@@ -11,6 +11,7 @@
 //! ```
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scores::softmax;
 use crate::tokenizer::TokenizerKind;
-use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+use crate::{Device, Error, Prepared, Pretrained, Request, Result, Rows, Sequence, Session, Task};
 
 /// What to return for each mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,12 @@ pub struct FillMask {
     session: Session,
     /// The id of the mask token.
     mask: u32,
+    wanted: Arc<Wanted>,
+}
+
+/// Options as they are used.
+#[derive(Debug)]
+struct Wanted {
     top_k: usize,
     /// Ids of the target words; empty for the whole vocabulary.
     targets: Vec<u32>,
@@ -96,26 +103,38 @@ impl FillMask {
     /// # Errors
     /// A model that is not a masked language model, or damaged; a tokenizer without a mask token.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        let session = files.load(Head::MaskedLm, device, precision)?;
+        Self::new(files.load(Head::MaskedLm, device, precision)?)
+    }
+
+    /// The task on a model that was loaded for [`Head::MaskedLm`].
+    ///
+    /// # Errors
+    /// [`Error::NoMaskToken`] for a tokenizer without a mask token.
+    pub fn new(session: Session) -> Result<Self> {
         let mask = session.tokenizer().special().mask.ok_or(Error::NoMaskToken)?;
-        Ok(Self { session, mask, top_k: FillMaskOptions::default().top_k, targets: vec![] })
+        let wanted = Wanted { top_k: FillMaskOptions::default().top_k, targets: vec![] };
+        Ok(Self { session, mask, wanted: Arc::new(wanted) })
     }
 
     /// The same model with other options.
     ///
     /// # Errors
     /// [`Error::Setting`] if `top_k` is 0; [`Error::Targets`] if a target is not a single token.
-    pub fn with_options(mut self, options: FillMaskOptions) -> Result<Self> {
+    pub fn with_options(self, options: FillMaskOptions) -> Result<Self> {
+        Ok(Self { wanted: self.wanted(&options)?, ..self })
+    }
+
+    fn wanted(&self, options: &FillMaskOptions) -> Result<Arc<Wanted>> {
         if options.top_k == 0 {
             return Err(Error::Setting { setting: "top_k", found: "0".into(), expected: "at least 1" });
         }
         let tokenizer = self.session.tokenizer();
         let mut targets = vec![];
         let mut refused = vec![];
-        for word in options.targets {
+        for word in &options.targets {
             let encoded = match tokenizer.kind() {
                 TokenizerKind::WordPiece | TokenizerKind::WordLevel => {
-                    tokenizer.encode_without_special(&word)?
+                    tokenizer.encode_without_special(word)?
                 }
                 _ => tokenizer.encode_without_special(&format!(" {}", word.trim_start()))?,
             };
@@ -124,16 +143,14 @@ impl FillMask {
                 [id] if Some(id) != unknown => targets.push(id),
                 _ => {
                     let pieces = encoded.ids.iter().filter_map(|&id| tokenizer.token_text(id)).collect();
-                    refused.push((word, pieces));
+                    refused.push((word.clone(), pieces));
                 }
             }
         }
         if !refused.is_empty() {
             return Err(Error::Targets { refused });
         }
-        self.targets = targets;
-        self.top_k = options.top_k;
-        Ok(self)
+        Ok(Arc::new(Wanted { top_k: options.top_k, targets }))
     }
 
     /// Fills the masks of one text.
@@ -142,9 +159,11 @@ impl FillMask {
     /// [`Error::NoMask`] if it has none; [`Error::MaskCutOff`] if the text is so long that the model does
     /// not see one; [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<FilledText> {
-        self.predict_one(text.to_owned())
+        self.predict_one(text)
     }
+}
 
+impl Wanted {
     /// The best ids of one row of logits, with their probabilities.
     fn best(&self, logits: ArrayView1<'_, f32>) -> Vec<(u32, f32)> {
         let scores = softmax(logits);
@@ -164,13 +183,15 @@ impl FillMask {
 }
 
 /// What is remembered of a text.
+#[doc(hidden)]
 pub struct Context {
+    wanted: Arc<Wanted>,
     masks: Vec<Range<usize>>,
     truncated: Option<Range<usize>>,
 }
 
 impl Task for FillMask {
-    type Input = String;
+    type Input = Request<String, FillMaskOptions>;
     type Context = Context;
     /// For each mask, ids and their probabilities.
     type Piece = Vec<Vec<(u32, f32)>>;
@@ -184,7 +205,9 @@ impl Task for FillMask {
         vec![Output::Scores(Head::MaskedLm)]
     }
 
-    fn prepare(&self, text: &String) -> Result<Prepared<Context>> {
+    fn prepare(&self, Request { input: text, options }: &Self::Input) -> Result<Prepared<Context>> {
+        let wanted =
+            options.as_ref().map_or_else(|| Ok(self.wanted.clone()), |options| self.wanted(options))?;
         let tokenizer = self.session.tokenizer();
         let encoded = tokenizer.encode(text)?;
         let written = || tokenizer.id_to_token(self.mask).unwrap_or_default();
@@ -201,15 +224,20 @@ impl Task for FillMask {
         let masked: Vec<u32> = encoded.positions(self.mask).map(|position| position as u32).collect();
         let masks = masked.iter().filter_map(|&position| encoded.range(position as usize)).collect();
         let sequence = Sequence { masked, ..encoded.into() };
-        Ok(Prepared { sequences: vec![sequence], context: Context { masks, truncated } })
+        Ok(Prepared { sequences: vec![sequence], context: Context { wanted, masks, truncated } })
     }
 
-    fn reduce(&self, _: &Context, _: usize, rows: Rows) -> Result<Self::Piece> {
-        Ok(rows[0].outer_iter().map(|logits| self.best(logits)).collect())
+    fn reduce(&self, context: &Context, _: usize, rows: Rows) -> Result<Self::Piece> {
+        Ok(rows[0].outer_iter().map(|logits| context.wanted.best(logits)).collect())
     }
 
-    fn finish(&self, text: &String, context: Context, pieces: Vec<Self::Piece>) -> Result<FilledText> {
-        let tokenizer = self.session.tokenizer();
+    fn finish(
+        &self,
+        request: &Self::Input,
+        context: Context,
+        pieces: Vec<Self::Piece>,
+    ) -> Result<FilledText> {
+        let (text, tokenizer) = (&request.input, self.session.tokenizer());
         let fill = |(range, best): (Range<usize>, Vec<(u32, f32)>)| {
             let candidate = |(token, score)| {
                 let token_str = tokenizer.token_text(token).unwrap_or_default();

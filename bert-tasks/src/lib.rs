@@ -11,7 +11,8 @@
 //!
 //! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is the two joined;
 //! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
-//!   that are cut by tokens; [`AnyTask`] is any of them, asked by JSON; [`records`] are what it answers;
+//!   that are cut by tokens; a [`stream`] pulls them, a [`Batcher`] is pushed by any number of callers;
+//! * [`AnyTask`] is any task, asked by JSON; [`records`] are what it answers;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -24,6 +25,8 @@
 //! have to is an error.
 
 pub mod any;
+#[cfg(not(target_family = "wasm"))] // it needs a thread
+pub mod batcher;
 pub mod data;
 mod device;
 pub mod embedding;
@@ -41,11 +44,12 @@ mod pretrained;
 pub mod pretraining;
 pub mod question_answering;
 pub mod records;
+mod request;
 mod scores;
 mod session;
 pub mod similarity;
 pub mod sparse_embedding;
-mod stream;
+pub mod stream;
 mod task;
 pub mod text_classification;
 pub mod token_classification;
@@ -55,12 +59,14 @@ pub mod training;
 mod wait;
 
 pub use any::AnyTask;
+#[cfg(not(target_family = "wasm"))]
+pub use batcher::Batcher;
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
 /// The files of models: what is in them, and how they are written.
 pub use bert_core::checkpoint;
 pub use bert_core::config::ProblemType;
-pub use bert_core::contract::{Activation, BackendInfo, CacheTrouble, PackedCache, Pooling, Precision};
+pub use bert_core::contract::{Activation, BackendInfo, CacheProblem, PackedCache, Pooling, Precision};
 pub use bert_core::graph::{Initial, ParameterSource, parameters};
 pub use bert_core::observe::passes::PassLog;
 pub use bert_core::{Head, ModelConfig};
@@ -73,6 +79,7 @@ pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
 pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, Pretrained};
 pub use question_answering::QuestionAnswering;
+pub use request::Request;
 pub use session::Session;
 pub use similarity::Similarity;
 pub use sparse_embedding::SparseEmbedding;

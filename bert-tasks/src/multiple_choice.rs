@@ -58,7 +58,12 @@ impl MultipleChoice {
     /// # Errors
     /// A model that is not made for multiple choice, or damaged.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        Ok(Self { session: files.load(Head::MultipleChoice, device, precision)? })
+        Ok(Self::new(files.load(Head::MultipleChoice, device, precision)?))
+    }
+
+    /// The task on a model that was loaded for [`Head::MultipleChoice`].
+    pub fn new(session: Session) -> Self {
+        Self { session }
     }
 
     /// Chooses once.

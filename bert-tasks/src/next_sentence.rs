@@ -57,7 +57,12 @@ impl NextSentence {
     /// # Errors
     /// A model that has no next-sentence head, or is damaged.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        Ok(Self { session: files.load(Head::NextSentence, device, precision)? })
+        Ok(Self::new(files.load(Head::NextSentence, device, precision)?))
+    }
+
+    /// The task on a model that was loaded for [`Head::NextSentence`].
+    pub fn new(session: Session) -> Self {
+        Self { session }
     }
 
     /// Judges one pair.

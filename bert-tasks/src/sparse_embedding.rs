@@ -80,8 +80,12 @@ impl SparseEmbedding {
     /// # Errors
     /// A model without a masked-LM head, or damaged.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        let session = files.load(Head::Sparse, device, precision)?;
-        Ok(Self { session: session.with_token_budget(TOKEN_BUDGET), top_k: None })
+        Ok(Self::new(files.load(Head::Sparse, device, precision)?))
+    }
+
+    /// The task on a model that was loaded for [`Head::MaskedLm`].
+    pub fn new(session: Session) -> Self {
+        Self { session: session.with_token_budget(TOKEN_BUDGET), top_k: None }
     }
 
     /// The same model with other options.

@@ -5,10 +5,10 @@ use bert_core::contract::{MaybeSend, MaybeSync};
 use bert_core::graph::Output;
 use ndarray::Array2;
 
-use crate::stream::{Pending, Window};
+use crate::stream::{Inputs, Pending, Source, Stream, Window};
 use crate::tokenizer::Encoded;
 use crate::wait::wait;
-use crate::{Result, Session, Stream};
+use crate::{Result, Session};
 
 /// One run of tokens as the model sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,15 +52,15 @@ pub type Rows = Vec<Array2<f32>>;
 ///
 /// Implementors say what goes in and what comes out; batching, order and memory are the engine's. Every
 /// task has a method of its own for one input; these are for many.
-pub trait Task: MaybeSync + Sized {
+pub trait Task: MaybeSend + MaybeSync + Sized {
     /// What is asked.
-    type Input: Sync;
+    type Input: MaybeSend + MaybeSync;
     /// What [`prepare`](Self::prepare) remembers for [`finish`](Self::finish).
-    type Context: MaybeSend;
+    type Context: MaybeSend + MaybeSync;
     /// What is kept of one sequence's rows, which are large and die with their batch.
-    type Piece;
+    type Piece: MaybeSend;
     /// What comes out.
-    type Answer;
+    type Answer: MaybeSend;
 
     /// The model that answers.
     fn session(&self) -> &Session;
@@ -96,42 +96,70 @@ pub trait Task: MaybeSync + Sized {
     ///
     /// While the model computes on other threads than the caller's, the next inputs are read and tokenised.
     ///
+    /// What the iterator gives may be anything that an input can be made from, such as a `&str`. An iterator cannot say
+    /// whether its next input is there. While inputs come at once, many are read before the first answer is out; after
+    /// one that took longer than 10 ms all answers come out before another is asked for. Where inputs come one by one,
+    /// and somebody waits for the answer before the next is sent, use [`stream_from`](Self::stream_from).
+    ///
     /// An input that cannot be answered gives an error in its place, and the rest go on; a device that
     /// fails gives an error and ends the stream.
-    fn stream<I: IntoIterator<Item = Self::Input>>(&self, inputs: I) -> Stream<'_, Self, I::IntoIter> {
-        Stream::new(self, inputs.into_iter())
+    fn stream<I>(&self, inputs: I) -> Stream<'_, Self, Inputs<I::IntoIter>>
+    where
+        I: IntoIterator<Item: Into<Self::Input>>,
+    {
+        Stream::new(self, Inputs::new(inputs.into_iter()))
     }
 
-    /// Answers all inputs, in their order. `progress` is told how many are done.
+    /// As [`stream`](Self::stream), from a source that says what has arrived: whenever the device is free, that is
+    /// computed, and an input is waited for only when all answers are out.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), bert_tasks::Error> {
+    /// use std::io::{BufRead, BufReader};
+    ///
+    /// use bert_tasks::stream::read_ahead;
+    /// use bert_tasks::{Device, Embedding, Task};
+    /// let embedding = Embedding::load("path/to/all-MiniLM-L6-v2", &Device::auto()?)?;
+    /// let lines = BufReader::new(std::io::stdin()).lines().map_while(|line| line.ok());
+    /// for answer in embedding.stream_from(read_ahead(lines, 64)?) {
+    ///     println!("{:?}", answer?.vector);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn stream_from<S: Source<Item: Into<Self::Input>>>(&self, inputs: S) -> Stream<'_, Self, S> {
+        Stream::new(self, inputs)
+    }
+
+    /// Answers all inputs, in their order.
     ///
     /// # Errors
     /// The first input that cannot be answered.
-    fn predict_all(
-        &self,
-        inputs: impl IntoIterator<Item = Self::Input>,
-        mut progress: impl FnMut(usize),
-    ) -> Result<Vec<Self::Answer>> {
-        let mut answers = vec![];
-        for answer in self.stream(inputs) {
-            answers.push(answer?);
-            progress(answers.len());
-        }
-        Ok(answers)
+    fn predict_all<I>(&self, inputs: I) -> Result<Vec<Self::Answer>>
+    where
+        I: IntoIterator<Item: Into<Self::Input>>,
+    {
+        self.stream(inputs).collect()
     }
 
     /// Answers one input.
     ///
     /// # Errors
     /// An input that the task cannot take; a device that failed.
-    fn predict_one(&self, input: Self::Input) -> Result<Self::Answer> {
+    fn predict_one(&self, input: impl Into<Self::Input>) -> Result<Self::Answer> {
         wait(self.predict_one_async(input))
     }
 
-    /// Answers one input, for callers that do something else meanwhile, or cannot wait as in a browser.
+    /// Answers one input, for callers that do something else meanwhile, or cannot wait as in a browser. On a CPU the
+    /// future computes where it is polled; a [`Batcher`](crate::Batcher) has a thread of its own for that.
     ///
     /// # Errors
     /// As [`predict_one`](Self::predict_one).
-    fn predict_one_async(&self, input: Self::Input) -> impl Future<Output = Result<Self::Answer>> {
+    fn predict_one_async(
+        &self,
+        input: impl Into<Self::Input>,
+    ) -> impl Future<Output = Result<Self::Answer>> + MaybeSend {
+        let input = input.into();
         async move {
             let prepared = self.prepare(&input);
             let budget = self.session().token_budget();

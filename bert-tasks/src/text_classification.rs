@@ -16,7 +16,7 @@ use bert_core::graph::{Head, Output};
 use serde::{Deserialize, Serialize};
 
 use crate::scores::{sigmoid, softmax};
-use crate::{Device, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+use crate::{Device, Error, Prepared, Pretrained, Request, Result, Rows, Sequence, Session, Task};
 
 /// What to return for each text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,15 @@ pub struct TextClassificationOptions {
     pub problem_type: Option<ProblemType>,
 }
 
+impl TextClassificationOptions {
+    fn check(&self) -> Result<()> {
+        match self.top_k {
+            Some(0) => Err(Error::Setting { setting: "top_k", found: "0".into(), expected: "at least 1" }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// One text or two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
@@ -35,6 +44,12 @@ pub struct Text {
     /// A second text, for tasks on pairs: entailment, paraphrase, similarity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<String>,
+}
+
+impl<T: Into<String>> From<T> for Request<Text, TextClassificationOptions> {
+    fn from(text: T) -> Self {
+        Text::from(text).into()
+    }
 }
 
 impl<T: Into<String>> From<T> for Text {
@@ -86,37 +101,35 @@ impl TextClassification {
     /// # Errors
     /// A model that is no sequence classifier, or damaged.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        let session = files.load(Head::SequenceClassification, device, precision)?;
-        Ok(Self { session, options: TextClassificationOptions::default() })
+        Ok(Self::new(files.load(Head::SequenceClassification, device, precision)?))
+    }
+
+    /// The task on a model that was loaded for [`Head::SequenceClassification`].
+    pub fn new(session: Session) -> Self {
+        Self { session, options: TextClassificationOptions::default() }
     }
 
     /// The same model with other options.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if `top_k` is 0.
+    /// [`Error::Setting`] if `top_k` is 0.
     pub fn with_options(self, options: TextClassificationOptions) -> Result<Self> {
-        if options.top_k == Some(0) {
-            return Err(crate::Error::Setting {
-                setting: "top_k",
-                found: "0".into(),
-                expected: "at least 1",
-            });
-        }
+        options.check()?;
         Ok(Self { options, ..self })
     }
 
     /// Labels one text.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
+    /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<Classification> {
-        self.predict_one(text.into())
+        self.predict_one(text)
     }
 
     /// Labels a pair of texts.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) from a damaged model; a device that failed.
+    /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict_pair(&self, first: &str, second: &str) -> Result<Classification> {
         self.predict_one(Text { text: first.into(), pair: Some(second.into()) })
     }
@@ -124,8 +137,12 @@ impl TextClassification {
     /// What the scores mean: what the caller says, else what the configuration says, else a sigmoid for a
     /// single label and softmax for several, as transformers' text-classification pipeline has it.
     pub fn problem_type(&self) -> ProblemType {
+        self.problem_type_with(&self.options)
+    }
+
+    fn problem_type_with(&self, options: &TextClassificationOptions) -> ProblemType {
         let config = self.session.config();
-        self.options.problem_type.or(config.problem_type).unwrap_or(match config.labels.len() {
+        options.problem_type.or(config.problem_type).unwrap_or(match config.labels.len() {
             1 => ProblemType::MultiLabelClassification,
             _ => ProblemType::SingleLabelClassification,
         })
@@ -133,8 +150,9 @@ impl TextClassification {
 }
 
 impl Task for TextClassification {
-    type Input = Text;
-    type Context = [Option<Range<usize>>; 2];
+    type Input = Request<Text, TextClassificationOptions>;
+    /// What the scores mean, and what was cut off.
+    type Context = (ProblemType, [Option<Range<usize>>; 2]);
     type Piece = Vec<f32>;
     type Answer = Classification;
 
@@ -146,33 +164,44 @@ impl Task for TextClassification {
         vec![Output::Scores(Head::SequenceClassification)]
     }
 
-    fn prepare(&self, text: &Text) -> Result<Prepared<Self::Context>> {
+    fn prepare(&self, Request { input: text, options }: &Self::Input) -> Result<Prepared<Self::Context>> {
+        let options = options.as_ref().unwrap_or(&self.options);
+        options.check()?;
         let tokenizer = self.session.tokenizer();
         let encoded = match &text.pair {
             None => tokenizer.encode(&text.text)?,
             Some(pair) => tokenizer.encode_pair(&text.text, pair)?,
         };
         let fitted = self.session.fit(encoded);
-        Ok(Prepared { sequences: vec![Sequence::from(fitted.encoded)], context: fitted.truncated })
+        Ok(Prepared {
+            sequences: vec![Sequence::from(fitted.encoded)],
+            context: (self.problem_type_with(options), fitted.truncated),
+        })
     }
 
-    fn reduce(&self, _: &Self::Context, _: usize, rows: Rows) -> Result<Vec<f32>> {
+    fn reduce(&self, (problem_type, _): &Self::Context, _: usize, rows: Rows) -> Result<Vec<f32>> {
         let logits = rows[0].row(0);
-        Ok(match self.problem_type() {
+        Ok(match problem_type {
             ProblemType::Regression => logits.to_vec(),
             ProblemType::SingleLabelClassification => softmax(logits),
             ProblemType::MultiLabelClassification => logits.iter().map(|&logit| sigmoid(logit)).collect(),
         })
     }
 
-    fn finish(&self, _: &Text, truncated: Self::Context, pieces: Vec<Vec<f32>>) -> Result<Classification> {
+    fn finish(
+        &self,
+        request: &Self::Input,
+        (_, truncated): Self::Context,
+        pieces: Vec<Vec<f32>>,
+    ) -> Result<Classification> {
         let labels = self.session.config().labels.iter().cloned();
         let mut scores: Vec<_> = labels
             .zip(pieces.into_iter().flatten())
             .map(|(label, score)| LabelScore { label, score })
             .collect();
         scores.sort_by(|a, b| b.score.total_cmp(&a.score));
-        scores.truncate(self.options.top_k.unwrap_or(usize::MAX));
+        let options = request.options.as_ref().unwrap_or(&self.options);
+        scores.truncate(options.top_k.unwrap_or(usize::MAX));
         Ok(Classification { scores, truncated })
     }
 }

@@ -81,6 +81,7 @@ fn a_backend_brought_along_can_do_what_one_by_its_word_can() {
 #[test]
 fn a_backend_that_keeps_no_weights_says_so() {
     for device in [Device::with_backend(Reference), open("reference").unwrap()] {
+        assert!(!device.keeps_packed_weights());
         let error = device.with_packed_cache(&PackedCache::new("nowhere")).unwrap_err();
         assert!(error.to_string().contains("the device reference keeps no packed weights"), "{error}");
     }

@@ -52,7 +52,7 @@ fn a_cache_of_packed_weights_changes_no_bit() {
     for _ in 0..2 {
         let cache = PackedCache::new(&folder);
         assert_eq!(vector(&device().with_packed_cache(&cache).unwrap()), plain);
-        assert!(cache.take_troubles().is_empty());
+        assert!(cache.take_problems().is_empty());
         counts.push((cache.read(), cache.written()));
     }
     let written = counts[0].1;
@@ -142,7 +142,7 @@ fn company_changes_nothing() {
     let tiny = Tiny::new("BertModel", &[]);
     let embedding = Embedding::load(tiny.name(), &device()).unwrap();
     let texts: Vec<String> = (0..200).map(|i| "good money ".repeat(i * 7 % 31) + "the end").collect();
-    let together = embedding.predict_all(texts.clone(), |_| ()).unwrap();
+    let together = embedding.predict_all(texts.clone()).unwrap();
     for (text, found) in texts.iter().zip(&together) {
         let alone = embedding.predict(text).unwrap();
         assert!(alone.vector.iter().zip(&found.vector).all(|(a, b)| a.to_bits() == b.to_bits()), "{text}");
@@ -178,7 +178,7 @@ fn sts_b_is_ranked_as_published() {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(data).unwrap();
     let rows: Vec<(String, String, f64)> = reader.deserialize().map(Result::unwrap).collect();
     let texts = rows.iter().flat_map(|(a, b, _)| [a.clone(), b.clone()]);
-    let vectors = embedding.predict_all(texts, |_| ()).unwrap();
+    let vectors = embedding.predict_all(texts).unwrap();
     let found: Vec<f64> =
         vectors.chunks(2).map(|pair| cosine(&pair[0].vector, &pair[1].vector).into()).collect();
     let gold: Vec<f64> = rows.iter().map(|row| row.2).collect();

@@ -55,10 +55,10 @@ fn a_model_in_memory_answers_as_its_folder_does_waited_for_or_not() {
         let text = "the [MASK] of the [MASK] bank";
         let folder = FillMask::load(tiny.name(), &device).unwrap();
         assert_eq!(
-            fill_mask.predict_one_async(text.into()).await.unwrap(),
-            folder.predict_all([text.to_owned()], |_| ()).unwrap()[0],
+            fill_mask.predict_one_async(text).await.unwrap(),
+            folder.predict_all([text.to_owned()]).unwrap()[0],
         );
-        let error = fill_mask.predict_one_async("the bank".into()).await.unwrap_err();
+        let error = fill_mask.predict_one_async("the bank").await.unwrap_err();
         assert!(matches!(error, Error::NoMask { .. }), "{error}");
     });
 }
@@ -156,7 +156,7 @@ fn many_texts_come_back_in_order_and_a_bad_one_spoils_none() {
             Err(error) => assert!(i % 50 == 7 && matches!(error, Error::NoMask { .. }), "{text}: {error}"),
         }
     }
-    assert!(fill_mask.predict_all([], |_| ()).unwrap().is_empty());
+    assert!(fill_mask.predict_all([""; 0]).unwrap().is_empty());
 }
 
 #[test]

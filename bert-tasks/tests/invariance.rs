@@ -51,7 +51,7 @@ proptest! {
         let alone = load(1, 2048);
         let alone: Vec<_> = texts.iter().map(|text| bits(&alone.predict(text).unwrap().vector)).collect();
         for budget in [budget, 2048] {
-            let answers = load(threads, budget).predict_all(texts.clone(), |_| ()).unwrap();
+            let answers = load(threads, budget).predict_all(texts.clone()).unwrap();
             let found: Vec<_> = answers.iter().map(|answer| bits(&answer.vector)).collect();
             prop_assert_eq!(&found, &alone);
         }

@@ -105,7 +105,7 @@ fn a_text_and_a_pair_differ_by_more_than_their_words() {
     let model = TextClassification::load(tiny.name(), &device()).unwrap();
     assert_ne!(model.predict("a river bank").unwrap(), model.predict_pair("a river", "bank").unwrap());
     let texts = vec![Text::from("a river"), Text { text: "a".into(), pair: Some("b".into()) }];
-    let together = model.predict_all(texts.clone(), |_| ()).unwrap();
+    let together = model.predict_all(texts.clone()).unwrap();
     let alone: Vec<_> = texts.into_iter().map(|text| model.predict_one(text).unwrap()).collect();
     assert_eq!(together, alone);
 }

@@ -17,7 +17,7 @@ fn weights_are_the_largest_scores_cut_at_zero_on_a_logarithmic_scale() {
     let texts = ["the capital of france", "a bank", "the river in england is not a bank of money"];
 
     let session = files.load(Head::MaskedLm, &device(), Precision::F32).unwrap();
-    for (text, found) in texts.iter().zip(sparse.predict_all(texts.map(str::to_owned), |_| ()).unwrap()) {
+    for (text, found) in texts.iter().zip(sparse.predict_all(texts.map(str::to_owned)).unwrap()) {
         let encoded = session.tokenizer().encode(text).unwrap();
         let mut batch = bert_core::PackedBatch::default();
         let all: Vec<_> = (0..encoded.ids.len() as u32).collect();

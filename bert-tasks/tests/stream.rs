@@ -1,124 +1,24 @@
 //! The engine between a task and its model, on a model that counts: the order of answers, how far inputs are
 //! read ahead, what becomes of numbers that are none, and of a device that fails.
 
+mod common;
+
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread::{self, ThreadId};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use bert_core::contract::{BackendInfo, Pooling};
-use bert_core::graph::{Encoder, Output};
-use bert_core::tensor::HostTensor;
-use bert_core::{ModelConfig, PackedBatch};
-use bert_tasks::tokenizer::Tokenizer;
-use bert_tasks::{Error, Prepared, Result, Rows, Session, Task};
-
-/// Its answer is infinite.
-const DAMAGED: u32 = 77;
-
-/// Gives the first id of each sequence.
-struct Counting {
-    config: ModelConfig,
-    threads: Option<usize>,
-    /// The batch that fails, counted from 0.
-    fails_at: usize,
-    panics: bool,
-    batches: AtomicUsize,
-    seen: std::sync::Mutex<Vec<ThreadId>>,
-}
-
-#[async_trait::async_trait]
-impl Encoder for Counting {
-    fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    fn backend_info(&self) -> BackendInfo {
-        let device = "counting".to_owned();
-        BackendInfo {
-            name: "test",
-            device,
-            features: vec![],
-            threads: self.threads,
-            software: false,
-            precisions: vec![],
-            emulated: vec![],
-        }
-    }
-
-    async fn run(&self, batch: &PackedBatch, outputs: &[Output]) -> bert_core::Result<Vec<HostTensor>> {
-        self.seen.lock().unwrap().push(thread::current().id());
-        if self.batches.fetch_add(1, Relaxed) == self.fails_at {
-            assert!(!self.panics, "the model is out of order");
-            return Err(bert_core::Error::Empty { what: "device" });
-        }
-        assert_eq!(outputs, [Output::Pooled(Pooling::Cls)]);
-        let answer = |id: u32| if id == DAMAGED { f32::INFINITY } else { id as f32 };
-        let first = (0..batch.sequences()).map(|index| answer(batch.ids()[batch.sequence(index).start]));
-        Ok(vec![HostTensor::from_vec(first.collect(), [batch.sequences(), 1])])
-    }
-}
-
-/// Answers a number with that number; an odd multiple of ten is refused.
-struct Echo(Session, Arc<Counting>);
-
-impl Echo {
-    fn new(threads: Option<usize>, fails_at: usize, panics: bool) -> Self {
-        let config = ModelConfig::from_json("{}").unwrap();
-        let (batches, seen) = Default::default();
-        let encoder = Arc::new(Counting { config, threads, fails_at, panics, batches, seen });
-        let tokenizer = Tokenizer::from_parts("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n", None).unwrap();
-        Self(Session::new(encoder.clone(), tokenizer).with_token_budget(100), encoder)
-    }
-
-    fn threads_seen(&self) -> Vec<ThreadId> {
-        let mut seen = self.1.seen.lock().unwrap().clone();
-        seen.dedup();
-        seen
-    }
-}
-
-impl Task for Echo {
-    type Input = u32;
-    type Context = ();
-    type Piece = f32;
-    type Answer = f32;
-
-    fn session(&self) -> &Session {
-        &self.0
-    }
-
-    fn outputs(&self) -> Vec<Output> {
-        vec![Output::Pooled(Pooling::Cls)]
-    }
-
-    fn prepare(&self, input: &u32) -> Result<Prepared<()>> {
-        if input % 20 == 10 {
-            return Err(Error::NoMaskToken);
-        }
-        let length = 1 + *input as usize % 17;
-        let sequence =
-            bert_tasks::Sequence { ids: vec![*input; length], segments: vec![0; length], masked: vec![] };
-        Ok(Prepared { sequences: vec![sequence], context: () })
-    }
-
-    fn reduce(&self, _: &(), _: usize, rows: Rows) -> Result<f32> {
-        Ok(rows[0][[0, 0]])
-    }
-
-    fn finish(&self, _: &u32, _: (), pieces: Vec<f32>) -> Result<f32> {
-        Ok(pieces[0])
-    }
-}
-
-const NEVER: usize = usize::MAX;
+use bert_tasks::stream::{Received, read_ahead};
+use bert_tasks::{Error, Task};
+use common::echo::{DAMAGED, Echo, NEVER};
 
 #[test]
 fn answers_and_refusals_come_in_order() {
     for threads in [Some(1), Some(2), None] {
-        for count in [0, 1, 2, 9, 130, 5000] {
+        for count in [0u32, 1, 2, 9, 130, 5000] {
             let task = Echo::new(threads, NEVER, false);
-            let answers: Vec<_> = task.stream(0..count).collect();
+            let answers: Vec<_> = task.stream(0u32..count).collect();
             assert_eq!(answers.len(), count as usize);
             for (input, answer) in answers.iter().enumerate() {
                 match answer {
@@ -137,7 +37,7 @@ fn answers_and_refusals_come_in_order() {
 #[test]
 fn inputs_that_are_all_refused_end_too() {
     let task = Echo::new(None, NEVER, false);
-    let refused = (0..1000).map(|i| 10 + 20 * i);
+    let refused = (0..1000u32).map(|i| 10 + 20 * i);
     assert!(task.stream(refused).all(|answer| matches!(answer, Err(Error::NoMaskToken))));
     assert_eq!(task.1.batches.load(Relaxed), 0);
 }
@@ -162,21 +62,21 @@ fn only_some_inputs_are_read_ahead() {
 #[test]
 fn a_single_batch_is_computed_by_the_caller() {
     let task = Echo::new(None, NEVER, false);
-    assert_eq!(task.predict_one(7).unwrap(), 7.0);
+    assert_eq!(task.predict_one(7u32).unwrap(), 7.0);
     assert_eq!(task.threads_seen(), [thread::current().id()]);
 }
 
 #[test]
 fn one_thread_stays_one() {
     let task = Echo::new(Some(1), NEVER, false);
-    assert_eq!(task.stream(0..9).count() + task.stream(20..3000).count(), 2989);
+    assert_eq!(task.stream(0u32..9).count() + task.stream(20u32..3000).count(), 2989);
     assert_eq!(task.threads_seen(), [thread::current().id()]);
 }
 
 #[test]
 fn many_batches_are_computed_beside_the_caller() {
     let task = Echo::new(Some(2), NEVER, false);
-    assert_eq!(task.stream(0..3000).count(), 3000);
+    assert_eq!(task.stream(0u32..3000).count(), 3000);
     let seen = task.threads_seen();
     assert_eq!(seen.len(), 1);
     assert_ne!(seen, [thread::current().id()]);
@@ -187,7 +87,7 @@ fn a_device_that_fails_ends_the_stream_behind_the_answers_before() {
     for threads in [Some(1), None] {
         for fails_at in [0, 1, 2, 5, 30] {
             let task = Echo::new(threads, fails_at, false);
-            let answers: Vec<_> = task.stream((0..10_000).map(|i| 20 * i)).collect();
+            let answers: Vec<_> = task.stream((0..10_000u32).map(|i| 20 * i)).collect();
             let (last, answers) = answers.split_last().unwrap();
             assert!(matches!(last, Err(Error::Core(bert_core::Error::Empty { what: "device" }))));
             for (input, answer) in answers.iter().enumerate() {
@@ -202,7 +102,84 @@ fn a_device_that_fails_ends_the_stream_behind_the_answers_before() {
 #[test]
 fn a_panic_of_the_model_is_the_callers() {
     let task = Echo::new(None, 3, true);
-    let run = std::panic::AssertUnwindSafe(|| task.stream((0..10_000).map(|i| 20 * i)).count());
+    let run = std::panic::AssertUnwindSafe(|| task.stream((0..10_000u32).map(|i| 20 * i)).count());
     let panic = std::panic::catch_unwind(run).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"the model is out of order"));
+}
+
+/// A producer that waits for each answer before it sends the next text would wait forever for a window to fill.
+#[test]
+fn each_answer_comes_before_the_next_input_is_asked_for() {
+    for threads in [Some(1), Some(2), None] {
+        let task = Echo::new(threads, NEVER, false);
+        let (sender, receiver) = mpsc::channel::<u32>();
+        let (answered, answers) = mpsc::channel::<()>();
+        let producer = thread::spawn(move || {
+            for input in 0..40 {
+                sender.send(20 * input).unwrap();
+                answers.recv_timeout(Duration::from_secs(20)).expect("an answer before the next input");
+            }
+        });
+        for (index, answer) in task.stream_from(Received(receiver)).enumerate() {
+            assert_eq!(answer.unwrap(), 20.0 * index as f32);
+            answered.send(()).unwrap();
+        }
+        producer.join().unwrap();
+    }
+}
+
+/// The same behind an iterator that blocks, which a thread reads.
+#[test]
+fn an_iterator_that_blocks_is_read_ahead() {
+    let task = Echo::new(None, NEVER, false);
+    let (sender, receiver) = mpsc::channel::<u32>();
+    let mut answers = task.stream_from(read_ahead(receiver, 8).unwrap());
+    for burst in [1u32, 5, 1, 300] {
+        let inputs = (0..burst).map(|input| 20 * input);
+        inputs.clone().for_each(|input| sender.send(input).unwrap());
+        for input in inputs {
+            assert_eq!(answers.next().unwrap().unwrap(), input as f32);
+        }
+    }
+    drop(sender);
+    assert!(answers.next().is_none());
+}
+
+/// An iterator cannot say what is there, but it can be noticed that it is slow.
+#[test]
+fn a_slow_iterator_gets_each_answer_before_its_next_input() {
+    for threads in [Some(1), None] {
+        let task = Echo::new(threads, NEVER, false);
+        let asked = Cell::new(0);
+        let slow = (0..6u32).map(|input| {
+            thread::sleep(Duration::from_millis(60));
+            asked.set(asked.get() + 1);
+            20 * input
+        });
+        let start = Instant::now();
+        for (index, answer) in task.stream(slow).enumerate() {
+            assert_eq!(answer.unwrap(), 20.0 * index as f32);
+            assert_eq!(asked.get(), index + 1, "{:?}", start.elapsed());
+        }
+    }
+}
+
+/// While the device computes, what arrives is gathered, so that batches grow with the load.
+#[test]
+fn what_arrives_meanwhile_is_computed_together() {
+    let (task, gate) = Echo::gated();
+    let (sender, receiver) = mpsc::channel::<u32>();
+    sender.send(0).unwrap();
+    let producer = thread::spawn(move || {
+        (1..=40).for_each(|input| sender.send(17 * 20 * input).unwrap()); // one token each
+        drop(sender);
+        for _ in 0..100 {
+            let _ = gate.send(());
+        }
+        gate
+    });
+    let answers: Vec<f32> = task.stream_from(Received(receiver)).map(Result::unwrap).collect();
+    assert_eq!(answers.len(), 41);
+    drop(producer.join().unwrap());
+    assert!(task.1.batches.load(Relaxed) <= 3, "{:?}", task.1.sizes.lock().unwrap());
 }

@@ -67,7 +67,7 @@ fn nothing_has_no_entities() {
     for text in ["", " ", "\t\r\n", "\0", "\u{200b}", "\u{3000}"] {
         assert!(tagger.predict(text).unwrap().is_empty(), "{text:?}");
     }
-    assert!(tagger.predict_all([], |_| ()).unwrap().is_empty());
+    assert!(tagger.predict_all([""; 0]).unwrap().is_empty());
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn logits(sequence: &Sequence, names: &[u32], context: usize, first: bool, last:
 fn by_hand(tagger: &TokenClassification, text: &str, names: &[&str], context: usize) -> Vec<Entity> {
     let tokenizer = tagger.session().tokenizer();
     let names: Vec<u32> = names.iter().map(|name| tokenizer.token_to_id(name).unwrap()).collect();
-    let text = text.to_owned();
-    let prepared = tagger.prepare(&text).unwrap();
+    let request = text.into();
+    let prepared = tagger.prepare(&request).unwrap();
     let count = prepared.sequences.len();
     let pieces = prepared.sequences.iter().enumerate().map(|(index, sequence)| {
         assert!(sequence.ids.len() <= tagger.session().max_length());
@@ -172,7 +172,7 @@ fn by_hand(tagger: &TokenClassification, text: &str, names: &[&str], context: us
         tagger.reduce(&prepared.context, index, vec![rows]).unwrap()
     });
     let pieces = pieces.collect();
-    tagger.finish(&text, prepared.context, pieces).unwrap()
+    tagger.finish(&request, prepared.context, pieces).unwrap()
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn shorter_windows_change_nothing_that_fits_in_one() {
     let narrow = wide.clone().with_options(options).unwrap();
     let ten = "the bank of london is in the capital of england";
     assert_eq!(narrow.predict(ten).unwrap(), wide.predict(ten).unwrap());
-    let prepared = narrow.prepare(&format!("{ten} .")).unwrap();
+    let prepared = narrow.prepare(&format!("{ten} .").into()).unwrap();
     assert_eq!(prepared.sequences.iter().map(|s| s.ids.len()).collect::<Vec<_>>(), [12, 5]);
     let entities = narrow.predict(&ten.repeat(9)).unwrap();
     check(&ten.repeat(9), &entities);

@@ -11,7 +11,9 @@
 
 A case is a batch (b1s128 is one row of 128 tokens, mix16 are 16 rows of 8 to 256 tokens, padded by a peer that
 pads), timed from token ids to the last hidden state; or `texts`, the lines of $TEXTS to normalised mean vectors,
-tokenised by the same fast tokenizer, sorted by length, 32 a batch, as sentence-transformers does. THREADS says how
+tokenised by the same fast tokenizer, sorted by length, 32 a batch, as sentence-transformers does; or a step of
+masked-LM training (train-b8s128 and train-mix16 at BERT-base's shape, train-b32s128 at MiniLM-L6's): 15 % of the
+tokens decoded, forward, backward, clipping, fused AdamW, no dropout; bf16 is autocast. THREADS says how
 many threads compute, BUDGET how many seconds a case takes. A peer that would run in another precision than its
 name says fails. A --also command prints such a line of JSON too, and `cargo xtask bench --peers` reads the table.
 
@@ -32,13 +34,14 @@ MIX = [8, 11, 12, 15, 18, 21, 24, 28, 33, 39, 47, 58, 72, 92, 158, 256]
 CASES = {"b1s16": [16], "b1s128": [128], "b1s512": [512], "b8s128": [128] * 8, "mix16": MIX}
 PEERS = ["torch-f32", "torch-compile-f32", "torch-bf16", "torch-compile-bf16", "torch-int8", "ort-f32", "ort-int8",
          "openvino-f32", "openvino-bf16", "openvino-int8", "ct2-f32", "ct2-bf16", "ct2-int8"]
+TRAINING = {"train-b8s128": ("base", [128] * 8), "train-mix16": ("base", MIX), "train-b32s128": ("minilm", [128] * 32)}
+TRAINING_PEERS = ["torch-f32", "torch-bf16"]
 TEXT_PEERS = ["torch-f32", "torch-bf16", "torch-int8", "ort-f32", "ort-int8"]
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def batch(case):
+def batch(lengths):
     import numpy as np
-    lengths = CASES[case]
     rng = np.random.default_rng(7)
     ids = np.zeros((len(lengths), max(lengths)), dtype=np.int64)
     mask = np.zeros_like(ids)
@@ -220,6 +223,44 @@ def texts_job(directory, name):
     return run, len(lines)
 
 
+# ---- training -------------------------------------------------------------------------------------------------
+
+def training_job(case, name):
+    """A step of masked-LM training. Only the tokens that count reach the decoder."""
+    import contextlib
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+    shape, lengths = TRAINING[case]
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    small = dict(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
+    config = BertConfig(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+                        **(small if shape == "minilm" else {}))
+    model = BertForMaskedLM._from_config(config, attn_implementation="sdpa").train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
+    ids, mask, _ = (torch.as_tensor(x) for x in batch(lengths))
+    places = torch.arange(ids.shape[1])
+    marked = (mask == 1) & (places * 3 % 20 < 3)
+    targets = ids[marked]
+
+    def run():
+        cast = torch.autocast("cpu", torch.bfloat16) if "bf16" in name else contextlib.nullcontext()
+        with cast:
+            hidden = model.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+            scores = model.cls(hidden[marked])
+            loss = torch.nn.functional.cross_entropy(scores.float(), targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+    return run, sum(lengths)
+
+
+def peak_mb():
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
 # ---- runs and tables ------------------------------------------------------------------------------------------
 
 def run(directory, name, case, vectors):
@@ -227,13 +268,17 @@ def run(directory, name, case, vectors):
         job, count = texts_job(directory, name)
         if vectors:
             Path(vectors).write_text("".join(json.dumps(vector.tolist()) + "\n" for vector in job()))
+    elif case in TRAINING:
+        job, count = training_job(case, name)
     else:
-        (ids, mask, lengths), forward = batch(case), engine(Path(directory), name)
+        (ids, mask, lengths), forward = batch(CASES[case]), engine(Path(directory), name)
         job, count = (lambda: forward(ids, mask, lengths)), sum(lengths)
     times = timed(job)
     median = statistics.median(times)
     line = {"peer": name, "case": case, "runs": len(times), "ms": round(median, 3), "min": round(min(times), 3),
             "max": round(max(times), 3), "per_s": round(count / median * 1e3)}
+    if case in TRAINING:
+        line["peak_mb"] = round(peak_mb())
     print(json.dumps(line), flush=True)
 
 
@@ -242,7 +287,8 @@ def everything(args):
     lines = []
     for _ in range(args.rounds):
         for case in args.cases.split(","):
-            peers = args.peers.split(",") if args.peers else TEXT_PEERS if case == "texts" else PEERS
+            peers = args.peers.split(",") if args.peers else TEXT_PEERS if case == "texts" else \
+                TRAINING_PEERS if case in TRAINING else PEERS
             for name in [*also, *(peer for peer in peers if peer)]:
                 command = also[name].replace("{case}", case) if name in also else \
                     f"{sys.executable} {__file__} run {args.directory} {name} {case}"
@@ -266,7 +312,11 @@ def table(lines):
         row = []
         for case in cases:
             found = [line["ms"] for line in lines if (line["peer"], line["case"]) == (name, case)]
-            row.append(f"{statistics.median(found):.1f} ({min(found):.1f}..{max(found):.1f})" if found else "failed")
+            peaks = [line["peak_mb"] for line in lines
+                     if (line["peer"], line["case"]) == (name, case) and "peak_mb" in line]
+            peak = f", {max(peaks):.0f} MB" if peaks else ""
+            row.append(f"{statistics.median(found):.1f} ({min(found):.1f}..{max(found):.1f}){peak}" if found
+                       else "failed")
         print(f"| {name} | " + " | ".join(row) + " |")
 
 
@@ -279,7 +329,7 @@ if __name__ == "__main__":
     verb = verbs.add_parser("run")
     verb.add_argument("directory")
     verb.add_argument("peer", choices=PEERS)
-    verb.add_argument("case", choices=[*CASES, "texts"])
+    verb.add_argument("case", choices=[*CASES, *TRAINING, "texts"])
     verb.add_argument("--vectors")
     verb = verbs.add_parser("all")
     verb.add_argument("directory")

@@ -1,15 +1,14 @@
 //! `cargo xtask`: conformance across backends, benches, models and data for tests.
 //!
-//! A subcommand is a module with its `Args` and a `run`, one line in [`Command`] and one in [`main`].
+//! What needs no engine is here: a module with its `Args` and a `run`, one line in [`Command`] and one in [`main`]. The
+//! rest are commands of `workbench`, which is compiled when one of them is asked for.
 
-mod bench;
-mod conformance;
-mod default_models;
 mod error;
 mod models;
 mod new_backend;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,26 +26,37 @@ struct Cli {
 enum Command {
     /// Bring trained checkpoints for the tests into target/models.
     Models(models::Args),
-    Conformance(conformance::Args),
-    Bench(bench::Args),
-    DefaultModels(default_models::Args),
     NewBackend(new_backend::Args),
+    /// Check every operation of backends on hard inputs, the models on them, and what their kernels cost.
+    Conformance(Rest),
+    /// Measure the CPU backend: forward passes against the limits of this machine, starts, accuracy, training.
+    Bench(Rest),
+    /// Train the default models from public data, a step at a time.
+    DefaultModels(Rest),
+    /// Record a run of training, or score a model, to compare training with another implementation.
+    TrainingParity(Rest),
+}
+
+/// Words for the workbench.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+struct Rest {
+    /// Its options; `--help` lists them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    words: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    if cfg!(debug_assertions) && command.measures() {
-        return in_release();
-    }
-    let outcome = match command {
-        Command::Models(args) => models::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Conformance(args) => conformance::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::DefaultModels(args) => default_models::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::NewBackend(args) => new_backend::run(&args).map(|()| ExitCode::SUCCESS),
+    let outcome = match Cli::parse().command {
+        Command::Models(args) => models::run(&args),
+        Command::NewBackend(args) => new_backend::run(&args),
+        Command::Conformance(rest) => return workbench("conformance", rest),
+        Command::Bench(rest) => return workbench("bench", rest),
+        Command::DefaultModels(rest) => return workbench("default-models", rest),
+        Command::TrainingParity(rest) => return workbench("training-parity", rest),
     };
     match outcome {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprint!("error: {error}");
             let mut cause = error.source();
@@ -60,28 +70,15 @@ fn main() -> ExitCode {
     }
 }
 
-impl Command {
-    /// Whether its times would mean nothing without optimisation.
-    fn measures(&self) -> bool {
-        match self {
-            Self::Bench(args) => args.measures(),
-            Self::Conformance(args) => args.measures(),
-            Self::Models(_) | Self::DefaultModels(_) | Self::NewBackend(_) => false,
-        }
-    }
-}
-
-/// Builds this program in release, and does the same there.
-fn in_release() -> ExitCode {
+/// Builds the workbench and runs one of its commands.
+fn workbench(command: &str, rest: Rest) -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = std::process::Command::new(cargo);
-    command
-        .args(["run", "--release", "--quiet", "--package", "xtask", "--"])
-        .args(std::env::args_os().skip(1));
-    match command.status() {
+    let mut run = std::process::Command::new(cargo);
+    run.args(["run", "--quiet", "--package", "workbench", "--", command]).args(rest.words);
+    match run.status() {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2).into(),
         Err(error) => {
-            eprintln!("error: cannot run cargo to build what measures time: {error}");
+            eprintln!("error: cannot run cargo to build the workbench: {error}");
             ExitCode::from(2)
         }
     }

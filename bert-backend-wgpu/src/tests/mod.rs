@@ -49,7 +49,7 @@ impl Random {
 
     fn tensor(&mut self, shape: impl Into<Shape>) -> HostTensor {
         let shape = shape.into();
-        HostTensor::from_vec((0..shape.len()).map(|_| self.number()).collect(), shape)
+        HostTensor::from_vec((0..shape.elements()).map(|_| self.number()).collect(), shape)
     }
 }
 

@@ -14,14 +14,14 @@ use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs, read_text};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, visible};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
     head: Head::QuestionAnswering,
@@ -39,7 +39,7 @@ Examples:
   bert answer -m path/to/model --context article.txt \"Who wrote it?\" \"When?\" --top-k 3
   bert answer -m path/to/squad2-model --no-answer-threshold 0 --input questions.jsonl --jsonl
 
-A line of a .txt file holds a question and its context, parted by a tab; JSONL and CSV have them in
+A line of a .txt file holds a question and its context, separated by a tab; JSONL and CSV have them in
 question and context. With --context every line is a question.")]
 pub struct AnswerCommand {
     /// A question and its context, each in quotes; with --context any number of questions; `-` reads lines
@@ -47,7 +47,7 @@ pub struct AnswerCommand {
     #[arg(value_name = "QUESTION [CONTEXT]")]
     texts: Vec<String>,
 
-    /// Look for the answers in this text file
+    /// Screen for the answers in this text file
     #[arg(short = 'f', long = "context", value_name = "FILE", value_hint = ValueHint::FilePath)]
     context_file: Option<PathBuf>,
 
@@ -85,14 +85,14 @@ pub struct AnswerCommand {
 }
 
 impl AnswerCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let context =
             self.context_file.as_deref().map(|path| read_text(path, self.input.lossy)).transpose()?;
         let inputs = match context {
             Some(_) => Inputs::named_texts(&self.input, "question", self.texts)?,
             None => Inputs::pairs(&self.input, ["question", "context"], self.texts)?,
         };
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let options = QuestionAnsweringOptions {
             top_k: self.top_k,
             n_best: 0,
@@ -102,7 +102,7 @@ impl AnswerCommand {
             no_answer_threshold: self.no_answer_threshold,
             ..QuestionAnsweringOptions::default()
         };
-        let task = self.model.load(talk, &NEED, |files, device, precision| {
+        let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             QuestionAnswering::from_pretrained(files, device, precision)?.with_options(options)
         })?;
         let question = |texts: &[String]| Question {
@@ -110,7 +110,7 @@ impl AnswerCommand {
             context: context.as_ref().unwrap_or_else(|| &texts[1]).clone(),
         };
         let mut all_answered = true;
-        let outcome = answer_all(talk, inputs, sink, &task, question, |texts, found| {
+        let outcome = answer_all(reporter, inputs, sink, &task, question, |texts, found| {
             all_answered &= !found.answers.is_empty();
             QuestionAnsweringRecord::new(question(&texts), found)
         })?;
@@ -144,19 +144,19 @@ impl Record for QuestionAnsweringRecord {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.question)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.question)))?;
         }
         if self.answers.is_empty() {
-            return writeln!(page, "  {:.4}  {}", self.no_answer_score, look.paint(style::BAD, "no answer"));
+            return writeln!(page, "  {:.4}  {}", self.no_answer_score, screen.paint(style::BAD, "no answer"));
         }
         for answer in &self.answers {
-            let text = look.paint(style::KINDS[0], visible(&answer.text));
+            let text = screen.paint(style::KINDS[0], visible(&answer.text));
             write!(page, "  {:.4}  {text}", answer.score)?;
-            if look.terminal {
+            if screen.terminal {
                 let [before, after] = surroundings(&self.context, answer).map(visible);
-                let around = |text| look.paint(style::FAINT, text);
+                let around = |text| screen.paint(style::FAINT, text);
                 write!(page, "  {}{text}{}", around(before), around(after))?;
             } else {
                 write!(page, "  {}..{}", answer.range.start, answer.range.end)?;

@@ -12,13 +12,13 @@ use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
-pub const NEED: Need = Need {
+pub const REQUIREMENT: Requirement = Requirement {
     kind: "a multiple choice model",
     example: "aaraki/bert-base-uncased-finetuned-swag",
     head: Head::MultipleChoice,
@@ -53,16 +53,16 @@ pub struct ChooseCommand {
 }
 
 impl ChooseCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::choices(&self.input, self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
-        let task = self.model.load(talk, &NEED, MultipleChoice::from_pretrained)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
+        let task = self.model.load(reporter, &REQUIREMENT, MultipleChoice::from_pretrained)?;
         let choices = |mut texts: Vec<String>| {
             let choices = texts.split_off(1);
             Choices { prompt: texts.swap_remove(0), choices }
         };
         answer_all(
-            talk,
+            reporter,
             inputs,
             sink,
             &task,
@@ -92,17 +92,17 @@ impl Record for MultipleChoiceRecord {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.choices.prompt)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.choices.prompt)))?;
         }
         let mut choices: Vec<_> = self.choices.choices.iter().zip(&self.answer.probabilities).collect();
         // Stable: of equals the first is the best.
         choices.sort_by(|a, b| b.1.total_cmp(a.1));
         for (choice, score) in choices {
             write!(page, "  {score:.4}")?;
-            if look.terminal {
-                write!(page, "  {:<24}", look.paint(style::VALUE, bar(*score, 24)))?;
+            if screen.terminal {
+                write!(page, "  {:<24}", screen.paint(style::VALUE, bar(*score, 24)))?;
             }
             writeln!(page, "  {}", visible(choice))?;
         }

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::output;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Print a script for completion in your shell
 #[derive(Args, Debug)]
@@ -22,10 +22,10 @@ pub struct CompletionsCommand {
 }
 
 impl CompletionsCommand {
-    pub fn run(self, talk: &Talk, mut cli: Command) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter, mut cli: Command) -> Result<Outcome> {
         let mut script = vec![];
         clap_complete::generate(self.shell, &mut cli, "bert", &mut script);
-        output::print(&script, talk)?;
+        output::print(&script, reporter)?;
         Ok(Outcome::Done)
     }
 }

@@ -13,13 +13,13 @@ use serde::Serialize;
 
 use crate::built_in::{BuiltIn, BuiltInTask};
 use crate::error::{Result, describe};
-use crate::model::{DeviceArgs, Need, SourceArgs};
+use crate::model::{DeviceArgs, Requirement, SourceArgs};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, Look, bytes, thousands, visible};
-use crate::talk::Talk;
+use crate::style::{self, Screen, bytes, thousands, visible};
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a model",
     example: "google-bert/bert-base-uncased",
     head: Head::None,
@@ -48,9 +48,9 @@ pub struct InfoCommand {
 }
 
 impl InfoCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let mut sink = Sink::open(&self.output, false, talk)?;
-        let files = self.source.open(talk, &NEED)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let mut sink = Sink::open(&self.output, false, reporter)?;
+        let files = self.source.open(reporter, &REQUIREMENT)?;
         let device = self.device.open()?;
         let head = main_head(files.config(), files.checkpoint());
         // Loading shows whether the tensors fit the configuration, and which of them are of no use.
@@ -64,7 +64,7 @@ impl InfoCommand {
         sink.finish()?;
         match loaded {
             Ok(_) => Ok(Outcome::Done),
-            Err(source) => Err(NEED.refuses(source)),
+            Err(source) => Err(REQUIREMENT.refuses(source)),
         }
     }
 }
@@ -197,7 +197,7 @@ impl Info {
         // Those of the model as it is used; what else the files hold is listed as unused.
         let list = parameters(config, main_head(config, checkpoint)).unwrap_or_default();
         let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
-        let parameters = there.map(|parameter| parameter.shape.len() as u64).sum();
+        let parameters = there.map(|parameter| parameter.shape.elements() as u64).sum();
         let mut heads = heads(config, checkpoint);
         // An adapter may bring a head that its model does not have.
         let own = files.adapter().and_then(|_| Head::of(config)).filter(|head| *head != Head::None);
@@ -257,7 +257,7 @@ impl Info {
     }
 
     /// The facts in words, for people.
-    fn facts(&self, look: Look) -> Vec<(&'static str, String)> {
+    fn facts(&self, screen: Screen) -> Vec<(&'static str, String)> {
         let shape = &self.shape;
         let dtypes = self.dtypes.keys().cloned().collect::<Vec<_>>().join(" ");
         let special = self.tokenizer.special.values().cloned().collect::<Vec<_>>().join(" ");
@@ -317,10 +317,10 @@ impl Info {
         if !self.non_finite.is_empty() {
             let list: Vec<_> =
                 self.non_finite.iter().map(|(name, count)| format!("{count} in {name}")).collect();
-            facts.push(("not finite", look.paint(style::BAD, list.join(", ")).to_string()));
+            facts.push(("not finite", screen.paint(style::BAD, list.join(", ")).to_string()));
         }
         if let Some(error) = &self.error {
-            facts.push(("error", look.paint(style::BAD, visible(error)).to_string()));
+            facts.push(("error", screen.paint(style::BAD, visible(error)).to_string()));
         }
         facts
     }
@@ -332,14 +332,14 @@ impl Record for Info {
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let plain = Look { color: false, terminal: false, width: 80 };
+        let plain = Screen { color: false, terminal: false, width: 80 };
         self.facts(plain).into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
-        for (name, value) in self.facts(look) {
-            writeln!(page, "{:<11} {value}", look.paint(style::STRONG, name))?;
+        let screen = page.screen;
+        for (name, value) in self.facts(screen) {
+            writeln!(page, "{:<11} {value}", screen.paint(style::STRONG, name))?;
         }
         Ok(())
     }

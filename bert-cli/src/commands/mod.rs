@@ -23,7 +23,7 @@ use clap::Subcommand;
 
 use crate::error::Result;
 use crate::outcome::Outcome;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// The commands. Their order here is their order in the help.
 #[derive(Debug, Subcommand)]
@@ -56,28 +56,28 @@ impl Command {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk, cli: impl FnOnce() -> clap::Command) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter, cli: impl FnOnce() -> clap::Command) -> Result<Outcome> {
         match self {
-            Self::FillMask(command) => command.run(talk),
-            Self::NextSentence(command) => command.run(talk),
-            Self::Answer(command) => command.run(talk),
-            Self::Entities(command) => command.run(talk),
-            Self::Sentiment(command) => command.run(talk),
-            Self::Choose(command) => command.run(talk),
-            Self::Embed(command) => command.run(talk),
-            Self::Similarity(command) => command.run(talk),
-            Self::Features(command) => command.run(talk),
-            Self::Tokenize(command) => command.run(talk),
-            Self::Tokenizer(command) => command.run(talk),
-            Self::Train(command) => command.run(talk),
-            Self::Pretrain(command) => command.run(talk),
-            Self::Distil(command) => command.run(talk),
-            Self::Evaluate(command) => command.run(talk),
-            Self::Info(command) => command.run(talk),
+            Self::FillMask(command) => command.run(reporter),
+            Self::NextSentence(command) => command.run(reporter),
+            Self::Answer(command) => command.run(reporter),
+            Self::Entities(command) => command.run(reporter),
+            Self::Sentiment(command) => command.run(reporter),
+            Self::Choose(command) => command.run(reporter),
+            Self::Embed(command) => command.run(reporter),
+            Self::Similarity(command) => command.run(reporter),
+            Self::Features(command) => command.run(reporter),
+            Self::Tokenize(command) => command.run(reporter),
+            Self::Tokenizer(command) => command.run(reporter),
+            Self::Train(command) => command.run(reporter),
+            Self::Pretrain(command) => command.run(reporter),
+            Self::Distil(command) => command.run(reporter),
+            Self::Evaluate(command) => command.run(reporter),
+            Self::Info(command) => command.run(reporter),
             #[cfg(feature = "hub")]
-            Self::Models(command) => command.run(talk),
-            Self::Devices(command) => command.run(talk),
-            Self::Completions(command) => command.run(talk, cli()),
+            Self::Models(command) => command.run(reporter),
+            Self::Devices(command) => command.run(reporter),
+            Self::Completions(command) => command.run(reporter, cli()),
         }
     }
 }

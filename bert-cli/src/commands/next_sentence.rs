@@ -13,13 +13,13 @@ use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a BERT with a next-sentence head, as they are pre-trained",
     example: "google-bert/bert-base-uncased",
     head: Head::NextSentence,
@@ -35,7 +35,7 @@ Examples:
   bert next-sentence --model path/to/bert --input pairs.csv --column before --column after --csv
   if bert next-sentence --exit-code -q -o /dev/null \"$A\" \"$B\"; then echo \"B follows A\"; fi
 
-A line of a .txt file holds both texts, parted by a tab; JSONL and CSV have them in first and second.")]
+A line of a .txt file holds both texts, separated by a tab; JSONL and CSV have them in first and second.")]
 pub struct NextSentenceCommand {
     /// The two texts, each in quotes; `-` reads lines from stdin
     #[arg(value_names = ["FIRST", "SECOND"], num_args = 1..=2)]
@@ -54,17 +54,17 @@ pub struct NextSentenceCommand {
 }
 
 impl NextSentenceCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::pairs(&self.input, ["first", "second"], self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
-        let task = self.model.load(talk, &NEED, NextSentence::from_pretrained)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
+        let task = self.model.load(reporter, &REQUIREMENT, NextSentence::from_pretrained)?;
         let mut all_follow = true;
         let pair = |texts: Vec<String>| {
             let [first, second] = texts.try_into().expect("the input has pairs");
             TextPair { first, second }
         };
         let outcome = answer_all(
-            talk,
+            reporter,
             inputs,
             sink,
             &task,
@@ -97,14 +97,14 @@ impl Record for NextSentenceRecord {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         let (style, verdict) = match self.answer.follows {
             true => (style::GOOD, "follows"),
             false => (style::BAD, "does not follow"),
         };
-        write!(page, "{:.4}  {:<15}", self.answer.is_next, look.paint(style, verdict))?;
-        if look.terminal {
-            write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.answer.is_next, 24)))?;
+        write!(page, "{:.4}  {:<15}", self.answer.is_next, screen.paint(style, verdict))?;
+        if screen.terminal {
+            write!(page, "  {:<24}", screen.paint(style::VALUE, bar(self.answer.is_next, 24)))?;
         }
         if page.titled {
             write!(page, "  {}  {}", visible(&self.pair.first), visible(&self.pair.second))?;

@@ -15,14 +15,14 @@ use crate::batch::answer_all;
 use crate::built_in;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a sequence classifier",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
     head: Head::SequenceClassification,
@@ -83,20 +83,20 @@ impl From<Scores> for ProblemType {
 }
 
 impl SentimentCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = match self.pair {
             true => Inputs::pairs(&self.input, ["first", "second"], self.texts)?,
             false => Inputs::texts(&self.input, self.texts)?,
         };
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let options =
             TextClassificationOptions { top_k: self.top_k, problem_type: self.scores.map(Into::into) };
-        let task = self.model.load(talk, &NEED, |files, device, precision| {
+        let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             TextClassification::from_pretrained(files, device, precision)?.with_options(options)
         })?;
         let probabilities = task.problem_type() != ProblemType::Regression;
         let text = |texts: &[String]| Text { text: texts[0].clone(), pair: texts.get(1).cloned() };
-        answer_all(talk, inputs, sink, &task, text, |texts, answer| {
+        answer_all(reporter, inputs, sink, &task, text, |texts, answer| {
             let record = TextClassificationRecord { text: text(&texts), answer };
             Labelled { record, probabilities }
         })
@@ -134,20 +134,20 @@ impl Record for Labelled {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
             let Text { text, pair } = &self.record.text;
-            write!(page, "{}", look.paint(style::STRONG, visible(text)))?;
+            write!(page, "{}", screen.paint(style::STRONG, visible(text)))?;
             if let Some(pair) = pair {
-                write!(page, "  {}", look.paint(style::STRONG, visible(pair)))?;
+                write!(page, "  {}", screen.paint(style::STRONG, visible(pair)))?;
             }
             writeln!(page)?;
         }
         page.table(|table| {
             for label in &self.record.answer.scores {
                 write!(table, "  {}\t{:.4}", visible(&label.label), label.score)?;
-                if look.terminal && self.probabilities {
-                    write!(table, "\t{}", look.paint(style::VALUE, bar(label.score, 24)))?;
+                if screen.terminal && self.probabilities {
+                    write!(table, "\t{}", screen.paint(style::VALUE, bar(label.score, 24)))?;
                 }
                 writeln!(table)?;
             }

@@ -20,7 +20,7 @@ use crate::model::ModelArgs;
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 use crate::values::positive;
 
 /// Compare texts by their meaning, or find the nearest to a query
@@ -55,7 +55,7 @@ pub struct SimilarityCommand {
 }
 
 impl SimilarityCommand {
-    pub fn run(mut self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(mut self, reporter: &Reporter) -> Result<Outcome> {
         let from_stdin = self.texts.len() == 2 && self.texts[1] == "-";
         let is_search = match self.texts.len() {
             1 => self.texts[0] != "-" && self.input.input.is_some(),
@@ -64,30 +64,30 @@ impl SimilarityCommand {
         };
         if !is_search {
             let inputs = Inputs::pairs(&self.input, ["first", "second"], self.texts)?;
-            let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
-            let task = Similarity::from(self.recipe.load(talk, &self.model)?);
+            let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
+            let task = Similarity::from(self.recipe.load(reporter, &self.model)?);
             let pair = |texts: Vec<String>| {
                 let [first, second] = texts.try_into().expect("the input has pairs");
                 TextPair { first, second }
             };
             let record = |texts, answer| SimilarityRecord { pair: pair(texts), answer };
-            return answer_all(talk, inputs, sink, &task, |texts| pair(texts.to_vec()), record);
+            return answer_all(reporter, inputs, sink, &task, |texts| pair(texts.to_vec()), record);
         }
         let texts = self.texts.split_off(1);
         let query = self.texts.swap_remove(0);
         let inputs = Inputs::texts(&self.input, texts)?;
-        let mut sink = Sink::open(&self.output, true, talk)?;
-        let task = self.recipe.load(talk, &self.model)?;
+        let mut sink = Sink::open(&self.output, true, reporter)?;
+        let task = self.recipe.load(reporter, &self.model)?;
         let query = task.predict(&query)?.vector;
         let mut search = Search { query, top_k: self.top_k, found: 0, best: BinaryHeap::new() };
-        let count = for_each(talk, inputs, true, &task, |texts| texts[0].clone(), &mut search)?;
+        let count = for_each(reporter, inputs, true, &task, |texts| texts[0].clone(), &mut search)?;
         if count.answered > 0 {
             for hit in search.best.into_sorted_vec() {
                 sink.write(hit.line, &hit)?;
             }
             sink.finish()?;
         }
-        Ok(count.outcome(talk))
+        Ok(count.outcome(reporter))
     }
 }
 
@@ -106,12 +106,12 @@ impl Record for SimilarityRecord {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         // The sign has a place of its own, where numbers stand below one another.
         let cells = if page.titled { 7 } else { 0 };
         write!(page, "{:>cells$.4}", self.answer.cosine)?;
-        if look.terminal {
-            write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.answer.cosine, 24)))?;
+        if screen.terminal {
+            write!(page, "  {:<24}", screen.paint(style::VALUE, bar(self.answer.cosine, 24)))?;
         }
         if page.titled {
             write!(page, "  {}  {}", visible(&self.pair.first), visible(&self.pair.second))?;
@@ -185,10 +185,10 @@ impl Record for Hit {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         write!(page, "{:>7.4}", self.cosine)?;
-        if look.terminal {
-            write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.cosine, 24)))?;
+        if screen.terminal {
+            write!(page, "  {:<24}", screen.paint(style::VALUE, bar(self.cosine, 24)))?;
         }
         writeln!(page, "  {}", visible(&self.text))
     }

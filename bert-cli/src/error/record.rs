@@ -35,7 +35,7 @@ pub enum RecordError {
         found: Vec<String>,
     },
     /// A line with too many or too few texts.
-    #[error("expected {} parted by tabs, found {found}", list(expected))]
+    #[error("expected {} separated by tabs, found {found}", list(expected))]
     Tabs {
         /// The texts that belong together.
         expected: Vec<String>,

@@ -45,7 +45,7 @@ pub struct InputArgs {
 /// What an input file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
-    /// One text a line; two texts are parted by a tab
+    /// One text a line; two texts are separated by a tab
     Txt,
     /// One JSON value a line: a string, or an object with the text in a field
     Jsonl,

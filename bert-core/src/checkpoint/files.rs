@@ -33,15 +33,22 @@ pub const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// The files that a tokenizer is made of, of which one is needed.
-pub const TOKENIZERS: [&str; 2] = ["tokenizer.json", "vocab.txt"];
+/// The files that a tokenizer is made of, of which one is needed; beside `vocab.json` that is [`MERGES`], too.
+pub const TOKENIZERS: [&str; 3] = ["tokenizer.json", "vocab.txt", VOCABULARY];
+
+/// The tokens of a byte-level BPE.
+const VOCABULARY: &str = "vocab.json";
+
+/// Which tokens of a byte-level BPE become one, beside `vocab.json`.
+pub const MERGES: &str = "merges.txt";
 
 /// The list of the modules of a sentence-transformers model.
 pub const MODULES: &str = "modules.json";
 
 /// The files that are used where a model has them, beside the modules' own (see [`is_pooling_config`]). Everything
 /// else in a model's folder (weights for other programs, images, states of optimisers) is of no use here.
-pub const OPTIONAL: [&str; 6] = [
+pub const OPTIONAL: [&str; 7] = [
+    MERGES,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -164,6 +171,10 @@ fn check(has: impl Fn(&str) -> bool, advice: impl FnOnce() -> Advice) -> Result<
     if !TOKENIZERS.iter().any(|name| has(name)) {
         return Err(MissingFile::new(&TOKENIZERS));
     }
+    let needs_merges = !TOKENIZERS.iter().any(|&name| name != VOCABULARY && has(name));
+    if needs_merges && !has(MERGES) {
+        return Err(MissingFile::new(&[MERGES]));
+    }
     let weights = WEIGHTS.into_iter().find(|name| has(name));
     weights.ok_or_else(|| MissingFile { advice: advice(), ..MissingFile::new(&WEIGHTS) })
 }
@@ -200,6 +211,16 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vocabulary_of_byte_level_bpe_needs_its_merges() {
+        let weights = "model.safetensors";
+        let both = select([CONFIG, "merges.txt", "vocab.json", weights]).unwrap();
+        assert_eq!(both.small, ["config.json", "merges.txt", "vocab.json"]);
+        let alone = select([CONFIG, "vocab.json", weights]).unwrap_err();
+        assert_eq!(alone.to_string(), "merges.txt");
+        assert!(select([CONFIG, "tokenizer.json", "vocab.json", weights]).is_ok());
+    }
 
     #[test]
     fn only_what_a_model_needs_is_selected() {
@@ -253,7 +274,7 @@ mod tests {
         let missing = || missing_from(folder.path()).map(|missing| missing.to_string());
         assert_eq!(missing().as_deref(), Some("config.json"));
         write("config.json", "{}");
-        assert_eq!(missing().as_deref(), Some("tokenizer.json or vocab.txt"));
+        assert_eq!(missing().as_deref(), Some("tokenizer.json or vocab.txt or vocab.json"));
         write("vocab.txt", "[PAD]");
         assert_eq!(missing(), Some(WEIGHTS.join(" or ")));
         for (index, extension) in [(WEIGHTS[3], "bin"), (WEIGHTS[1], "safetensors")] {

@@ -33,7 +33,7 @@ fn what_python_cached_is_used_and_completed() {
     let folder = python_cache(&place, &["config.json", WEIGHTS]);
     let error = get(&place.offline()).unwrap_err();
     assert!(
-        matches!(&error, HubError::Incomplete { missing, .. } if missing == "tokenizer.json or vocab.txt"),
+        matches!(&error, HubError::Incomplete { missing, .. } if missing == "tokenizer.json or vocab.txt or vocab.json"),
         "{error}"
     );
     let server = model.clone().serve();

@@ -75,6 +75,9 @@ trait Ask: MaybeSend + MaybeSync {
     fn stream<'a>(&'a self, requests: Box<dyn Iterator<Item = Value> + 'a>) -> Answers<'a>;
 }
 
+#[cfg(not(target_family = "wasm"))]
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + Send + 'a>>;
+#[cfg(target_family = "wasm")]
 type Answering<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + 'a>>;
 type Answers<'a> = Box<dyn Iterator<Item = Result<Box<RawValue>>> + 'a>;
 

@@ -10,11 +10,11 @@ use super::fields::Fields;
 use crate::{Device, Prepared, Pretrained, Result, Rows, Session, Task};
 
 /// What a typed task has to say to be asked by JSON.
-pub trait JsonTask: Task<Input: Send> + Clone + MaybeSend + 'static {
+pub trait JsonTask: Task + Clone + 'static {
     /// What can be chosen.
     type Options: Clone + PartialEq + Send + Sync;
     /// The input and the answer, as they are written.
-    type Record: Serialize;
+    type Record: Serialize + MaybeSend;
 
     /// What is chosen where nobody says otherwise.
     fn default_options() -> Self::Options;

@@ -68,12 +68,12 @@ impl JsonTask for FillMask {
         fields.set("targets", &mut options.targets);
     }
 
-    fn read_input(fields: &mut Fields<'_>) -> String {
-        fields.required("text")
+    fn read_input(fields: &mut Fields<'_>) -> Self::Input {
+        fields.required::<String>("text").into()
     }
 
-    fn record(&self, text: String, answer: FilledText) -> FillMaskRecord {
-        FillMaskRecord { text, answer }
+    fn record(&self, request: Self::Input, answer: FilledText) -> FillMaskRecord {
+        FillMaskRecord { text: request.input, answer }
     }
 }
 
@@ -115,12 +115,12 @@ impl JsonTask for QuestionAnswering {
         fields.set("align_to_words", &mut options.align_to_words);
     }
 
-    fn read_input(fields: &mut Fields<'_>) -> Question {
-        Question { question: fields.required("question"), context: fields.required("context") }
+    fn read_input(fields: &mut Fields<'_>) -> Self::Input {
+        Question { question: fields.required("question"), context: fields.required("context") }.into()
     }
 
-    fn record(&self, question: Question, answers: Answers) -> QuestionAnsweringRecord {
-        QuestionAnsweringRecord::new(question, answers)
+    fn record(&self, request: Self::Input, answers: Answers) -> QuestionAnsweringRecord {
+        QuestionAnsweringRecord::new(request.input, answers)
     }
 }
 
@@ -138,12 +138,12 @@ impl JsonTask for TokenClassification {
         fields.set_some("stride", &mut options.stride);
     }
 
-    fn read_input(fields: &mut Fields<'_>) -> String {
-        fields.required("text")
+    fn read_input(fields: &mut Fields<'_>) -> Self::Input {
+        fields.required::<String>("text").into()
     }
 
-    fn record(&self, text: String, entities: Vec<Entity>) -> TokenClassificationRecord {
-        TokenClassificationRecord { text, entities }
+    fn record(&self, request: Self::Input, entities: Vec<Entity>) -> TokenClassificationRecord {
+        TokenClassificationRecord { text: request.input, entities }
     }
 }
 
@@ -155,12 +155,12 @@ impl JsonTask for TextClassification {
         fields.set_some("scores", &mut options.problem_type);
     }
 
-    fn read_input(fields: &mut Fields<'_>) -> Text {
-        Text { text: fields.required("text"), pair: fields.optional("pair") }
+    fn read_input(fields: &mut Fields<'_>) -> Self::Input {
+        Text { text: fields.required("text"), pair: fields.optional("pair") }.into()
     }
 
-    fn record(&self, text: Text, answer: Classification) -> TextClassificationRecord {
-        TextClassificationRecord { text, answer }
+    fn record(&self, request: Self::Input, answer: Classification) -> TextClassificationRecord {
+        TextClassificationRecord { text: request.input, answer }
     }
 }
 

@@ -190,6 +190,11 @@ impl Device {
         Self { log: Some(log), ..self }
     }
 
+    /// Whether [`with_packed_cache`](Self::with_packed_cache) is of use.
+    pub fn keeps_packed_weights(&self) -> bool {
+        self.backend.with_packed_cache(&PackedCache::new("")).is_some()
+    }
+
     /// The same device; models loaded from now on in [`Precision::Int8`] keep their packed weights in `cache`, and
     /// start from there the next time. The answers are the same.
     ///
@@ -199,8 +204,8 @@ impl Device {
     /// let device = Device::cpu()?.with_packed_cache(&cache)?;
     /// // Load a task onto `device` in `Precision::Int8`, then:
     /// println!("{} weights came from {}", cache.read(), cache.folder().display());
-    /// for trouble in cache.take_troubles() {
-    ///     eprintln!("{trouble}");
+    /// for problem in cache.take_problems() {
+    ///     eprintln!("{problem}");
     /// }
     /// # Ok::<(), bert_tasks::Error>(())
     /// ```

@@ -77,6 +77,12 @@ impl Embedding {
         Ok(Self { session, pooling: recipe.pooling, normalize: recipe.normalize, prompt: recipe.prompt })
     }
 
+    /// The task on a model that was loaded without a head: the mean of the last hidden states, not normalised, no
+    /// prompt. What a folder's sentence-transformers files say, [`from_pretrained`](Self::from_pretrained) reads.
+    pub fn new(session: Session) -> Self {
+        Self { session, pooling: vec![Pooling::Mean], normalize: false, prompt: String::new() }
+    }
+
     /// The same model with other options.
     ///
     /// # Errors

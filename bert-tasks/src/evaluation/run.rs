@@ -47,7 +47,7 @@ impl Judged {
 /// What is known of a model after all examples.
 #[derive(Clone, Debug)]
 pub struct Outcome<M: Measure> {
-    /// The figures that can be had.
+    /// The figures that the examples allow.
     pub measure: M,
     /// What they are made of, for each example.
     pub observations: Vec<M::Observation>,
@@ -83,10 +83,10 @@ impl<M: Measure> Outcome<M> {
 /// however many there are.
 ///
 /// An example that cannot be read or answered ends it: figures of the others would be figures of other data.
-pub(super) fn answer_each<T: Task, X, E: From<Error>>(
+pub(super) fn answer_each<T: Task, X, Q: Into<T::Input>, E: From<Error>>(
     task: &T,
     examples: impl IntoIterator<Item = Result<X, DataError>>,
-    ask: impl Fn(&X) -> T::Input,
+    ask: impl Fn(&X) -> Q,
     place: impl Fn(&X) -> Option<Place>,
     mut take: impl FnMut(X, T::Answer) -> Result<(), E>,
 ) -> Result<(), E> {

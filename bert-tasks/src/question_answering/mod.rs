@@ -44,11 +44,11 @@ use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use serde::{Deserialize, Serialize};
 
-pub use decode::WindowLogits;
-pub use reader::Context;
+use decode::WindowLogits;
+use reader::Context;
 pub(crate) use reader::Reader;
 
-use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Session, Task};
+use crate::{Device, Error, Prepared, Pretrained, Request, Result, Rows, Session, Task};
 
 /// A question about a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +168,12 @@ impl QuestionAnswering {
     /// # Errors
     /// [`Error::Setting`] for a 0 where something must be, a threshold that is no number, or sequences
     /// without room for a context.
-    pub fn with_options(mut self, options: QuestionAnsweringOptions) -> Result<Self> {
+    pub fn with_options(self, options: QuestionAnsweringOptions) -> Result<Self> {
+        self.check(&options)?;
+        Ok(Self { options, ..self })
+    }
+
+    fn check(&self, options: &QuestionAnsweringOptions) -> Result<()> {
         let refuse = |setting, found: String, expected| Err(Error::Setting { setting, found, expected });
         for (setting, value) in [
             ("top_k", options.top_k),
@@ -183,12 +188,12 @@ impl QuestionAnswering {
         if let Some(threshold) = options.no_answer_threshold.filter(|threshold| threshold.is_nan()) {
             return refuse("no_answer_threshold", threshold.to_string(), "a number");
         }
-        self.options = options;
-        if self.reader().room() == 0 {
+        let reader = self.reader(options);
+        if reader.room() == 0 {
             let expected = "more than the special tokens around a question and its context";
-            return refuse("max_length", self.reader().max_length.to_string(), expected);
+            return refuse("max_length", reader.max_length.to_string(), expected);
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Answers one question.
@@ -199,17 +204,17 @@ impl QuestionAnswering {
         self.predict_one(Question { question: question.to_owned(), context: context.to_owned() })
     }
 
-    fn reader(&self) -> Reader<'_> {
+    fn reader<'a>(&'a self, options: &'a QuestionAnsweringOptions) -> Reader<'a> {
         Reader {
             tokenizer: self.session.tokenizer(),
-            max_length: self.options.max_length.min(self.session.max_length()),
-            options: &self.options,
+            max_length: options.max_length.min(self.session.max_length()),
+            options,
         }
     }
 }
 
 impl Task for QuestionAnswering {
-    type Input = Question;
+    type Input = Request<Question, QuestionAnsweringOptions>;
     type Context = Context;
     type Piece = WindowLogits;
     type Answer = Answers;
@@ -222,17 +227,26 @@ impl Task for QuestionAnswering {
         vec![Output::Scores(Head::QuestionAnswering)]
     }
 
-    fn prepare(&self, input: &Question) -> Result<Prepared<Context>> {
+    fn prepare(&self, Request { input, options }: &Self::Input) -> Result<Prepared<Context>> {
+        if let Some(options) = options {
+            self.check(options)?;
+        }
         let tokenizer = self.session.tokenizer();
         let question = tokenizer.encode_without_special(&input.question)?;
-        self.reader().windows(&question, &tokenizer.encode_without_special(&input.context)?)
+        self.reader(options.as_ref().unwrap_or(&self.options))
+            .windows(&question, &tokenizer.encode_without_special(&input.context)?)
     }
 
     fn reduce(&self, context: &Context, index: usize, rows: Rows) -> Result<WindowLogits> {
         Ok(context.logits(index, &rows))
     }
 
-    fn finish(&self, input: &Question, context: Context, logits: Vec<WindowLogits>) -> Result<Answers> {
-        Ok(self.reader().answers(&input.context, context, &logits))
+    fn finish(
+        &self,
+        Request { input, options }: &Self::Input,
+        context: Context,
+        logits: Vec<WindowLogits>,
+    ) -> Result<Answers> {
+        Ok(self.reader(options.as_ref().unwrap_or(&self.options)).answers(&input.context, context, &logits))
     }
 }

@@ -1,15 +1,20 @@
 //! The engine between a task and a model: any number of inputs in, answers in their order out.
 //!
-//! Inputs are read a [window](window) at a time, tokenised, sorted by length and cut into batches. A
-//! [worker](worker) runs the batches. On a thread of its own it never waits for the caller: while it computes
+//! A window takes what has arrived, and fills up while the model is busy: a [source](Source) of inputs that come one by
+//! one gets each answer at once. Inputs are read a window at a time, tokenised, sorted by length and cut into batches. A
+//! worker runs the batches. On a thread of its own it never waits for the caller: while it computes
 //! one window, the caller's thread reads and tokenises the next one and makes use of the answers of the last.
 
-mod window;
-mod worker;
+mod source;
+pub(crate) mod window;
+pub(crate) mod worker;
 
 use std::collections::VecDeque;
-use std::iter::Fuse;
+use std::task::Poll;
 
+#[cfg(not(target_family = "wasm"))]
+pub use source::read_ahead;
+pub use source::{Inputs, Received, Source};
 use window::prepare_all;
 pub(crate) use window::{Pending, Window};
 use worker::{Done, Worker};
@@ -22,10 +27,10 @@ const MAX_WINDOW: usize = 4;
 /// How many inputs are tokenised at once.
 const CHUNK: usize = 128;
 
-/// Answers in the order of their inputs; made by [`Task::stream`].
-pub struct Stream<'a, T: Task, I: Iterator<Item = T::Input>> {
+/// Answers in the order of their inputs; made by [`Task::stream`] and [`Task::stream_from`].
+pub struct Stream<'a, T: Task, S: Source<Item: Into<T::Input>>> {
     task: &'a T,
-    inputs: Fuse<I>,
+    inputs: S,
     /// Whether all inputs are read.
     exhausted: bool,
     /// Whether the device failed, which ends the stream.
@@ -38,12 +43,12 @@ pub struct Stream<'a, T: Task, I: Iterator<Item = T::Input>> {
     ready: VecDeque<Result<T::Answer>>,
 }
 
-impl<'a, T: Task, I: Iterator<Item = T::Input>> Stream<'a, T, I> {
-    pub(crate) fn new(task: &'a T, inputs: I) -> Self {
+impl<'a, T: Task, S: Source<Item: Into<T::Input>>> Stream<'a, T, S> {
+    pub(crate) fn new(task: &'a T, inputs: S) -> Self {
         let session = task.session();
         Self {
             task,
-            inputs: inputs.fuse(),
+            inputs,
             exhausted: false,
             failed: false,
             windows: VecDeque::new(),
@@ -53,21 +58,39 @@ impl<'a, T: Task, I: Iterator<Item = T::Input>> Stream<'a, T, I> {
         }
     }
 
-    /// Reads and tokenises a window, and hands its batches to the worker.
-    fn read(&mut self) {
+    /// The next inputs that are there, `count` at most; waits for the first one if it may. Whether more may come at once.
+    fn arrived(&mut self, count: usize, wait: bool) -> (Vec<T::Input>, bool) {
+        let mut inputs = vec![];
+        let mut wait = wait;
+        while inputs.len() < count {
+            let next = if wait { Poll::Ready(self.inputs.next()) } else { self.inputs.try_next() };
+            wait = false;
+            match next {
+                Poll::Ready(Some(input)) => inputs.push(input.into()),
+                Poll::Ready(None) => {
+                    self.exhausted = true;
+                    return (inputs, false);
+                }
+                Poll::Pending => return (inputs, false),
+            }
+        }
+        (inputs, true)
+    }
+
+    /// Reads and tokenises a window of what has arrived, and hands its batches to the worker. Waits for an input only
+    /// if no answer is owed. Whether there was an input, or the end.
+    fn read(&mut self) -> bool {
         let session = self.task.session();
         let budget = session.token_budget();
         let mut pending: Vec<Pending<T>> = vec![];
         let mut cost = 0;
+        let mut more = true;
         // Answers that are there meanwhile are worth more than a full window.
-        while cost < self.size && (cost == 0 || !self.take_what_is_done()) {
+        while more && cost < self.size && (cost == 0 || !self.take_what_is_done()) {
             // A first input alone is tokenised at once; later ones by the chunk.
             let count = if self.size == budget && pending.is_empty() { 1 } else { CHUNK };
-            let inputs: Vec<T::Input> = self.inputs.by_ref().take(count).collect();
-            if inputs.is_empty() {
-                self.exhausted = true;
-                break;
-            }
+            let inputs;
+            (inputs, more) = self.arrived(count, pending.is_empty() && self.windows.is_empty());
             for (input, prepared) in prepare_all(self.task, inputs) {
                 let input = Pending::new(input, prepared);
                 // At least one, so that inputs which cannot be answered fill the window too.
@@ -75,8 +98,8 @@ impl<'a, T: Task, I: Iterator<Item = T::Input>> Stream<'a, T, I> {
                 pending.push(input);
             }
         }
-        if self.failed {
-            return;
+        if self.failed || pending.is_empty() {
+            return self.failed || self.exhausted;
         }
         self.size = (self.size * 2).min(budget * MAX_WINDOW);
 
@@ -90,6 +113,7 @@ impl<'a, T: Task, I: Iterator<Item = T::Input>> Stream<'a, T, I> {
         }
         self.windows.push_back(window);
         self.finish();
+        true
     }
 
     /// Takes the results that are there; whether there are answers now.
@@ -124,7 +148,7 @@ impl<'a, T: Task, I: Iterator<Item = T::Input>> Stream<'a, T, I> {
     }
 }
 
-impl<T: Task, I: Iterator<Item = T::Input>> Iterator for Stream<'_, T, I> {
+impl<T: Task, S: Source<Item: Into<T::Input>>> Iterator for Stream<'_, T, S> {
     type Item = Result<T::Answer>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -133,11 +157,14 @@ impl<T: Task, I: Iterator<Item = T::Input>> Iterator for Stream<'_, T, I> {
             if let Some(answer) = self.ready.pop_front() {
                 return Some(answer);
             }
-            if !self.exhausted && !self.failed && self.windows.len() < self.worker.windows() {
-                self.read();
-            } else if self.windows.is_empty() {
-                return None;
-            } else {
+            let room = !self.exhausted && !self.failed && self.windows.len() < self.worker.windows();
+            if room && self.read() {
+                continue;
+            }
+            if self.windows.is_empty() {
+                return self.ready.pop_front();
+            }
+            if self.ready.is_empty() {
                 let done = self.worker.next();
                 self.take(done);
             }

@@ -32,9 +32,43 @@ impl<T: Task> Pending<T> {
         self.sequences().iter().map(Sequence::cost).sum()
     }
 
-    fn sequences(&self) -> &[Sequence] {
+    pub fn sequences(&self) -> &[Sequence] {
         self.prepared.as_ref().map_or(&[], |prepared| &prepared.sequences)
     }
+
+    /// Hands a sequence its rows, which are those of `slot` in a batch that was computed.
+    pub fn take(&mut self, task: &T, number: usize, job: &Job, slot: usize, results: &[HostTensor]) {
+        let Ok(Prepared { context, .. }) = &self.prepared else { return };
+        let rows: Result<Rows> = job
+            .outputs
+            .iter()
+            .zip(results)
+            .map(|(output, result)| {
+                let rows = rows_of(result, output.axis().rows(&job.batch, slot))?;
+                match rows.iter().all(|x| x.is_finite()) {
+                    true => Ok(rows),
+                    false => Err(Error::NotFinite { output: output.name() }),
+                }
+            })
+            .collect();
+        self.pieces[number] = Some(rows.and_then(|rows| task.reduce(context, number, rows)));
+    }
+
+    /// The answer, when every sequence has its rows.
+    pub fn answer(self, task: &T) -> Result<T::Answer> {
+        let Self { input, prepared, pieces } = self;
+        let pieces = pieces.into_iter().map(|piece| piece.expect("every sequence has its rows"));
+        task.finish(&input, prepared?.context, pieces.collect::<Result<_>>()?)
+    }
+}
+
+/// What the model has to compute for some sequences.
+pub fn job<'a, T: Task>(task: &T, sequences: impl Iterator<Item = &'a Sequence>) -> Job {
+    let mut batch = PackedBatch::default();
+    for Sequence { ids, segments, masked } in sequences {
+        batch.push_marked(ids, segments, masked);
+    }
+    Job { batch, outputs: task.outputs() }
 }
 
 /// Tokenises inputs. A browser has one thread.
@@ -106,42 +140,20 @@ impl<T: Task> Window<T> {
 
     /// What the model has to compute for a batch.
     pub fn job(&self, task: &T, places: &[Place]) -> Job {
-        let mut batch = PackedBatch::default();
-        for &(index, number) in places {
-            let Sequence { ids, segments, masked } = &self.pending[index].sequences()[number];
-            batch.push_marked(ids, segments, masked);
-        }
-        Job { batch, outputs: task.outputs() }
+        job(task, places.iter().map(|&(index, number)| &self.pending[index].sequences()[number]))
     }
 
     /// Hands each sequence of the next batch its rows.
     pub fn take(&mut self, task: &T, job: &Job, results: &[HostTensor]) {
         let places = self.batches.pop_front().expect("a result has a batch");
         for (slot, (index, number)) in places.into_iter().enumerate() {
-            let Pending { prepared, pieces, .. } = &mut self.pending[index];
-            let Ok(Prepared { context, .. }) = prepared else { continue };
-            let rows: Result<Rows> = job
-                .outputs
-                .iter()
-                .zip(results)
-                .map(|(output, result)| {
-                    let rows = rows_of(result, output.axis().rows(&job.batch, slot))?;
-                    match rows.iter().all(|x| x.is_finite()) {
-                        true => Ok(rows),
-                        false => Err(Error::NotFinite { output: output.name() }),
-                    }
-                })
-                .collect();
-            pieces[number] = Some(rows.and_then(|rows| task.reduce(context, number, rows)));
+            self.pending[index].take(task, number, job, slot, results);
         }
     }
 
     /// The answers, when all batches have come back.
     pub fn answers(self, task: &T) -> impl Iterator<Item = Result<T::Answer>> {
-        self.pending.into_iter().map(|Pending { input, prepared, pieces }| {
-            let pieces = pieces.into_iter().map(|piece| piece.expect("every sequence is in a batch"));
-            task.finish(&input, prepared?.context, pieces.collect::<Result<_>>()?)
-        })
+        self.pending.into_iter().map(|pending| pending.answer(task))
     }
 }
 

@@ -94,7 +94,8 @@ impl Worker {
     }
 }
 
-fn run(session: &Session, job: Job) -> Done {
+/// Computes a batch, and waits for it.
+pub fn run(session: &Session, job: Job) -> Done {
     let result = session.run(&job.batch, &job.outputs);
     Done { job, result }
 }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scores::softmax;
 use crate::tokenizer::{Source, Windows};
-use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
+use crate::{Device, Error, Prepared, Pretrained, Request, Result, Rows, Sequence, Session, Task};
 pub use aggregation::Aggregation;
 use aggregation::Decoder;
 pub use labels::{OUTSIDE, Scheme, Span};
@@ -106,9 +106,13 @@ impl TokenClassification {
     /// # Errors
     /// A model that is no token classifier, or damaged.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        let session = files.load(Head::TokenClassification, device, precision)?;
+        Ok(Self::new(files.load(Head::TokenClassification, device, precision)?))
+    }
+
+    /// The task on a model that was loaded for [`Head::TokenClassification`].
+    pub fn new(session: Session) -> Self {
         let scheme = Scheme::detect(&session.config().labels);
-        Ok(Self { session, scheme, options: TokenClassificationOptions::default() })
+        Self { session, scheme, options: TokenClassificationOptions::default() }
     }
 
     /// The same model with other options.
@@ -116,11 +120,20 @@ impl TokenClassification {
     /// # Errors
     /// [`Error::Setting`] for windows that the model cannot take or that leave tokens out;
     /// [`Error::UnknownLabel`] for an ignored label that the model does not have.
-    pub fn with_options(mut self, options: TokenClassificationOptions) -> Result<Self> {
-        let labels = &self.session.config().labels;
-        self.scheme = options.scheme.unwrap_or_else(|| Scheme::detect(labels));
+    pub fn with_options(self, options: TokenClassificationOptions) -> Result<Self> {
+        self.check(&options)?;
+        let scheme = self.scheme_with(&options);
+        Ok(Self { scheme, options, ..self })
+    }
+
+    fn scheme_with(&self, options: &TokenClassificationOptions) -> Scheme {
+        options.scheme.unwrap_or_else(|| Scheme::detect(&self.session.config().labels))
+    }
+
+    fn check(&self, options: &TokenClassificationOptions) -> Result<()> {
+        let (labels, scheme) = (&self.session.config().labels, self.scheme_with(options));
         let known = |name: &String| {
-            name == OUTSIDE || labels.iter().any(|label| label == name || self.scheme.kind(label) == name)
+            name == OUTSIDE || labels.iter().any(|label| label == name || scheme.kind(label) == name)
         };
         if let Some(found) = options.ignore_labels.iter().find(|name| !known(name)) {
             return Err(Error::UnknownLabel { found: found.clone(), known: labels.clone() });
@@ -143,8 +156,7 @@ impl TokenClassification {
                 expected: "at least 1 and at most the tokens of a window without the special ones",
             });
         }
-        self.options = options;
-        Ok(self)
+        Ok(())
     }
 
     /// Finds the entities of one text.
@@ -152,7 +164,7 @@ impl TokenClassification {
     /// # Errors
     /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<Vec<Entity>> {
-        self.predict_one(text.to_owned())
+        self.predict_one(text)
     }
 
     /// How this model's labels are read.
@@ -162,6 +174,7 @@ impl TokenClassification {
 }
 
 /// What is remembered of a text.
+#[doc(hidden)]
 pub struct Context {
     /// Where each token came from.
     sources: Vec<Source>,
@@ -171,7 +184,7 @@ pub struct Context {
 }
 
 impl Task for TokenClassification {
-    type Input = String;
+    type Input = Request<String, TokenClassificationOptions>;
     type Context = Context;
     /// `[tokens, labels]`, the probabilities of those tokens that this window shows best.
     type Piece = Array2<f32>;
@@ -185,12 +198,16 @@ impl Task for TokenClassification {
         vec![Output::Scores(Head::TokenClassification)]
     }
 
-    fn prepare(&self, text: &String) -> Result<Prepared<Context>> {
+    fn prepare(&self, Request { input: text, options }: &Self::Input) -> Result<Prepared<Context>> {
+        if let Some(options) = options {
+            self.check(options)?;
+        }
+        let options = options.as_ref().unwrap_or(&self.options);
         let tokenizer = self.session.tokenizer();
         let tokens = tokenizer.encode_words(text)?;
-        let length = self.options.max_length.unwrap_or(self.session.max_length());
+        let length = options.max_length.unwrap_or(self.session.max_length());
         let room = length.saturating_sub(tokenizer.special_count(false));
-        let stride = self.options.stride.unwrap_or(room - room / 4);
+        let stride = options.stride.unwrap_or(room - room / 4);
         let windows = Windows::new(tokens.len(), room, stride)?;
         let mut lead = 0;
         let mut sequences = Vec::with_capacity(windows.count());
@@ -215,15 +232,24 @@ impl Task for TokenClassification {
         Ok(scores)
     }
 
-    fn finish(&self, text: &String, context: Context, pieces: Vec<Array2<f32>>) -> Result<Vec<Entity>> {
+    fn finish(
+        &self,
+        request: &Self::Input,
+        context: Context,
+        pieces: Vec<Array2<f32>>,
+    ) -> Result<Vec<Entity>> {
+        let (options, scheme) = match &request.options {
+            Some(options) => (options, self.scheme_with(options)),
+            None => (&self.options, self.scheme),
+        };
         let decoder = Decoder {
             labels: &self.session.config().labels,
-            scheme: self.scheme,
-            aggregation: self.options.aggregation,
-            ignore: &self.options.ignore_labels,
+            scheme,
+            aggregation: options.aggregation,
+            ignore: &options.ignore_labels,
         };
         // What windows show best follows one another as the windows do.
         let scores = pieces.iter().flat_map(|piece| piece.outer_iter());
-        Ok(decoder.entities(text, context.sources.into_iter().zip(scores)))
+        Ok(decoder.entities(&request.input, context.sources.into_iter().zip(scores)))
     }
 }

@@ -2,6 +2,8 @@
 //! of the optional trained ones.
 #![allow(dead_code)] // each test program uses its own part
 
+pub mod echo;
+
 use std::path::PathBuf;
 
 use bert_conformance::small::Small;

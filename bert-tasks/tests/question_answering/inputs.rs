@@ -34,7 +34,7 @@ fn answers_do_not_depend_on_the_batch() {
     let expected: Vec<_> =
         questions().iter().map(|asked| alone.predict(&asked.question, &asked.context).unwrap()).collect();
     for budget in [1, 100, 5000] {
-        assert_eq!(task(budget).predict_all(questions(), |_| ()).unwrap(), expected);
+        assert_eq!(task(budget).predict_all(questions()).unwrap(), expected);
     }
     for (asked, found) in questions().iter().zip(&expected) {
         assert_eq!(found.answers.is_empty(), asked.context.is_empty());

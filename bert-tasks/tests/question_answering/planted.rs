@@ -114,7 +114,7 @@ impl Asked {
 
     /// What the task answers when the model gives these logits, and to the question the highest.
     pub fn answers(&self, logits: &[WindowLogits]) -> Answers {
-        let prepared = self.task.prepare(&self.question).unwrap();
+        let prepared = self.task.prepare(&self.question.clone().into()).unwrap();
         assert_eq!(prepared.sequences.len(), self.windows.len());
         let mut pieces = vec![];
         for (index, (sequence, logits)) in prepared.sequences.iter().zip(logits).enumerate() {
@@ -129,7 +129,7 @@ impl Asked {
             });
             pieces.push(self.task.reduce(&prepared.context, index, vec![rows]).unwrap());
         }
-        self.task.finish(&self.question, prepared.context, pieces).unwrap()
+        self.task.finish(&self.question.clone().into(), prepared.context, pieces).unwrap()
     }
 
     /// The span of a pair of tokens: from the first token of a word to the last token of a word if answers

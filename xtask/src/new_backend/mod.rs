@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
         "{} is part of the workspace. It passes\n    cargo test -p bert-backend-{name}\n\nTo have it as \
          `cargo xtask conformance --backend {name}`, add\n    bert-backend-{name} = {{ path = \
          \"bert-backend-{name}\" }}\nto [workspace.dependencies] of Cargo.toml,\n    bert-backend-{name}.workspace = \
-         true\nto xtask/Cargo.toml, and to `candidates` of xtask/src/conformance/registry.rs\n    \
+         true\nto xtask/workbench/Cargo.toml, and to `candidates` of xtask/workbench/src/conformance/registry.rs\n    \
          all.push(candidate(\"{name}\", |name| {{\n        Ok::<_, bert_core::Error>(Subject::new(name, \
          bert_backend_{}::{word}Backend, vec![]))\n    }}));\n\ndocs/adding-a-backend.md goes on from here.",
         folder.display(),

@@ -14,18 +14,18 @@ use clap::{Args, ValueHint};
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
+use crate::model::Requirement;
 use crate::outcome::Outcome;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a text classification model",
     example: "textattack/bert-base-uncased-MRPC",
     head: Head::SequenceClassification,
     built_in: BuiltIn::None,
 };
 
-const KIND: Kind = Kind { name: "glue", card_task: "text-classification", need: &NEED };
+const KIND: Kind = Kind { name: "glue", card_task: "text-classification", requirement: &REQUIREMENT };
 
 /// The nine tasks of GLUE, in their files as published
 #[derive(Args, Debug)]
@@ -58,10 +58,10 @@ pub struct GlueCommand {
 }
 
 impl GlueCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let task: Glue = self.task.parse().map_err(failed)?;
         let examples = count(glue::read(&self.job.data, task).map_err(failed)?)?;
-        self.job.run(talk, &KIND, &Files { command: &self, task, examples })
+        self.job.run(reporter, &KIND, &Files { command: &self, task, examples })
     }
 }
 

@@ -11,18 +11,18 @@ use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
+use crate::model::Requirement;
 use crate::outcome::Outcome;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a masked language model",
     example: "google-bert/bert-base-uncased",
     head: Head::MaskedLm,
     built_in: BuiltIn::Base,
 };
 
-const KIND: Kind = Kind { name: "mlm", card_task: "fill-mask", need: &NEED };
+const KIND: Kind = Kind { name: "mlm", card_task: "fill-mask", requirement: &REQUIREMENT };
 
 /// Masked words of raw text
 #[derive(Args, Debug)]
@@ -49,8 +49,8 @@ pub struct MlmCommand {
 }
 
 impl MlmCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        self.job.run(talk, &KIND, &Words { command: &self, tokenizer: SameTokenizer::default() })
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        self.job.run(reporter, &KIND, &Words { command: &self, tokenizer: SameTokenizer::default() })
     }
 }
 

@@ -10,18 +10,18 @@ use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
+use crate::model::Requirement;
 use crate::outcome::Outcome;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a model with a next-sentence head",
     example: "google-bert/bert-base-uncased",
     head: Head::NextSentence,
     built_in: BuiltIn::None,
 };
 
-const KIND: Kind = Kind { name: "nsp", card_task: "text-classification", need: &NEED };
+const KIND: Kind = Kind { name: "nsp", card_task: "text-classification", requirement: &REQUIREMENT };
 
 /// Whether a sentence follows another in raw text
 #[derive(Args, Debug)]
@@ -40,8 +40,8 @@ pub struct NspCommand {
 }
 
 impl NspCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        self.job.run(talk, &KIND, &Sentences { command: &self, tokenizer: SameTokenizer::default() })
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        self.job.run(reporter, &KIND, &Sentences { command: &self, tokenizer: SameTokenizer::default() })
     }
 }
 

@@ -16,9 +16,9 @@ use super::super::embed::{self, RecipeArgs};
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
 use crate::error::Result;
 use crate::outcome::Outcome;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
-const KIND: Kind = Kind { name: "retrieval", card_task: "sentence-similarity", need: &embed::NEED };
+const KIND: Kind = Kind { name: "retrieval", card_task: "sentence-similarity", requirement: &embed::REQUIREMENT };
 
 /// Whether a search finds what it should: collections as BEIR has them, or pairs
 #[derive(Args, Debug)]
@@ -58,7 +58,7 @@ pub struct RetrievalCommand {
 }
 
 impl RetrievalCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let data = &self.job.data;
         let source = match (&self.queries, &self.corpus) {
             (Some(queries), Some(corpus)) => {
@@ -73,7 +73,7 @@ impl RetrievalCommand {
             }
             _ => Source::Pairs(retrieval::read_pairs(data, &Options::default()).map_err(failed)?),
         };
-        self.job.run(talk, &KIND, &Searches { command: &self, source })
+        self.job.run(reporter, &KIND, &Searches { command: &self, source })
     }
 }
 

@@ -13,9 +13,9 @@ use super::super::choose;
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
 use crate::error::Result;
 use crate::outcome::Outcome;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
-const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", need: &choose::NEED };
+const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", requirement: &choose::REQUIREMENT };
 
 /// Which ending fits: SWAG's CSV, or JSON lines with choices
 #[derive(Args, Debug)]
@@ -33,10 +33,10 @@ pub struct SwagCommand {
 }
 
 impl SwagCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let format = self.format.as_deref().map(str::parse::<Format>).transpose().map_err(failed)?;
         let examples = count(multiple_choice::read(&self.job.data, format).map_err(failed)?)?;
-        self.job.run(talk, &KIND, &Endings { command: &self, format, examples })
+        self.job.run(reporter, &KIND, &Endings { command: &self, format, examples })
     }
 }
 

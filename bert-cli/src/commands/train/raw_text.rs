@@ -15,7 +15,7 @@ use super::corpus::TextArgs;
 use super::job::Job;
 use super::settings::Columns;
 use crate::error::{Error, Result};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// How text becomes examples.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl RawTextArgs {
     pub fn objective<C: Columns>(
         &self,
         job: &Job<C>,
-        talk: &Talk,
+        reporter: &Reporter,
         base: &Pretrained,
         pairs: bool,
     ) -> Result<Pretraining> {
@@ -71,7 +71,7 @@ impl RawTextArgs {
         examples.check().map_err(bert_tasks::Error::from)?;
         let folder = self.shards.clone().unwrap_or_else(|| job.out.join("shards"));
         let made = |files: &[PathBuf], folder: &Path| -> Result<Examples> {
-            let shards = self.text.shards(talk, base, files, folder)?;
+            let shards = self.text.shards(reporter, base, files, folder)?;
             Ok(Examples::new(shards, examples.clone()).map_err(bert_tasks::Error::from)?)
         };
         let train = made(&job.train, &folder)?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// cause; print the chain of [`source`](std::error::Error::source)s.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CacheTrouble {
+pub enum CacheProblem {
     /// A file that is not what it should be.
     #[error("the packed weight {} is not used, but made anew: {damage}", path.display())]
     Damaged {

@@ -105,6 +105,11 @@ fn weight_bytes(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
+/// The most memory that this process has held so far, in bytes; `None` where the system does not tell.
+pub fn peak() -> Option<u64> {
+    resident("VmHWM:")
+}
+
 /// Bytes in memory: the most so far or now, by the name that Linux gives them; `None` elsewhere.
 fn resident(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

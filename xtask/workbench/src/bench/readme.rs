@@ -75,6 +75,7 @@ fn section(results: &Results) -> String {
             writeln!(text, "| {precision} | {batch} | {ours:.1} | {percent} | {name} | {theirs} | {ratio} |");
     }
     text += &texts(&results.engines);
+    text += &training(results, threads);
     text += &accuracy(results);
     text += &starts(results);
     text
@@ -95,6 +96,45 @@ fn texts(engines: &[Engine]) -> String {
             None => "–".to_owned(),
         };
         let _ = writeln!(text, "| {} | {:.0} | {ratio} |", engine_name(&engine.name), 5749.0 / ms * 1e3);
+    }
+    text
+}
+
+/// Steps of training beside PyTorch's, from the run in which they took turns.
+fn training(results: &Results, threads: usize) -> String {
+    let mut text = String::new();
+    for step in results.training.iter().filter(|step| step.threads == threads) {
+        if text.is_empty() {
+            text += "\nA step of masked-LM training in f32, 15 % of the tokens decoded, AdamW; medians in milliseconds, and \
+                     the most memory held:\n\n\
+                     | model | batch | bert | % of the limit | MB | PyTorch | MB | × the time | × the memory |\n\
+                     | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+        }
+        let case = format!("{}{}", super::training::PREFIX, step.case.name());
+        let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.0}"));
+        let ratio = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => format!("{:.2}", a / b),
+            _ => "–".to_owned(),
+        };
+        let named = |name: &str| results.engines.iter().find(|engine| engine.name == name);
+        let peak =
+            |name: &str| named(name)?.peak_mb.iter().find(|(found, _)| *found == case).map(|(_, mb)| *mb);
+        let ours = engine_ms(&results.engines, &format!("{OURS}f32"), &case).or(Some(step.times.ms));
+        let our_peak = peak(&format!("{OURS}f32")).or(step.peak_mb);
+        let (theirs, their_peak) = (engine_ms(&results.engines, "torch-f32", &case), peak("torch-f32"));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            step.model,
+            step.case.words(),
+            number(ours),
+            number(step.floor_ms.map(|floor| 100.0 * floor / step.times.ms)),
+            number(our_peak),
+            number(theirs),
+            number(their_peak),
+            ratio(theirs, ours),
+            ratio(our_peak, their_peak),
+        );
     }
     text
 }
@@ -197,7 +237,11 @@ mod tests {
 
     #[test]
     fn texts_stand_beside_ours_in_the_same_precision() {
-        let engine = |name: &str, case: &str, ms| Engine { name: name.into(), ms: vec![(case.into(), ms)] };
+        let engine = |name: &str, case: &str, ms| Engine {
+            name: name.into(),
+            ms: vec![(case.into(), ms)],
+            peak_mb: vec![],
+        };
         let engines = [
             engine("bert-f32", "texts", 5749.0),
             engine("ort-f32", "texts", 11498.0),
@@ -216,8 +260,38 @@ mod tests {
     }
 
     #[test]
+    fn steps_of_training_stand_beside_pytorch() {
+        let times = super::super::clock::Times { runs: 3, ms: 1000.0, min: 900.0, max: 1100.0 };
+        let step = super::super::results::Training {
+            model: "bert-base".into(),
+            precision: "f32".into(),
+            threads: 2,
+            case: super::super::workload::Case::B8s128,
+            tokens: 1024,
+            times,
+            peak_mb: Some(2000.0),
+            gflop: 1.0,
+            optimiser_gbytes: 1.0,
+            floor_ms: Some(800.0),
+        };
+        let case = || "train-b8s128".to_owned();
+        let torch =
+            Engine { name: "torch-f32".into(), ms: vec![(case(), 3000.0)], peak_mb: vec![(case(), 4000.0)] };
+        let alone = Results { training: vec![step], ..Default::default() };
+        let row = |results: &Results| training(results, 2).lines().last().map(str::to_owned).unwrap();
+        assert_eq!(row(&alone), "| bert-base | 8 × 128 tokens | 1000 | 80 | 2000 | – | – | – | – |");
+        let beside = Results { engines: vec![torch], ..alone };
+        assert_eq!(
+            row(&beside),
+            "| bert-base | 8 × 128 tokens | 1000 | 80 | 2000 | 3000 | 4000 | 3.00 | 0.50 |"
+        );
+        assert_eq!(training(&beside, 1), "");
+    }
+
+    #[test]
     fn the_best_other_engine_has_the_same_precision() {
-        let engine = |name: &str, ms| Engine { name: name.into(), ms: vec![("b1s16".into(), ms)] };
+        let engine =
+            |name: &str, ms| Engine { name: name.into(), ms: vec![("b1s16".into(), ms)], peak_mb: vec![] };
         let engines = [
             engine("bert-f32", 1.0),
             engine("ort-f32", 3.0),

@@ -31,7 +31,7 @@ pub fn run(
     let tokenise_ms = start.elapsed().as_secs_f64() * 1e3;
 
     let times = clock::time(budget, || {
-        task.predict_all(lines.iter().cloned(), |_| ()).map(|vectors| drop(std::hint::black_box(vectors)))
+        task.predict_all(lines.iter().cloned()).map(|vectors| drop(std::hint::black_box(vectors)))
     })?;
     let threads = super::load::cpu(threads)?.threads();
     report::texts_line(lines.len(), tokens, tokenise_ms, threads, &times);

@@ -23,6 +23,7 @@ pub struct Results {
     pub starts: Vec<Start>,
     pub steady: Vec<Steady>,
     pub accuracy: Vec<Accuracy>,
+    pub training: Vec<Training>,
     pub engines: Vec<Engine>,
 }
 
@@ -52,6 +53,25 @@ pub struct Forward {
     pub floor: Option<Floor>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<Share>,
+}
+
+/// A step of training and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    pub model: String,
+    pub precision: String,
+    pub threads: usize,
+    pub case: Case,
+    pub tokens: usize,
+    #[serde(flatten)]
+    pub times: Times,
+    /// The most memory that the process of the case held, in 10⁶ bytes.
+    pub peak_mb: Option<f64>,
+    pub gflop: f64,
+    /// What the optimiser reads and writes.
+    pub optimiser_gbytes: f64,
+    /// The arithmetic at the machine's limit, and the optimiser's traffic with memory.
+    pub floor_ms: Option<f64>,
 }
 
 /// What cannot be faster.
@@ -125,6 +145,9 @@ pub struct Engine {
     pub name: String,
     /// Cases by name. One that failed is missing.
     pub ms: Vec<(String, f64)>,
+    /// The most memory that the process of a case held, in 10⁶ bytes, where that was looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peak_mb: Vec<(String, f64)>,
 }
 
 impl Results {
@@ -160,26 +183,33 @@ impl Results {
 
     /// Puts what a later run found in the place of what it measured again.
     pub fn update(&mut self, later: Self) {
-        let Self { date, cpu, instructions, limits, forward, starts, steady, accuracy, engines } = later;
+        let Self { date, cpu, instructions, limits, forward, starts, steady, accuracy, training, engines } =
+            later;
         (self.date, self.cpu, self.instructions) = (date, cpu, instructions);
         replace(&mut self.limits, limits, |limits| limits.threads);
         replace(&mut self.forward, forward, |f| (f.model.clone(), f.precision.clone(), f.threads, f.case));
         replace(&mut self.starts, starts, |start| (start.model.clone(), start.precision.clone()));
         replace(&mut self.steady, steady, |steady| (steady.model.clone(), steady.precision.clone()));
         replace(&mut self.accuracy, accuracy, |row| (row.precision.clone(), row.simd.clone()));
+        replace(&mut self.training, training, |step| (step.model.clone(), step.threads, step.case));
         self.update_engines(engines);
     }
 
     /// Times of a case belong together: those of an older run go, whichever engines it had.
     fn update_engines(&mut self, later: Vec<Engine>) {
         for engine in &mut self.engines {
-            engine.ms.retain(|(case, _)| {
+            let is_kept = |(case, _): &(String, f64)| {
                 !later.iter().flat_map(|later| &later.ms).any(|(again, _)| again == case)
-            });
+            };
+            engine.ms.retain(is_kept);
+            engine.peak_mb.retain(is_kept);
         }
         for later in later {
             match self.engines.iter_mut().find(|engine| engine.name == later.name) {
-                Some(engine) => engine.ms.extend(later.ms),
+                Some(engine) => {
+                    engine.ms.extend(later.ms);
+                    engine.peak_mb.extend(later.peak_mb);
+                }
                 None => self.engines.push(later),
             }
         }
@@ -261,6 +291,7 @@ mod tests {
         let engine = |name: &str, ms: &[(&str, f64)]| Engine {
             name: name.into(),
             ms: ms.iter().map(|&(case, ms)| (case.into(), ms)).collect(),
+            peak_mb: vec![],
         };
         let old = vec![engine("a", &[("x", 1.0), ("y", 2.0)]), engine("b", &[("x", 3.0)])];
         let new = vec![engine("a", &[("x", 4.0)]), engine("c", &[("x", 5.0), ("z", 6.0)])];
@@ -278,7 +309,7 @@ mod tests {
         let (steady, mut rng) = (vec![steady("a", 1)], fastrand::Rng::with_seed(7));
         // To the last bit, or numbers would drift each time that another is added.
         let ms = (0..200).map(|case| (case.to_string(), 100.0 * rng.f64())).collect();
-        let engines = vec![Engine { name: "an engine".into(), ms }];
+        let engines = vec![Engine { name: "an engine".into(), ms, peak_mb: vec![("a".into(), 0.1)] }];
         let results = Results { cpu: "a CPU".into(), steady, engines, ..Default::default() };
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);

@@ -22,6 +22,7 @@ pub enum Case {
     B1s128,
     B1s512,
     B8s128,
+    B32s128,
     /// 16 sequences of 8 to 256 tokens, 892 in all.
     Mix16,
 }
@@ -39,6 +40,7 @@ impl Case {
             Self::B1s128 => "1 × 128 tokens",
             Self::B1s512 => "1 × 512 tokens",
             Self::B8s128 => "8 × 128 tokens",
+            Self::B32s128 => "32 × 128 tokens",
             Self::Mix16 => "16 texts of 8 to 256 tokens, 892 in all",
         }
     }
@@ -50,6 +52,7 @@ impl Case {
             Self::B1s128 => &[128],
             Self::B1s512 => &[512],
             Self::B8s128 => &[128; 8],
+            Self::B32s128 => &[128; 32],
             Self::Mix16 => &[8, 11, 12, 15, 18, 21, 24, 28, 33, 39, 47, 58, 72, 92, 158, 256],
         }
     }
@@ -129,7 +132,23 @@ impl Shape {
 
     /// What is timed of a model of this name.
     pub fn cases(name: &str) -> &'static [Case] {
-        if name == Self::MiniLmL6.name() { &[Case::B1s128] } else { Case::value_variants() }
+        match name == Self::MiniLmL6.name() {
+            true => &[Case::B1s128],
+            false => &[Case::B1s16, Case::B1s128, Case::B1s512, Case::B8s128, Case::Mix16],
+        }
+    }
+
+    /// The batches whose training steps are timed.
+    pub fn training_cases(self) -> &'static [Case] {
+        match self {
+            Self::BertBase => &[Case::B8s128, Case::Mix16],
+            Self::MiniLmL6 => &[Case::B32s128],
+        }
+    }
+
+    /// The configuration.
+    pub fn model_config(self) -> ModelConfig {
+        ModelConfig::from_json(self.config()).expect("the shapes are valid")
     }
 
     fn config(self) -> &'static str {

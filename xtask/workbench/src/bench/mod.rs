@@ -2,6 +2,7 @@
 //! `cargo xtask bench`.
 //!
 //! * [`workload`] is what is timed, [`clock`] how, [`load`] on what;
+//! * [`training`] is a step of training, in place of a forward pass;
 //! * [`shares`] says where the time goes, [`memory`] what a start takes, [`accuracy`] what a precision costs
 //!   and [`bounds`] what it may, [`texts`] how fast texts become vectors, [`peers`] reads others' times;
 //! * [`results`] is what is kept of a run, [`report`] prints it, [`readme`] puts it into README.md.
@@ -17,6 +18,7 @@ mod report;
 mod results;
 mod shares;
 mod texts;
+mod training;
 mod workload;
 
 use std::path::PathBuf;
@@ -36,7 +38,7 @@ use workload::{Case, Shape};
 /// Measure the CPU backend: forward passes against the limits of this machine, starts, accuracy.
 #[derive(clap::Args)]
 pub struct Args {
-    /// What to measure; all but accuracy unless given.
+    /// What to measure; all but accuracy and training unless given.
     #[arg(value_enum, value_name = "WHAT")]
     what: Vec<What>,
 
@@ -93,6 +95,10 @@ pub struct Args {
     #[arg(long, requires = "readme")]
     check: bool,
 
+    /// Time one step of training and print a line of JSON, for scripts that compare engines.
+    #[arg(long, value_name = "CASE", value_parser = training::case, conflicts_with_all = ["what", "json", "peers", "one_line"])]
+    training_step: Option<Case>,
+
     /// Load, answer once and print what that took: how a run measures its own start.
     #[arg(long, hide = true, value_name = "CALLS")]
     start_only: Option<usize>,
@@ -111,6 +117,8 @@ enum What {
     Steady,
     /// What each precision costs, on trained models.
     Accuracy,
+    /// Steps of training.
+    Train,
 }
 
 fn seconds(text: &str) -> std::result::Result<f64, String> {
@@ -143,6 +151,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let batch = case.batch(model.config());
         let times = clock::time(args.budget(), || load::forward(&model, &batch))?;
         report::one_line(&case.name(), case.tokens(), &times);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(case) = args.training_step {
+        training::report(args, case)?;
         return Ok(ExitCode::SUCCESS);
     }
     if let (Some(file), Some(model)) = (&args.texts, &args.model) {
@@ -181,7 +193,11 @@ impl Args {
     }
 
     fn wants(&self, what: What) -> bool {
-        if self.what.is_empty() { what != What::Accuracy } else { self.what.contains(&what) }
+        if self.what.is_empty() {
+            !matches!(what, What::Accuracy | What::Train)
+        } else {
+            self.what.contains(&what)
+        }
     }
 
     fn accuracy(&self) -> accuracy::Asked<'_> {
@@ -224,7 +240,7 @@ impl Args {
         for &threads in &threads {
             let backend = load::cpu(Some(threads))?;
             // Floors need them too.
-            if !self.wants(What::Limits) && !self.wants(What::Forward) {
+            if ![What::Limits, What::Forward, What::Train].into_iter().any(|what| self.wants(what)) {
                 continue;
             }
             let mut limits = Limits::of(&backend.limits(), threads, precisions);
@@ -236,6 +252,11 @@ impl Args {
                     let floor = limits.floor(&forward.precision, forward.gflop * 1e9, weight_bytes);
                     Forward { floor, ..forward }
                 }));
+            }
+            if self.wants(What::Train) {
+                let timed = training::measure(self, threads)?;
+                limits.raise(&Limits::of(&backend.limits(), threads, precisions));
+                results.training.extend(timed.into_iter().map(|timed| training::bounded(timed, &limits)));
             }
             results.limits.push(limits);
         }

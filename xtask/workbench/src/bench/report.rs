@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::bounds::{self, Held};
 use super::clock::Times;
-use super::results::{Accuracy, Bound, Forward, Limits, Results, Start, Steady};
+use super::results::{Accuracy, Bound, Forward, Limits, Results, Start, Steady, Training};
 
 /// For scripts: milliseconds of one case.
 pub fn one_line(case: &str, tokens: usize, times: &Times) {
@@ -53,6 +53,14 @@ pub fn print(results: &Results) {
         if !results.engines.is_empty() {
             let _ = write!(text, "\nHow many times the time of this run others take:\n{}\n", ratios(results));
         }
+    }
+    if !results.training.is_empty() {
+        let _ = write!(
+            text,
+            "\n{}\n\nA step is three times the FLOP of a forward pass with its decoder, and 28 bytes of traffic a \
+             parameter.\n",
+            training(&results.training)
+        );
     }
     starts.iter().for_each(|start| text += &start_line(start));
     steady.iter().for_each(|steady| text += &steady_line(steady));
@@ -106,6 +114,42 @@ fn times(forward: &[Forward]) -> Table {
             format!("{:.1}", timed.gflop / timed.times.ms * 1e3),
             floor,
             percent,
+        ]);
+    }
+    aligned(table)
+}
+
+fn training(steps: &[Training]) -> Table {
+    let mut table = plain([
+        "model",
+        "precision",
+        "threads",
+        "step",
+        "runs",
+        "median ms",
+        "min",
+        "max",
+        "tokens/s",
+        "peak MB",
+        "floor ms",
+        "% of limit",
+    ]);
+    for step in steps {
+        let Training { model, precision, threads, case, tokens, times, peak_mb, floor_ms, .. } = step;
+        let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.0}"));
+        table.add_row([
+            model.clone(),
+            precision.clone(),
+            threads.to_string(),
+            case.name(),
+            times.runs.to_string(),
+            format!("{:.0}", times.ms),
+            format!("{:.0}", times.min),
+            format!("{:.0}", times.max),
+            format!("{:.0}", *tokens as f64 / times.ms * 1e3),
+            number(*peak_mb),
+            number(*floor_ms),
+            number(floor_ms.map(|floor| 100.0 * floor / times.ms)),
         ]);
     }
     aligned(table)

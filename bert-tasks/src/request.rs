@@ -1,0 +1,47 @@
+//! What is asked, with options for this one time.
+
+/// An input of a task, and options that are in the place of the task's own for this input alone.
+///
+/// Every plain input converts into a request without options.
+///
+/// ```no_run
+/// use bert_tasks::fill_mask::FillMaskOptions;
+/// use bert_tasks::{Device, FillMask, Request, Task};
+/// let fill_mask = FillMask::load("path/to/bert-base-uncased", &Device::auto()?)?;
+/// let options = FillMaskOptions { top_k: 1, ..FillMaskOptions::default() };
+/// let requests = [
+///     Request::from("The capital of France is [MASK]."),
+///     Request::from("The capital of Italy is [MASK].").with_options(options),
+/// ];
+/// for answer in fill_mask.stream(requests) {
+///     println!("{}", answer?.masks[0].candidates.len()); // 5, then 1
+/// }
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request<I, O> {
+    /// What is asked.
+    pub input: I,
+    /// How it is answered; as the task says if not given.
+    pub options: Option<O>,
+}
+
+impl<I, O> Request<I, O> {
+    /// The same input with these options. Options that make no sense are an error of the answer.
+    #[must_use]
+    pub fn with_options(self, options: O) -> Self {
+        Self { options: Some(options), ..self }
+    }
+}
+
+impl<I, O> From<I> for Request<I, O> {
+    fn from(input: I) -> Self {
+        Self { input, options: None }
+    }
+}
+
+impl<O> From<&str> for Request<String, O> {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
