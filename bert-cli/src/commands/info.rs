@@ -30,8 +30,10 @@ const REQUIREMENT: Requirement = Requirement {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
-cannot be loaded; what is known of it is shown all the same. Without a model, it is the one that is built in,
-with the tasks that it answers, by itself or with one of the adapters that are built in as well.
+cannot be loaded; what is known of it is shown all the same.
+
+Without --model it shows the one that is built in, and the tasks that it answers: by itself, or with an
+adapter that is built in as well.
 
 Examples:
   bert info
