@@ -1,5 +1,7 @@
 //! The GPU backend: WGSL kernels on Vulkan, Metal, DX12, and WebGPU in a browser.
 //!
+//! It needs a graphics adapter, so this example is compiled and not run:
+//!
 //! ```no_run
 //! use bert_backend_wgpu::{WgpuBackend, WgpuOptions};
 //! use bert_core::{Backend, tensor::HostTensor};

@@ -3,7 +3,7 @@
 //!
 //! A backend has one test that says it all, and is told about each failure what is needed to find it:
 //!
-//! ```no_run
+//! ```
 //! use bert_core::reference::Reference;
 //! bert_conformance::assert_conforms("reference", &Reference);
 //! ```

@@ -12,6 +12,8 @@
 //! the first file, puts the server's ETag into a path unchecked and knows no offline mode, and `hf-hub` 1.0
 //! brings several hundred crates.
 //!
+//! It needs a network, so this example is compiled and not run:
+//!
 //! ```no_run
 //! use bert_hub::{DEFAULT_REVISION, Hub};
 //!

@@ -1,6 +1,8 @@
 //! Tokenises raw text into shards and makes the examples of an epoch, and says how fast both are.
 //!
 //! `cargo run --release -p bert-tasks --example pretraining_data -- VOCAB.txt FOLDER THREADS TEXT...`
+//!
+//! Without arguments it takes a small vocabulary and the README of this crate.
 
 use std::error::Error;
 use std::time::Instant;
@@ -10,7 +12,14 @@ use bert_tasks::pretraining::{BuildOptions, ExampleOptions, Examples, Shards, Vo
 use bert_tasks::tokenizer::Tokenizer;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let scratch = tempfile::tempdir()?;
+    if arguments.is_empty() {
+        let vocab = bert_conformance::checkpoint("bert-masked-lm").join("vocab.txt");
+        let text = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let folder = scratch.path().join("shards");
+        arguments = vec![vocab.display().to_string(), folder.display().to_string(), "2".into(), text.into()];
+    }
     let [vocab, folder, threads, files @ ..] = &arguments[..] else {
         return Err("give a vocab.txt, a folder for shards, the number of threads, and files of text".into());
     };

@@ -1,10 +1,15 @@
 //! Features: the hidden states of a text, token by token, from any layer. The same word gets another
 //! vector in another sentence; comparing the two is what this is for.
 //!
-//! ```no_run
+//! [`Features`] is the task. How near are two uses of a word?
+//!
+//! ```
 //! use bert_tasks::{Device, Features};
 //! use bert_tasks::embedding::cosine;
-//! let features = Features::load("path/to/bert-base-uncased", &Device::auto()?)?;
+//! let model = "path/to/bert-base-uncased";
+//! # let model = bert_conformance::checkpoint("bert-embedding");
+//! # let model = model.to_str().unwrap();
+//! let features = Features::load(model, &Device::auto()?)?;
 //! let river = "They walked along the bank of the river.";
 //! let money = "She put the money into the bank.";
 //! let word = |text: &str| -> Result<Vec<f32>, bert_tasks::Error> {
@@ -76,6 +81,21 @@ impl TextFeatures {
 }
 
 /// An encoder and its tokenizer.
+///
+/// ```
+/// use bert_tasks::{Device, Features};
+/// let model = "path/to/bert-base-uncased";
+/// # let model = bert_conformance::checkpoint("bert-embedding");
+/// # let model = model.to_str().unwrap();
+/// let features = Features::load(model, &Device::auto()?)?;
+/// let text = "She put the money into the bank.";
+/// let at = text.find("bank").unwrap();
+/// let found = features.predict(text)?;
+/// // The mean over the tokens of the word: `[hidden]`.
+/// let bank = found.span(at..at + 4).unwrap();
+/// assert_eq!(bank.len(), found.tokens[0].layers[0].len());
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Features {
     session: Session,

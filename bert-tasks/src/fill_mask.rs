@@ -1,12 +1,17 @@
 //! Fill-mask: which words the model expects where a text says `[MASK]`, or `<mask>` to RoBERTa and its relatives.
 //!
-//! ```no_run
+//! [`FillMask`] is the task. It may be asked about some words alone:
+//!
+//! ```
+//! use bert_tasks::fill_mask::FillMaskOptions;
 //! use bert_tasks::{Device, FillMask};
-//! let fill_mask = FillMask::load("path/to/bert-base-uncased", &Device::auto()?)?;
+//! let model = "path/to/bert-base-uncased";
+//! # let model = bert_conformance::checkpoint("bert-masked-lm");
+//! # let model = model.to_str().unwrap();
+//! let options = FillMaskOptions { targets: vec!["paris".into(), "london".into()], ..FillMaskOptions::default() };
+//! let fill_mask = FillMask::load(model, &Device::auto()?)?.with_options(options)?;
 //! let filled = fill_mask.predict("The capital of France is [MASK].")?;
-//! for candidate in &filled.masks[0].candidates {
-//!     println!("{:.3} {}", candidate.score, candidate.sequence);
-//! }
+//! assert_eq!(filled.masks[0].candidates.len(), 2);
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
@@ -73,6 +78,20 @@ pub struct Candidate {
 }
 
 /// A masked language model and its tokenizer.
+///
+/// ```
+/// use bert_tasks::{Device, FillMask};
+/// let model = "path/to/bert-base-uncased";
+/// # let model = bert_conformance::checkpoint("bert-masked-lm");
+/// # let model = model.to_str().unwrap();
+/// let fill_mask = FillMask::load(model, &Device::auto()?)?;
+/// let filled = fill_mask.predict("The capital of France is [MASK].")?;
+/// for candidate in &filled.masks[0].candidates {
+///     println!("{:.3} {}", candidate.score, candidate.sequence);
+/// }
+/// assert_eq!(filled.masks[0].candidates.len(), 5);
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FillMask {
     session: Session,

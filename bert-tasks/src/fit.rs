@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::tokenizer::Encoded;
 
-/// Tokens that fit, and the bytes of each text that did not.
+/// Tokens that fit, and the bytes of each text that did not; made by [`Session::fit`](crate::Session::fit).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fitted {
     /// At most as many tokens as were asked for.
     pub encoded: Encoded,

@@ -2,9 +2,12 @@
 //!
 //! A task is loaded by the name of a model and answers texts:
 //!
-//! ```no_run
+//! ```
 //! use bert_tasks::{Device, FillMask};
-//! let fill_mask = FillMask::load("path/to/bert-base-uncased", &Device::auto()?)?;
+//! let model = "path/to/bert-base-uncased";
+//! # let model = bert_conformance::checkpoint("bert-masked-lm");
+//! # let model = model.to_str().unwrap();
+//! let fill_mask = FillMask::load(model, &Device::auto()?)?;
 //! println!("{:?}", fill_mask.predict("The capital of France is [MASK].")?);
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
@@ -75,6 +78,7 @@ pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use features::Features;
 pub use fill_mask::FillMask;
+pub use fit::Fitted;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
 pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, Pretrained};

@@ -1,10 +1,20 @@
 //! Multiple choice: which of several endings goes best with a beginning, as in SWAG.
 //!
-//! ```no_run
-//! use bert_tasks::{Device, MultipleChoice};
-//! let multiple_choice = MultipleChoice::load("path/to/a-swag-model", &Device::auto()?)?;
-//! let answer = multiple_choice.predict("She opened the fridge and", &["took out milk.", "flew to the moon."])?;
-//! println!("choice {} with probability {:.3}", answer.best, answer.probabilities[answer.best]);
+//! [`MultipleChoice`] is the task. Many prompts at once, each with any number of choices:
+//!
+//! ```
+//! use bert_tasks::multiple_choice::Choices;
+//! use bert_tasks::{Device, MultipleChoice, Task};
+//! let model = "path/to/a-swag-model";
+//! # let model = bert_conformance::checkpoint("bert-multiple-choice");
+//! # let model = model.to_str().unwrap();
+//! let multiple_choice = MultipleChoice::load(model, &Device::auto()?)?;
+//! let choices = ["took out milk.", "flew to the moon.", "closed it."].map(String::from).to_vec();
+//! let prompts = ["She opened the fridge and", "The astronaut"];
+//! let inputs = prompts.map(|prompt| Choices { prompt: prompt.into(), choices: choices.clone() });
+//! for answer in multiple_choice.stream(inputs) {
+//!     assert_eq!(answer?.probabilities.len(), 3);
+//! }
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
@@ -39,6 +49,18 @@ pub struct Choice {
 }
 
 /// A model that scores choices, and its tokenizer.
+///
+/// ```
+/// use bert_tasks::{Device, MultipleChoice};
+/// let model = "path/to/a-swag-model";
+/// # let model = bert_conformance::checkpoint("bert-multiple-choice");
+/// # let model = model.to_str().unwrap();
+/// let multiple_choice = MultipleChoice::load(model, &Device::auto()?)?;
+/// let answer = multiple_choice.predict("She opened the fridge and", &["took out milk.", "flew to the moon."])?;
+/// println!("choice {} with probability {:.3}", answer.best, answer.probabilities[answer.best]);
+/// assert!(answer.probabilities[answer.best] >= 0.5);
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MultipleChoice {
     session: Session,

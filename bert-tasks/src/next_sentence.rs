@@ -1,10 +1,18 @@
 //! Next sentence: how probable it is that one text follows another.
 //!
-//! ```no_run
-//! use bert_tasks::{Device, NextSentence};
-//! let next_sentence = NextSentence::load("path/to/bert-base-uncased", &Device::auto()?)?;
-//! let answer = next_sentence.predict("He opened the door.", "The room was empty.")?;
-//! println!("follows with probability {:.3}", answer.is_next);
+//! [`NextSentence`] is the task. Many pairs at once:
+//!
+//! ```
+//! use bert_tasks::next_sentence::TextPair;
+//! use bert_tasks::{Device, NextSentence, Task};
+//! let model = "path/to/bert-base-uncased";
+//! # let model = bert_conformance::checkpoint("bert-next-sentence");
+//! # let model = model.to_str().unwrap();
+//! let next_sentence = NextSentence::load(model, &Device::auto()?)?;
+//! let pair = |first: &str, second: &str| TextPair { first: first.into(), second: second.into() };
+//! let pairs = [pair("He opened the door.", "The room was empty."), pair("He opened the door.", "Penguins swim.")];
+//! let answers = next_sentence.predict_all(pairs)?;
+//! assert_eq!(answers.len(), 2);
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
@@ -38,6 +46,18 @@ pub struct NextSentenceAnswer {
 }
 
 /// A model with a next-sentence head, and its tokenizer.
+///
+/// ```
+/// use bert_tasks::{Device, NextSentence};
+/// let model = "path/to/bert-base-uncased";
+/// # let model = bert_conformance::checkpoint("bert-next-sentence");
+/// # let model = model.to_str().unwrap();
+/// let next_sentence = NextSentence::load(model, &Device::auto()?)?;
+/// let answer = next_sentence.predict("He opened the door.", "The room was empty.")?;
+/// println!("follows with probability {:.3}", answer.is_next);
+/// assert!((0.0..=1.0).contains(&answer.is_next));
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct NextSentence {
     session: Session,

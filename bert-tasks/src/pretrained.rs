@@ -1,13 +1,4 @@
 //! A trained model as files: where it is, what it is, and how it is loaded.
-//!
-//! ```no_run
-//! use bert_tasks::{Device, Pretrained};
-//! use bert_core::{contract::Precision, graph::Head};
-//! let files = Pretrained::open("path/to/bert-base-uncased")?;
-//! println!("{} layers", files.config().num_hidden_layers);
-//! let session = files.load(Head::MaskedLm, &Device::auto()?, Precision::F32)?;
-//! # Ok::<(), bert_tasks::Error>(())
-//! ```
 
 use std::fmt;
 use std::fs;
@@ -222,6 +213,18 @@ impl fmt::Display for ModelSource {
 }
 
 /// The files of a model, opened: its configuration is read, its weights are mapped but not loaded.
+///
+/// ```
+/// use bert_tasks::{Device, Head, Precision, Pretrained};
+/// let model = "path/to/bert-base-uncased";
+/// # let model = bert_conformance::checkpoint("bert-masked-lm");
+/// # let model = model.to_str().unwrap();
+/// let files = Pretrained::open(model)?;
+/// println!("{} layers", files.config().num_hidden_layers);
+/// let session = files.load(Head::MaskedLm, &Device::auto()?, Precision::F32)?;
+/// assert!(session.max_length() <= files.config().max_position_embeddings);
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 pub struct Pretrained {
     source: ModelSource,
     /// The configuration of the checkpoint; that of the model may have the labels and the head of an adapter.
@@ -279,14 +282,20 @@ impl Pretrained {
     /// The same model with the adapter in a folder, as PEFT writes it, in place of another one that it has. The files of
     /// the model are shared: any number of adapters takes no more memory than what they are loaded onto.
     ///
-    /// ```no_run
+    /// ```
     /// use bert_tasks::{Device, Precision, Pretrained, TextClassification};
-    /// let base = Pretrained::open("path/to/bert-base-uncased")?;
+    /// let model = "path/to/bert-base-uncased";
+    /// # let model = bert_conformance::checkpoint("bert-sequence-classification");
+    /// # let model = model.to_str().unwrap();
+    /// let adapters = ["path/to/an-adapter", "path/to/another"];
+    /// # let adapter = bert_conformance::checkpoint("adapters/bert");
+    /// # let adapters = [adapter.clone(), adapter];
+    /// let base = Pretrained::open(model)?;
     /// let device = Device::auto()?;
-    /// for topic in ["news", "reviews"] {
-    ///     let adapted = base.with_adapter(format!("path/to/adapters/{topic}"))?;
-    ///     let model = TextClassification::from_pretrained(&adapted, &device, Precision::F32)?;
-    ///     println!("{:?}", model.predict("A gorgeous, witty, seductive movie.")?);
+    /// for adapter in adapters {
+    ///     let adapted = base.with_adapter(adapter)?;
+    ///     let classifier = TextClassification::from_pretrained(&adapted, &device, Precision::F32)?;
+    ///     println!("{:?}", classifier.predict("A gorgeous, witty, seductive movie.")?);
     /// }
     /// # Ok::<(), bert_tasks::Error>(())
     /// ```

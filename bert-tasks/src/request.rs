@@ -4,10 +4,13 @@
 ///
 /// Every plain input converts into a request without options.
 ///
-/// ```no_run
+/// ```
 /// use bert_tasks::fill_mask::FillMaskOptions;
 /// use bert_tasks::{Device, FillMask, Request, Task};
-/// let fill_mask = FillMask::load("path/to/bert-base-uncased", &Device::auto()?)?;
+/// let model = "path/to/bert-base-uncased";
+/// # let model = bert_conformance::checkpoint("bert-masked-lm");
+/// # let model = model.to_str().unwrap();
+/// let fill_mask = FillMask::load(model, &Device::auto()?)?;
 /// let options = FillMaskOptions { top_k: 1, ..FillMaskOptions::default() };
 /// let requests = [
 ///     Request::from("The capital of France is [MASK]."),

@@ -16,6 +16,25 @@ use crate::wait::wait;
 use crate::{Error, Result};
 
 /// A model on a device, with its tokenizer. Cloning shares both; calls from many threads are safe.
+///
+/// Every task stands on one, and one may be used without a task:
+///
+/// ```
+/// use bert_tasks::bert_core::{PackedBatch, contract::Pooling, graph::Output};
+/// use bert_tasks::{Device, Head, Precision, Pretrained};
+/// let model = "path/to/bert-base-uncased";
+/// # let model = bert_conformance::checkpoint("bert-embedding");
+/// # let model = model.to_str().unwrap();
+/// let session = Pretrained::open(model)?.load(Head::None, &Device::auto()?, Precision::F32)?;
+/// let mut batch = PackedBatch::default();
+/// for text in ["a good movie", "not bad"] {
+///     let tokens = session.fit(session.tokenizer().encode(text)?).encoded;
+///     batch.push(&tokens.ids, &tokens.segments);
+/// }
+/// let pooled = session.run(&batch, &[Output::Pooled(Pooling::Mean)])?;
+/// assert_eq!(pooled[0].shape()[..], [2, session.config().hidden_size]);
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Session {
     encoder: Arc<dyn Encoder>,
@@ -94,8 +113,8 @@ impl Session {
         self.compute_threads == Some(1)
     }
 
-    /// Cuts tokens to [`max_length`](Self::max_length).
-    pub(crate) fn fit(&self, encoded: Encoded) -> Fitted {
+    /// Cuts tokens to [`max_length`](Self::max_length), and says what was cut off.
+    pub fn fit(&self, encoded: Encoded) -> Fitted {
         fit(encoded, self.max_length)
     }
 

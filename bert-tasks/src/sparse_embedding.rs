@@ -2,12 +2,16 @@
 //! stand in the text: a model trained for it adds those that a search for the text would use. Source: SPLADE
 //! (Formal et al., 2021).
 //!
-//! ```no_run
-//! use bert_tasks::{Device, SparseEmbedding};
-//! let sparse = SparseEmbedding::load("path/to/a-splade-model", &Device::auto()?)?;
-//! for word in sparse.predict("The capital of France is Paris.")?.words.iter().take(5) {
-//!     println!("{:.3} {}", word.weight, word.token_str);
-//! }
+//! [`SparseEmbedding`] is the task. The dot product of two texts says how alike they are:
+//!
+//! ```
+//! use bert_tasks::{Device, SparseEmbedding, Task};
+//! let model = "path/to/a-splade-model";
+//! # let model = bert_conformance::checkpoint("bert-masked-lm");
+//! # let model = model.to_str().unwrap();
+//! let sparse = SparseEmbedding::load(model, &Device::auto()?)?;
+//! let vectors = sparse.predict_all(["What is the capital of France?", "The capital of France is Paris."])?;
+//! println!("{:.3}", vectors[0].dot(&vectors[1]));
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
@@ -60,6 +64,20 @@ impl SparseVector {
 const TOKEN_BUDGET: usize = 256;
 
 /// A masked language model whose scores weigh words.
+///
+/// ```
+/// use bert_tasks::{Device, SparseEmbedding};
+/// let model = "path/to/a-splade-model";
+/// # let model = bert_conformance::checkpoint("bert-masked-lm");
+/// # let model = model.to_str().unwrap();
+/// let sparse = SparseEmbedding::load(model, &Device::auto()?)?;
+/// let vector = sparse.predict("The capital of France is Paris.")?;
+/// for word in vector.words.iter().take(5) {
+///     println!("{:.3} {}", word.weight, word.token_str);
+/// }
+/// assert!(vector.words.iter().all(|word| word.weight > 0.0));
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SparseEmbedding {
     session: Session,

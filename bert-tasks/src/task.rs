@@ -50,6 +50,19 @@ pub type Rows = Vec<Array2<f32>>;
 
 /// A task on a loaded model.
 ///
+/// ```
+/// use bert_tasks::{Device, Task, TextClassification};
+/// let model = "path/to/a-sentiment-model";
+/// # let model = bert_conformance::checkpoint("bert-sequence-classification");
+/// # let model = model.to_str().unwrap();
+/// let classifier = TextClassification::load(model, &Device::auto()?)?;
+/// let texts = ["a good movie", "not bad"];
+/// for (text, answer) in texts.iter().zip(classifier.stream(texts)) {
+///     println!("{text}: {}", answer?.scores[0].label);
+/// }
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
+///
 /// Implementors say what goes in and what comes out; batching, order and memory are the engine's. Every
 /// task has a method of its own for one input; these are for many.
 pub trait Task: MaybeSend + MaybeSync + Sized {
@@ -113,19 +126,21 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     /// As [`stream`](Self::stream), from a source that says what has arrived: whenever the device is free, that is
     /// computed, and an input is waited for only when all answers are out.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), bert_tasks::Error> {
+    /// ```
     /// use std::io::{BufRead, BufReader};
-    ///
     /// use bert_tasks::stream::read_ahead;
     /// use bert_tasks::{Device, Embedding, Task};
-    /// let embedding = Embedding::load("path/to/all-MiniLM-L6-v2", &Device::auto()?)?;
-    /// let lines = BufReader::new(std::io::stdin()).lines().map_while(|line| line.ok());
+    /// let model = "path/to/all-MiniLM-L6-v2";
+    /// # let model = bert_conformance::checkpoint("bert-embedding");
+    /// # let model = model.to_str().unwrap();
+    /// let embedding = Embedding::load(model, &Device::auto()?)?;
+    /// let input = std::io::stdin();
+    /// # let input = std::io::Cursor::new("a text\nanother text");
+    /// let lines = BufReader::new(input).lines().map_while(Result::ok);
     /// for answer in embedding.stream_from(read_ahead(lines, 64)?) {
     ///     println!("{:?}", answer?.vector);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), bert_tasks::Error>(())
     /// ```
     fn stream_from<S: Source<Item: Into<Self::Input>>>(&self, inputs: S) -> Stream<'_, Self, S> {
         Stream::new(self, inputs)

@@ -1,10 +1,18 @@
 //! Text classification: which label a text, or a pair of texts, has. Sentiment is its best-known use.
 //!
-//! ```no_run
-//! use bert_tasks::{Device, TextClassification};
-//! let classifier = TextClassification::load("path/to/a-sentiment-model", &Device::auto()?)?;
-//! let answer = classifier.predict("A gorgeous, witty, seductive movie.")?;
-//! println!("{} {:.3}", answer.scores[0].label, answer.scores[0].score);
+//! [`TextClassification`] is the task. A request may have options of its own, such as how many labels it wants:
+//!
+//! ```
+//! use bert_tasks::text_classification::TextClassificationOptions;
+//! use bert_tasks::{Device, Request, Task, TextClassification};
+//! let model = "path/to/a-sentiment-model";
+//! # let model = bert_conformance::checkpoint("bert-sequence-classification");
+//! # let model = model.to_str().unwrap();
+//! let classifier = TextClassification::load(model, &Device::auto()?)?;
+//! let best = TextClassificationOptions { top_k: Some(1), ..TextClassificationOptions::default() };
+//! let requests = [Request::from("A good movie."), Request::from("A bad movie.").with_options(best)];
+//! let answers = classifier.predict_all(requests)?;
+//! assert_eq!([answers[0].scores.len(), answers[1].scores.len()], [3, 1]);
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
@@ -77,6 +85,18 @@ pub struct LabelScore {
 }
 
 /// A sequence classifier and its tokenizer.
+///
+/// ```
+/// use bert_tasks::{Device, TextClassification};
+/// let model = "path/to/a-sentiment-model";
+/// # let model = bert_conformance::checkpoint("bert-sequence-classification");
+/// # let model = model.to_str().unwrap();
+/// let classifier = TextClassification::load(model, &Device::auto()?)?;
+/// let answer = classifier.predict("A gorgeous, witty, seductive movie.")?;
+/// println!("{} {:.3}", answer.scores[0].label, answer.scores[0].score);
+/// assert!(answer.scores.is_sorted_by(|a, b| a.score >= b.score));
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TextClassification {
     session: Session,

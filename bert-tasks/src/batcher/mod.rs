@@ -1,8 +1,11 @@
 //! Answers for many callers at once: each submits an input when it has one, and what waits is computed together.
 //!
-//! ```no_run
+//! ```
 //! use bert_tasks::{Batcher, Device, TextClassification};
-//! let batcher = Batcher::new(TextClassification::load("path/to/a-model", &Device::auto()?)?)?;
+//! let model = "path/to/a-sentiment-model";
+//! # let model = bert_conformance::checkpoint("bert-sequence-classification");
+//! # let model = model.to_str().unwrap();
+//! let batcher = Batcher::new(TextClassification::load(model, &Device::auto()?)?)?;
 //! let client = batcher.client();
 //! let reply = client.submit("A gorgeous, witty, seductive movie.")?;
 //! println!("{:?}", reply.wait()?); // or, in asynchronous code: reply.await?
@@ -50,6 +53,23 @@ impl Default for BatcherOptions {
 }
 
 /// A task that answers many clients; see the [module](self). Dropping it is [`shutdown`](Self::shutdown).
+///
+/// ```
+/// use std::thread;
+/// use bert_tasks::{Batcher, Device, Embedding};
+/// let model = "path/to/all-MiniLM-L6-v2";
+/// # let model = bert_conformance::checkpoint("bert-embedding");
+/// # let model = model.to_str().unwrap();
+/// let batcher = Batcher::new(Embedding::load(model, &Device::auto()?)?)?;
+/// let clients = ["a text", "another text"].map(|text| {
+///     let client = batcher.client();
+///     thread::spawn(move || client.submit(text)?.wait())
+/// });
+/// for client in clients {
+///     println!("{:?}", client.join().expect("it does not panic")?.vector);
+/// }
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 pub struct Batcher<T: Task + 'static> {
     shared: Arc<Shared<T>>,
     thread: Option<JoinHandle<()>>,

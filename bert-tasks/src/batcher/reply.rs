@@ -9,6 +9,19 @@ use crate::{Error, Result};
 
 /// The answer to one [submitted](super::Client::submit) input: a future, on any runtime or none.
 ///
+/// ```
+/// use bert_tasks::{Batcher, Device, Embedding};
+/// let model = "path/to/all-MiniLM-L6-v2";
+/// # let model = bert_conformance::checkpoint("bert-embedding");
+/// # let model = model.to_str().unwrap();
+/// let batcher = Batcher::new(Embedding::load(model, &Device::auto()?)?)?;
+/// let client = batcher.client();
+/// let vector = async { client.submit("a text")?.await };
+/// # let vector = pollster::block_on(vector);
+/// # assert_eq!(vector?.vector.len(), batcher.task().dimensions());
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
+///
 /// Dropping it before it is there says that nobody waits for it: what has not been computed by then never is.
 #[must_use = "an answer that nobody waits for is not computed"]
 pub struct Reply<A>(Arc<Slot<A>>);

@@ -1,12 +1,19 @@
 //! Embeddings: a text becomes a vector, and texts of like meaning get vectors of like direction.
 //!
-//! ```no_run
+//! [`Embedding`] is the task. Many texts become an [`Index`], which is searched by meaning:
+//!
+//! ```
 //! use bert_tasks::{Device, Embedding};
-//! use bert_tasks::embedding::cosine;
-//! let embedding = Embedding::load("path/to/all-MiniLM-L6-v2", &Device::auto()?)?;
-//! let first = embedding.predict("A man is eating food.")?.vector;
-//! let second = embedding.predict("Someone is having a meal.")?.vector;
-//! println!("{:.3}", cosine(&first, &second));
+//! let model = "path/to/all-MiniLM-L6-v2";
+//! # let model = bert_conformance::checkpoint("bert-embedding");
+//! # let model = model.to_str().unwrap();
+//! let embedding = Embedding::load(model, &Device::auto()?)?;
+//! let texts = ["A man is eating food.", "The capital of France is Paris."];
+//! let index = embedding.index(texts.map(String::from))?;
+//! let query = embedding.predict("Someone is having a meal.")?;
+//! for hit in index.search(&query.vector, 1) {
+//!     println!("{:.3} {}", hit.score, texts[hit.index]);
+//! }
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
@@ -47,6 +54,20 @@ pub struct TextEmbedding {
 }
 
 /// An encoder and the way its hidden states are pooled.
+///
+/// ```
+/// use bert_tasks::{Device, Embedding};
+/// use bert_tasks::embedding::cosine;
+/// let model = "path/to/all-MiniLM-L6-v2";
+/// # let model = bert_conformance::checkpoint("bert-embedding");
+/// # let model = model.to_str().unwrap();
+/// let embedding = Embedding::load(model, &Device::auto()?)?;
+/// let first = embedding.predict("A man is eating food.")?.vector;
+/// let second = embedding.predict("Someone is having a meal.")?.vector;
+/// println!("{:.3}", cosine(&first, &second));
+/// assert_eq!(first.len(), embedding.dimensions());
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Embedding {
     session: Session,

@@ -1,14 +1,18 @@
 //! Question answering: which words of a text answer a question, by the rules of SQuAD.
 //!
-//! ```no_run
+//! [`QuestionAnswering`] is the task. With a threshold it may find that a text has no answer:
+//!
+//! ```
+//! use bert_tasks::question_answering::QuestionAnsweringOptions;
 //! use bert_tasks::{Device, QuestionAnswering};
-//! let question_answering = QuestionAnswering::load("path/to/a-squad-model", &Device::auto()?)?;
-//! let context = "The Seine rises at Source-Seine and flows through Paris into the Channel.";
-//! let found = question_answering.predict("Which city does it flow through?", context)?;
-//! for answer in &found.answers {
-//!     assert_eq!(answer.text, context[answer.range.clone()]);
-//!     println!("{:.3} {}", answer.score, answer.text);
-//! }
+//! let model = "path/to/a-squad-model";
+//! # let model = bert_conformance::checkpoint("bert-question-answering");
+//! # let model = model.to_str().unwrap();
+//! let options = QuestionAnsweringOptions { no_answer_threshold: Some(0.0), ..QuestionAnsweringOptions::default() };
+//! let question_answering = QuestionAnswering::load(model, &Device::auto()?)?.with_options(options)?;
+//! let found = question_answering.predict("How long is it?", "The Seine flows through Paris.")?;
+//! let none = found.no_answer_odds.is_some_and(|odds| odds > 0.0);
+//! assert_eq!(found.answers.is_empty(), none);
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 //!
@@ -132,6 +136,21 @@ pub struct Answer {
 }
 
 /// A model that marks answers, and its tokenizer.
+///
+/// ```
+/// use bert_tasks::{Device, QuestionAnswering};
+/// let model = "path/to/a-squad-model";
+/// # let model = bert_conformance::checkpoint("bert-question-answering");
+/// # let model = model.to_str().unwrap();
+/// let question_answering = QuestionAnswering::load(model, &Device::auto()?)?;
+/// let context = "The Seine rises at Source-Seine and flows through Paris into the Channel.";
+/// let found = question_answering.predict("Which city does it flow through?", context)?;
+/// for answer in &found.answers {
+///     assert_eq!(answer.text, context[answer.range.clone()]);
+///     println!("{:.3} {}", answer.score, answer.text);
+/// }
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct QuestionAnswering {
     session: Session,

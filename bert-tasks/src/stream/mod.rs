@@ -28,6 +28,20 @@ const MAX_WINDOW: usize = 4;
 const CHUNK: usize = 128;
 
 /// Answers in the order of their inputs; made by [`Task::stream`] and [`Task::stream_from`].
+///
+/// ```
+/// use bert_tasks::{Device, Embedding, Task};
+/// let model = "path/to/all-MiniLM-L6-v2";
+/// # let model = bert_conformance::checkpoint("bert-embedding");
+/// # let model = model.to_str().unwrap();
+/// let embedding = Embedding::load(model, &Device::auto()?)?;
+/// // Any number of texts, of which a few are in memory at a time.
+/// let texts = (0..1000).map(|number| format!("text {number}"));
+/// for answer in embedding.stream(texts).take(3) {
+///     println!("{:?}", answer?.vector);
+/// }
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 pub struct Stream<'a, T: Task, S: Source<Item: Into<T::Input>>> {
     task: &'a T,
     inputs: S,

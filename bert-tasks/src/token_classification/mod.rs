@@ -1,11 +1,21 @@
 //! Token classification: which words of a text name a person, a place, an organisation. Entities, in short.
 //!
-//! ```no_run
+//! [`TokenClassification`] is the task. It gives entities of whole words, or the label of each token:
+//!
+//! ```
+//! use bert_tasks::token_classification::{Aggregation, TokenClassificationOptions};
 //! use bert_tasks::{Device, TokenClassification};
-//! let tagger = TokenClassification::load("path/to/an-ner-model", &Device::auto()?)?;
-//! for entity in tagger.predict("My name is Sarah Connor and I live in Los Angeles.")? {
-//!     println!("{} {:.3} {:?} {}", entity.label, entity.score, entity.range, entity.text);
-//! }
+//! let model = "path/to/an-ner-model";
+//! # let model = bert_conformance::checkpoint("bert-token-classification");
+//! # let model = model.to_str().unwrap();
+//! let options = TokenClassificationOptions {
+//!     aggregation: Aggregation::None,
+//!     ignore_labels: vec![],
+//!     ..TokenClassificationOptions::default()
+//! };
+//! let tagger = TokenClassification::load(model, &Device::auto()?)?.with_options(options)?;
+//! let tokens = tagger.predict("a river in france")?;
+//! assert_eq!(tokens.len(), 4);
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 //!
@@ -85,6 +95,20 @@ impl Entity {
 }
 
 /// A token classifier and its tokenizer.
+///
+/// ```
+/// use bert_tasks::{Device, TokenClassification};
+/// let model = "path/to/an-ner-model";
+/// # let model = bert_conformance::checkpoint("bert-token-classification");
+/// # let model = model.to_str().unwrap();
+/// let tagger = TokenClassification::load(model, &Device::auto()?)?;
+/// let text = "My name is Sarah Connor and I live in Los Angeles.";
+/// for entity in tagger.predict(text)? {
+///     assert_eq!(entity.text, text[entity.range.clone()]);
+///     println!("{} {:.3} {:?} {}", entity.label, entity.score, entity.range, entity.text);
+/// }
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TokenClassification {
     session: Session,
