@@ -34,6 +34,7 @@ mod models;
 mod mutants;
 pub mod perf;
 mod prepare;
+mod rng;
 pub mod small;
 mod suite;
 mod tolerance;
