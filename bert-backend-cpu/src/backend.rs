@@ -110,7 +110,7 @@ impl Backend for CpuBackend {
             return Ok(View::contiguous(buffer, tensor.dtype(), tensor.shape()));
         }
         if tensor.dtype() == DType::U32 {
-            let mut out = self.cpu.arena.take::<u32>(tensor.shape().len());
+            let mut out = self.cpu.arena.take::<u32>(tensor.shape().elements());
             let numbers = tensor.bytes().as_chunks::<4>().0;
             out.as_mut_slice().iter_mut().zip(numbers).for_each(|(to, &from)| *to = u32::from_le_bytes(from));
             return Ok(Cpu::view(out, DType::U32, tensor.shape()));
@@ -125,7 +125,7 @@ impl Backend for CpuBackend {
         tensors
             .iter()
             .map(|x| {
-                let length = x.shape().len();
+                let length = x.shape().elements();
                 Ok(match x.dtype() {
                     DType::U32 => {
                         let mut values = vec![0u32; length];
@@ -167,17 +167,17 @@ impl Backend for CpuBackend {
             (UnaryOp::Cast(to), from) if to != from => {
                 let mut values = match (from, to) {
                     (DType::U32, DType::F32) => {
-                        let mut out = self.cpu.arena.take::<f32>(x.shape().len());
-                        let mut ids = self.cpu.arena.take::<u32>(x.shape().len());
+                        let mut out = self.cpu.arena.take::<f32>(x.shape().elements());
+                        let mut ids = self.cpu.arena.take::<u32>(x.shape().elements());
                         Rows::joined(x, x.buffer().u32(OP)?).copy(0, ids.as_mut_slice());
                         let pairs = out.as_mut_slice().iter_mut().zip(ids.as_mut_slice());
                         pairs.for_each(|(to, from)| *to = *from as f32);
                         return Ok(Cpu::view(out, to, x.shape()));
                     }
-                    (DType::F32, DType::U32) => self.cpu.arena.take::<u32>(x.shape().len()),
+                    (DType::F32, DType::U32) => self.cpu.arena.take::<u32>(x.shape().elements()),
                     _ => return Err(Error::DType { op: "cast", expected: "f32 or u32", found: to }),
                 };
-                let mut from = self.cpu.arena.take::<f32>(x.shape().len());
+                let mut from = self.cpu.arena.take::<f32>(x.shape().elements());
                 Rows::joined(x, x.buffer().f32(OP)?).copy(0, from.as_mut_slice());
                 let pairs = values.as_mut_slice().iter_mut().zip(from.as_mut_slice());
                 pairs.for_each(|(to, from)| *to = *from as u32);
@@ -186,7 +186,7 @@ impl Backend for CpuBackend {
             _ => (),
         }
         let from = Rows::joined(x, x.buffer().f32(OP)?);
-        let mut out = self.cpu.arena.take::<f32>(x.shape().len());
+        let mut out = self.cpu.arena.take::<f32>(x.shape().elements());
         self.cpu.within_rows(out.as_mut_slice(), from.length, |row, column, piece| {
             let mut space = [0.0; CHUNK];
             for (i, piece) in piece.chunks_mut(from.chunk()).enumerate() {
@@ -204,7 +204,7 @@ impl Backend for CpuBackend {
         let of = if both { Rows::joined } else { Rows::new };
         let (a, b) = (of(a, a.buffer().f32(OP)?), of(b, b.buffer().f32(OP)?));
         let chunk = a.chunk().min(b.chunk());
-        let mut out = self.cpu.arena.take::<f32>(shape.len());
+        let mut out = self.cpu.arena.take::<f32>(shape.elements());
         self.cpu.within_rows(out.as_mut_slice(), a.length, |row, column, piece| {
             let (mut a_space, mut b_space) = ([0.0; CHUNK], [0.0; CHUNK]);
             for (i, piece) in piece.chunks_mut(chunk).enumerate() {
@@ -366,7 +366,7 @@ impl Backend for CpuBackend {
         let mut out = self.cpu.arena.take::<f32>(rows * width);
         let mut rest = out.as_mut_slice();
         for part in parts {
-            let (piece, later) = rest.split_at_mut(part.shape().len());
+            let (piece, later) = rest.split_at_mut(part.shape().elements());
             let from = Rows::joined(part, part.buffer().f32(OP)?);
             self.cpu.pool.run_pieces(piece, PIECE, |task, piece| from.copy(task * PIECE, piece));
             rest = later;

@@ -67,12 +67,12 @@ pub(crate) fn rows<'a>(op: &'static str, view: &'a View<CpuBuffer>) -> Result<Ro
 /// The numbers of a contiguous view of `f32`, as one slice.
 pub(crate) fn dense<'a>(op: &'static str, view: &'a View<CpuBuffer>) -> Result<&'a [f32], CpuError> {
     debug_assert!(view.is_contiguous());
-    Ok(&view.buffer().f32(op)?[view.offset()..][..view.shape().len()])
+    Ok(&view.buffer().f32(op)?[view.offset()..][..view.shape().elements()])
 }
 
 /// The numbers of a view of `u32`, copied only where they do not lie side by side.
 pub(crate) fn indices<'a>(op: &'static str, view: &'a View<CpuBuffer>) -> Result<Cow<'a, [u32]>, CpuError> {
-    let (all, length) = (view.buffer().u32(op)?, view.shape().len());
+    let (all, length) = (view.buffer().u32(op)?, view.shape().elements());
     if view.is_contiguous() {
         return Ok(all[view.offset()..][..length].into());
     }

@@ -23,13 +23,13 @@
 mod file;
 
 use bert_core::Result;
-use bert_core::contract::{CacheTrouble, PackedCache, Precision};
+use bert_core::contract::{CacheProblem, PackedCache, Precision};
 use bert_core::tensor::HostTensor;
 use blake3::{Hash, Hasher};
 
 use crate::kernels::pack::PackedMatrix;
-use crate::pool::Pool;
 use crate::simd::Isa;
+use crate::thread_pool::ThreadPool;
 
 /// Bytes that a task hashes.
 const PIECE: usize = 256 << 10;
@@ -38,7 +38,12 @@ const PIECE: usize = 256 << 10;
 ///
 /// # Errors
 /// Those of [`PackedMatrix::new`].
-pub fn prepare(cache: &PackedCache, pool: &Pool, isa: Isa, weight: &HostTensor) -> Result<PackedMatrix> {
+pub fn prepare(
+    cache: &PackedCache,
+    pool: &ThreadPool,
+    isa: Isa,
+    weight: &HostTensor,
+) -> Result<PackedMatrix> {
     let key = key(pool, isa, weight)?;
     let path = cache.folder().join(format!("{key}.int8"));
     match PackedMatrix::from_parts(isa, weight, |parts| file::read(pool, &path, &key, parts))? {
@@ -47,20 +52,20 @@ pub fn prepare(cache: &PackedCache, pool: &Pool, isa: Isa, weight: &HostTensor) 
             return Ok(matrix);
         }
         Err(None) => (),
-        Err(Some(trouble)) => cache.note(trouble),
+        Err(Some(problem)) => cache.note(problem),
     }
     let matrix = PackedMatrix::new(pool, isa, weight, Precision::Int8)?;
     if cache.is_writable() {
         match file::write(pool, &path, &key, matrix.parts()) {
             Ok(()) => cache.count_written(),
-            Err(source) => cache.note(CacheTrouble::Write { path, source }),
+            Err(source) => cache.note(CacheProblem::Write { path, source }),
         }
     }
     Ok(matrix)
 }
 
 /// The hash of all that decides what a weight becomes.
-fn key(pool: &Pool, isa: Isa, weight: &HostTensor) -> Result<Hash> {
+fn key(pool: &ThreadPool, isa: Isa, weight: &HostTensor) -> Result<Hash> {
     let mut hasher = Hasher::new_derive_key("bert 2026 a weight and how it is packed");
     hasher.update(&file::MAGIC);
     // Files hold numbers in the machine's order of bytes.
@@ -95,7 +100,7 @@ fn sample() -> HostTensor {
 }
 
 /// The hash of the hashes of all pieces, which threads share.
-fn digest(pool: &Pool, bytes: &[u8]) -> Hash {
+fn digest(pool: &ThreadPool, bytes: &[u8]) -> Hash {
     let mut hashes = vec![[0; blake3::OUT_LEN]; bytes.len().div_ceil(PIECE)];
     pool.run_pieces(&mut hashes, 1, |index, hash| {
         let piece = &bytes[index * PIECE..bytes.len().min((index + 1) * PIECE)];

@@ -10,8 +10,8 @@ use crate::buffer::{CpuBuffer, Storage};
 use crate::kernels::rows::Rows;
 use crate::kernels::transpose::{STRIP, Transpose};
 use crate::memory::{Arena, Filling};
-use crate::pool::{Pool, Shareable};
 use crate::simd::Isa;
+use crate::thread_pool::{Shareable, ThreadPool};
 use crate::{CpuError, CpuOptions};
 
 /// Numbers that a task of an element-wise operation handles: some microseconds of work.
@@ -20,7 +20,7 @@ pub(crate) const PIECE: usize = 8192;
 /// The part of the machine that a backend uses. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Cpu {
-    pub pool: Arc<Pool>,
+    pub pool: Arc<ThreadPool>,
     pub isa: Isa,
     pub arena: Arc<Arena>,
 }
@@ -29,7 +29,7 @@ impl Cpu {
     pub fn new(options: CpuOptions) -> Result<Self, CpuError> {
         let threads = options.resolve_threads()?;
         let isa = Isa::new(options.resolve_simd()?)?;
-        let pool = Pool::shared(threads).map_err(|source| CpuError::Spawn { threads, source })?;
+        let pool = ThreadPool::shared(threads).map_err(|source| CpuError::Spawn { threads, source })?;
         Ok(Self { pool, isa, arena: Arc::default() })
     }
 
@@ -46,7 +46,7 @@ impl Cpu {
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> View<CpuBuffer> {
         let shape = shape.into();
-        let mut out = self.arena.take::<f32>(shape.len());
+        let mut out = self.arena.take::<f32>(shape.elements());
         let rows = (PIECE / length.max(1)).max(1);
         self.pool
             .run_pieces(out.as_mut_slice(), rows * length.max(1), |task, piece| fill(task * rows, piece));
@@ -63,7 +63,7 @@ impl Cpu {
         {
             return self.transposed(x, numbers);
         }
-        let mut out = self.arena.take::<T>(x.shape().len());
+        let mut out = self.arena.take::<T>(x.shape().elements());
         let from = Rows::joined(x, data);
         self.pool.run_pieces(out.as_mut_slice(), PIECE, |task, piece| from.copy(task * PIECE, piece));
         Self::view(out, x.dtype(), x.shape())
@@ -73,8 +73,8 @@ impl Cpu {
     fn transposed(&self, x: &View<CpuBuffer>, data: &[f32]) -> View<CpuBuffer> {
         let rank = x.shape().rank();
         let (rows, columns) = (x.shape()[rank - 2], x.shape()[rank - 1]);
-        let mut out = self.arena.take::<f32>(x.shape().len());
-        let (matrices, strips) = (x.shape().len() / (rows * columns), rows.div_ceil(STRIP));
+        let mut out = self.arena.take::<f32>(x.shape().elements());
+        let (matrices, strips) = (x.shape().elements() / (rows * columns), rows.div_ceil(STRIP));
         let from = Rows::new(x, data);
         let to = Shareable::new(out.as_mut_slice().as_mut_ptr());
         // What the pointers rely on.

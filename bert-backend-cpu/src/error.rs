@@ -1,14 +1,14 @@
 //! What can go wrong in this crate.
 
 use crate::level::SimdLevel;
-use crate::pool::MAX_THREADS;
+use crate::thread_pool::MAX_THREADS;
 
 /// What can go wrong when a [`CpuBackend`](crate::CpuBackend) is made or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpuError {
     /// A name of an instruction set that means nothing.
-    #[error("{found:?} names no instruction set; known are portable, avx2, avx512, neon")]
+    #[error("{found:?} names no instruction set; the known ones are portable, avx2, avx512, neon")]
     UnknownSimd {
         /// What was given.
         found: String,
@@ -24,7 +24,7 @@ pub enum CpuError {
     },
 
     /// A number of threads that is none, or beyond reason.
-    #[error("{found:?} is no number of threads; give 1 to {MAX_THREADS}")]
+    #[error("{found:?} is not a number of threads; give 1 to {MAX_THREADS}")]
     Threads {
         /// What was given.
         found: String,

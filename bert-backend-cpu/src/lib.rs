@@ -32,11 +32,11 @@ mod level;
 pub mod limits;
 mod memory;
 mod options;
-mod pool;
 mod products;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod thread_pool;
 mod train;
 
 pub use backend::CpuBackend;
@@ -44,7 +44,7 @@ pub use buffer::CpuBuffer;
 pub use error::CpuError;
 pub use level::SimdLevel;
 pub use options::CpuOptions;
-pub use pool::MAX_THREADS;
+pub use thread_pool::MAX_THREADS;
 
 /// The examples of README.md are tests.
 #[cfg(doctest)]

@@ -9,8 +9,8 @@ use bytemuck::Pod;
 use crate::kernels::gemm::{Product, block_depth, scratch_length};
 use crate::kernels::low::{LowNumbers, LowProduct, byte_layout};
 use crate::memory::Filling;
-use crate::pool::Pool;
 use crate::simd::Isa;
+use crate::thread_pool::ThreadPool;
 
 /// Rates that no operation of this backend can exceed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +65,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PART: usize = 4 << 20;
 const PARTS: usize = 16;
 
-pub(crate) fn measure(pool: &Pool, isa: Isa) -> Limits {
+pub(crate) fn measure(pool: &ThreadPool, isa: Isa) -> Limits {
     const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
     let mut best = [(0.0f64, 0.0f64); PRECISIONS.len()];
     for round in 0..ROUNDS {
@@ -90,7 +90,7 @@ pub(crate) fn measure(pool: &Pool, isa: Isa) -> Limits {
 }
 
 /// The arithmetic of one thread, and of all of them.
-fn rates(pool: &Pool, isa: Isa, precision: Precision) -> (f64, f64) {
+fn rates(pool: &ThreadPool, isa: Isa, precision: Precision) -> (f64, f64) {
     let multiply = |times| match precision {
         Precision::F32 => multiply(isa, times),
         _ => multiply_low(isa, precision, times),
@@ -181,7 +181,7 @@ fn multiply_low(isa: Isa, precision: Precision, times: usize) {
 }
 
 /// The product of one row with a part of memory, which is as fast as reading it.
-fn read(pool: &Pool, isa: Isa) -> f64 {
+fn read(pool: &ThreadPool, isa: Isa) -> f64 {
     const PIECE: usize = 1 << 16;
     let mut memory = Filling::<f32>::permanent(PART * PARTS);
     pool.run_pieces(memory.as_mut_slice(), PIECE, |_, piece| piece.fill(1.0));

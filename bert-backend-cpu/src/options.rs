@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::error::CpuError;
 use crate::level::SimdLevel;
-use crate::pool::MAX_THREADS;
+use crate::thread_pool::MAX_THREADS;
 
 /// What a [`CpuBackend`](crate::CpuBackend) makes use of. What is left open comes from the environment
 /// (`BERT_THREADS`, `BERT_SIMD`), or else from the machine.

@@ -14,7 +14,7 @@ use crate::kernels::pack::{Numbers, Strided};
 use crate::kernels::rows::reduce;
 use crate::kernels::transpose::{STRIP, Transpose};
 use crate::memory::with_scratch;
-use crate::pool::{Pool, Shareable};
+use crate::thread_pool::{Shareable, ThreadPool};
 
 /// Rows of the left matrix in a task of a product, give or take a half: 768 columns of so many fit in a second cache of
 /// 512 KiB, beside a panel and the sums.
@@ -114,7 +114,7 @@ pub(crate) fn linear(
 /// Cuts a product into tasks, `task(rows, first panel, columns)`, of so many panels at most. How it is cut changes no
 /// number, see [`gemm`](crate::kernels::gemm).
 fn in_tasks(
-    pool: &Pool,
+    pool: &ThreadPool,
     count: usize,
     columns: usize,
     width: usize,

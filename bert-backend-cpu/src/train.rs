@@ -15,8 +15,8 @@ use crate::kernels::elementwise;
 use crate::kernels::rows::Rows;
 use crate::kernels::train::{activation, attention::AttentionBackward, loss, norm, optimiser};
 use crate::memory::Filling;
-use crate::pool::Shareable;
 use crate::products;
+use crate::thread_pool::Shareable;
 
 /// Rows whose contributions to a gradient are added up together.
 const ROWS: usize = 64;
@@ -24,7 +24,7 @@ const ROWS: usize = 64;
 impl CpuBackend {
     /// The numbers of a contiguous view, for writing, where nobody else has them.
     fn alone(x: &mut View<CpuBuffer>) -> Option<&mut [f32]> {
-        let length = x.shape().len();
+        let length = x.shape().elements();
         let whole = x.is_contiguous() && x.offset() == 0;
         match &mut x.buffer_mut().0 {
             Storage::Block(block, DType::F32) if whole => {
@@ -38,7 +38,7 @@ impl CpuBackend {
     /// too, in memory of their own size and not in what a result has left.
     fn own<'a>(&self, op: &'static str, x: &'a mut View<CpuBuffer>) -> Result<&'a mut [f32]> {
         if Self::alone(x).is_none() {
-            let mut copy = Filling::<f32>::permanent(x.shape().len());
+            let mut copy = Filling::<f32>::permanent(x.shape().elements());
             let from = Rows::joined(x, x.buffer().f32(op)?);
             let pool = &self.cpu.pool;
             pool.run_pieces(copy.as_mut_slice(), PIECE, |task, piece| from.copy(task * PIECE, piece));
@@ -126,7 +126,7 @@ impl TrainBackend for CpuBackend {
     ) -> Result<Tensor<Self>> {
         const OP: &str = "attention_backward";
         let (qkv, dy) = (self.cpu.contiguous(OP, qkv)?, self.cpu.contiguous(OP, dy)?);
-        let mut out = self.cpu.arena.take::<f32>(qkv.shape().len());
+        let mut out = self.cpu.arena.take::<f32>(qkv.shape().elements());
         let attention = AttentionBackward {
             pool: &self.cpu.pool,
             isa: self.cpu.isa,

@@ -74,8 +74,8 @@ impl WgpuBackend {
     /// A new row-major tensor, to be written by a kernel.
     fn output(&self, op: &'static str, dtype: DType, shape: impl Into<Shape>) -> Result<Output> {
         let shape = shape.into();
-        let block = self.gpu.allocate(op, 4 * shape.len() as u64, false)?;
-        let buffer = WgpuBuffer::whole(block.clone(), shape.len(), &self.gpu.pool);
+        let block = self.gpu.allocate(op, 4 * shape.elements() as u64, false)?;
+        let buffer = WgpuBuffer::whole(block.clone(), shape.elements(), &self.gpu.pool);
         Ok(Output { view: View::contiguous(buffer, dtype, shape), block })
     }
 
@@ -87,7 +87,7 @@ impl WgpuBackend {
         output: Output,
         params: &[u32],
     ) -> Result<View<WgpuBuffer>> {
-        let groups = (output.view.shape().len() as u64).div_ceil(LANES);
+        let groups = (output.view.shape().elements() as u64).div_ceil(LANES);
         self.gpu.run(kernel, inputs, &output.block, params, groups)?;
         Ok(output.view)
     }
@@ -149,12 +149,12 @@ impl WgpuBackend {
     /// The rows of a table, whose parts each give those that they have.
     fn gathered(&self, table: &View<WgpuBuffer>, ids: &View<WgpuBuffer>) -> Result<View<WgpuBuffer>> {
         const OP: &str = "gather_rows";
-        let count = ids.shape().len();
+        let count = ids.shape().elements();
         let out = self.output(OP, table.dtype(), [count, table.shape()[1]])?;
         let kernel = Kernel::new(Shader::Gather, &[]);
         let ids_block = ids.buffer().block(OP)?;
         let parts = table.buffer().parts(OP)?;
-        let groups = (out.view.shape().len() as u64).div_ceil(LANES);
+        let groups = (out.view.shape().elements() as u64).div_ceil(LANES);
         let [offset, stride] = params::vector(ids);
         let mut rows = params::rows(table);
         if let [whole] = parts {
@@ -187,7 +187,7 @@ fn matrix(backend: &WgpuBackend, x: &View<WgpuBuffer>) -> Result<View<WgpuBuffer
     }
     let columns = shape[shape.rank() - 1];
     let x = if x.is_contiguous() { x.clone() } else { backend.copy(x)? };
-    x.reshape([shape.len() / columns, columns])
+    x.reshape([shape.elements() / columns, columns])
 }
 
 impl std::fmt::Debug for WgpuBackend {
@@ -251,7 +251,7 @@ impl Backend for WgpuBackend {
         tensors
             .iter()
             .map(|tensor| {
-                let end = start + tensor.shape().len();
+                let end = start + tensor.shape().elements();
                 let view = whole.slice(0, start..end)?.reshape(tensor.shape());
                 start = end;
                 view
@@ -338,7 +338,7 @@ impl Backend for WgpuBackend {
         if length <= SHORT {
             return self.by_element(Kernel::new(Shader::ReduceShort, &[max]), &[block], out, &words);
         }
-        let rows = out.view.shape().len() as u64;
+        let rows = out.view.shape().elements() as u64;
         self.gpu.run(Kernel::new(Shader::ReduceLong, &[max]), &[block], &out.block, &words, rows)?;
         Ok(out.view)
     }
@@ -463,7 +463,7 @@ impl Backend for WgpuBackend {
         const OP: &str = "softmax";
         let words = params::view(OP, x)?;
         let out = self.output(OP, DType::F32, x.shape())?;
-        let rows = x.shape().len() / x.shape()[x.shape().rank() - 1];
+        let rows = x.shape().elements() / x.shape()[x.shape().rank() - 1];
         let block = x.buffer().block(OP)?;
         self.gpu.run(Kernel::new(Shader::Softmax, &[]), &[block], &out.block, &words, rows as u64)?;
         Ok(out.view)

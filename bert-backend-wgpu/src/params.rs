@@ -13,7 +13,7 @@ pub(crate) fn view(op: &'static str, view: &View<WgpuBuffer>) -> Result<[u32; 12
         words[missing + axis] = extent as u32;
         words[4 + missing + axis] = stride as u32;
     }
-    let length = view.shape().len();
+    let length = view.shape().elements();
     // Offsets lie inside a buffer that a shader can see. A broadcast view may still be longer than it can count.
     words[9] = u32::try_from(length).map_err(|_| WgpuError::TooLarge {
         op,

@@ -135,7 +135,7 @@ pub(crate) async fn download(gpu: &Gpu, views: &[View<WgpuBuffer>]) -> Result<Ve
     let mut copies = vec![];
     let mut total = 0;
     for view in views {
-        let wanted = view.offset()..view.offset() + view.shape().len();
+        let wanted = view.offset()..view.offset() + view.shape().elements();
         let row = view.buffer().row_length();
         for part in view.buffer().parts(OP)? {
             let there = part.rows.start * row..part.rows.end * row;
@@ -164,7 +164,7 @@ pub(crate) async fn download(gpu: &Gpu, views: &[View<WgpuBuffer>]) -> Result<Ve
         views
             .iter()
             .map(|view| {
-                let length = 4 * view.shape().len();
+                let length = 4 * view.shape().elements();
                 start += length;
                 host_tensor(view, &bytes[start - length..start])
             })

@@ -1,6 +1,11 @@
 //! The models that are part of this command: a base, and an adapter over it for each of some tasks.
 
-use bert_tasks::{EmbeddedAdapter, EmbeddedModel};
+use std::fmt;
+
+use bert_tasks::{EmbeddedAdapter, EmbeddedModel, Pretrained};
+use serde::Serialize;
+
+use crate::style::bytes;
 
 /// What of the built-in models serves a command.
 #[derive(Clone, Copy)]
@@ -8,15 +13,14 @@ pub enum BuiltIn {
     /// Nothing.
     None,
     /// The base.
-    #[cfg_attr(not(feature = "embedded-model"), allow(dead_code))]
     Base,
     /// The base with an adapter.
     #[cfg_attr(not(feature = "embedded-model"), allow(dead_code))]
     Adapter(EmbeddedAdapter),
 }
 
-impl std::fmt::Debug for BuiltIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for BuiltIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "none",
             Self::Base => "base",
@@ -60,4 +64,60 @@ adapter! {
 adapter! {
     /// Persons, places, organisations and other names.
     ENTITIES = "english-entities"
+}
+
+/// The tasks that need no model of the user's, by the names of their commands, each with what answers it.
+const TASKS: [(&str, BuiltIn); 4] = [
+    ("fill-mask", BuiltIn::Base),
+    ("features", BuiltIn::Base),
+    ("sentiment", SENTIMENT),
+    ("entities", ENTITIES),
+];
+
+/// A task that is answered without a model of the user's.
+#[derive(Serialize)]
+pub struct BuiltInTask {
+    /// The command.
+    task: &'static str,
+    base: &'static str,
+    /// What is put over the base; null for the base alone.
+    adapter: Option<&'static str>,
+    labels: Vec<String>,
+    /// Bytes of the file with the weights of the adapter; of the base where it answers alone.
+    size: usize,
+}
+
+impl BuiltInTask {
+    /// All of them; `files` are those of the base.
+    ///
+    /// # Errors
+    /// An adapter that does not fit the base.
+    pub fn all(base: &EmbeddedModel, files: &Pretrained) -> bert_tasks::Result<Vec<Self>> {
+        let mut tasks = vec![];
+        for (task, built_in) in TASKS {
+            let (adapter, labels, size) = match built_in {
+                BuiltIn::None => continue,
+                BuiltIn::Base => (None, vec![], base.weights.len()),
+                BuiltIn::Adapter(adapter) => {
+                    let labels = files.with_embedded_adapter(&adapter)?.config().labels.clone();
+                    (Some(adapter.name), labels, adapter.weights.len())
+                }
+            };
+            tasks.push(Self { task, base: base.name, adapter, labels, size });
+        }
+        Ok(tasks)
+    }
+}
+
+impl fmt::Display for BuiltInTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.task, self.base)?;
+        if let Some(adapter) = self.adapter {
+            write!(f, " with {adapter} ({})", bytes(self.size as u64))?;
+        }
+        match &self.labels[..] {
+            [] => Ok(()),
+            labels => write!(f, ": {}", labels.join(", ")),
+        }
+    }
 }

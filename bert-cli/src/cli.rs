@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use crate::commands::Command;
-use crate::talk::TalkArgs;
+use crate::reporter::ReporterArgs;
 
 /// The classic BERT tasks from the terminal
 ///
@@ -28,28 +28,11 @@ command can be asked for one), 2 an error."
 pub struct Cli {
     /// How much is said.
     #[command(flatten)]
-    pub talk: TalkArgs,
+    pub reporter: ReporterArgs,
 
     /// What is done.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// A count that makes sense only from 1 on.
-pub fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".to_owned()),
-        Ok(count) => Ok(count),
-        Err(_) => Err("it must be a whole number from 1 on".to_owned()),
-    }
-}
-
-/// A count for which room is made at once.
-pub fn up_to<const MOST: usize>(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if count <= MOST => Ok(count),
-        _ => Err(format!("it must be a whole number of at most {MOST}")),
-    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,25 @@ use std::path::PathBuf;
 
 use bert_tasks::Head;
 use bert_tasks::hub::{self, Hub, HubError, Progress, Settings};
+use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::error::describe;
-use crate::model::HubArgs;
+use crate::reporter::Reporter;
 use crate::style;
-use crate::talk::Talk;
+
+/// How models come from the hub.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model")]
+pub struct HubArgs {
+    /// The branch, tag or commit of a model on the hub
+    #[arg(long, value_name = "REVISION", default_value = bert_tasks::hub::DEFAULT_REVISION)]
+    pub revision: String,
+
+    /// Use what the cache holds, without any connection; HF_HUB_OFFLINE=1 does the same
+    #[arg(long)]
+    pub offline: bool,
+}
 
 /// The hub as the environment and the options have it, for models with a head.
 ///
@@ -25,39 +38,39 @@ pub fn open(args: &HubArgs, head: Head) -> Result<Hub, HubError> {
 ///
 /// # Errors
 /// What the hub says.
-pub fn snapshot(talk: &Talk, args: &HubArgs, name: &str, head: Head) -> Result<PathBuf, HubError> {
+pub fn snapshot(reporter: &Reporter, args: &HubArgs, name: &str, head: Head) -> Result<PathBuf, HubError> {
     let id = name.parse()?;
-    let mut downloads = Downloads::new(talk);
+    let mut downloads = Downloads::new(reporter);
     let snapshot = open(args, head)?.snapshot(&id, &args.revision, |progress| downloads.report(progress))?;
     drop(downloads);
     if let Some(error) = &snapshot.fallback {
-        talk.warning(format_args!("the cached copy of {id} is used: {}", describe(error)));
+        reporter.warning(format_args!("the cached copy of {id} is used: {}", describe(error)));
     }
     Ok(snapshot.path)
 }
 
 /// What is shown of downloads: a bar on a terminal, a line for each file elsewhere.
 pub struct Downloads<'a> {
-    talk: &'a Talk,
+    reporter: &'a Reporter,
     file: String,
     bar: Option<ProgressBar>,
 }
 
 impl<'a> Downloads<'a> {
     /// Nothing so far.
-    pub fn new(talk: &'a Talk) -> Self {
-        Self { talk, file: String::new(), bar: None }
+    pub fn new(reporter: &'a Reporter) -> Self {
+        Self { reporter, file: String::new(), bar: None }
     }
 
     /// Shows how far a file is.
     pub fn report(&mut self, progress: Progress<'_>) {
         if self.file != progress.file {
-            self.talk.end_bar();
+            self.reporter.end_bar();
             progress.file.clone_into(&mut self.file);
-            self.bar = self.talk.byte_bar(progress.file, progress.total_bytes);
+            self.bar = self.reporter.byte_bar(progress.file, progress.total_bytes);
             if self.bar.is_none() {
                 let size = style::bytes(progress.total_bytes);
-                self.talk.notice(format_args!("downloading {} ({size})", progress.file));
+                self.reporter.notice(format_args!("downloading {} ({size})", progress.file));
             }
         }
         if let Some(bar) = &self.bar {
@@ -68,6 +81,6 @@ impl<'a> Downloads<'a> {
 
 impl Drop for Downloads<'_> {
     fn drop(&mut self) {
-        self.talk.end_bar();
+        self.reporter.end_bar();
     }
 }

@@ -12,54 +12,32 @@ mod error;
 mod hub;
 mod input;
 mod model;
+mod outcome;
 mod output;
+mod reporter;
 mod signals;
 mod style;
-mod talk;
+mod values;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use error::Error;
-use talk::Talk;
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// All is done.
-    Done,
-    /// The answer is no, and the user asked to be told by the exit status.
-    Negative,
-    /// Some inputs could not be answered, as has been said; the others were.
-    Incomplete,
-    /// A signal stopped it and it saved its work; the status is the one that shells give such a process.
-    Stopped(u8),
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        Self::from(match outcome {
-            Outcome::Done => 0,
-            Outcome::Negative => 1,
-            Outcome::Incomplete => 2,
-            Outcome::Stopped(status) => status,
-        })
-    }
-}
+use reporter::Reporter;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let talk = Talk::new(cli.talk);
-    let result = cli.command.run(&talk);
-    talk.report();
+    let reporter = Reporter::new(cli.reporter);
+    let result = cli.command.run(&reporter, cli::Cli::command);
+    reporter.report();
     match result {
         Ok(outcome) => outcome.into(),
         Err(Error::ClosedPipe) => ExitCode::SUCCESS,
         Err(error) => {
-            talk.error(error::describe(&error));
+            reporter.error(error::describe(&error));
             if let Some(hint) = error.hint() {
-                talk.hint(hint);
+                reporter.hint(hint);
             }
             ExitCode::from(2)
         }

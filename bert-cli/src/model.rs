@@ -6,21 +6,20 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
-use bert_core::checkpoint::Adapter;
-use bert_core::contract::Precision;
-use bert_core::observe::passes::PassLog;
+use bert_tasks::checkpoint::Adapter;
 use bert_tasks::tokenizer::Tokenizer;
 use bert_tasks::{
-    CacheTrouble, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, Pretrained,
+    CacheProblem, Device, DeviceOptions, EmbeddedAdapter, Head, ModelSource, PackedCache, PassLog, Precision,
+    Pretrained,
 };
 
 use crate::built_in::{BuiltIn, MODEL};
 use crate::error::{Error, Result, describe};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// What a command asks of its model.
 #[derive(Clone, Copy, Debug)]
-pub struct Need {
+pub struct Requirement {
     /// The kind of model, in words.
     pub kind: &'static str,
     /// A model of that kind on the hub.
@@ -31,8 +30,20 @@ pub struct Need {
     pub built_in: BuiltIn,
 }
 
+impl Requirement {
+    /// The error of a command without a model.
+    pub fn missing(&self) -> Error {
+        Error::NoModel { kind: self.kind, example: self.example }
+    }
+
+    /// The error of a model that cannot be used.
+    pub fn refuses(&self, source: bert_tasks::Error) -> Error {
+        Error::Load { kind: self.kind, example: self.example, source: Box::new(source) }
+    }
+}
+
 /// An adapter over a model.
-enum Over {
+enum AdapterSource {
     Folder(PathBuf),
     BuiltIn(EmbeddedAdapter),
 }
@@ -52,21 +63,7 @@ pub struct SourceArgs {
 
     #[cfg(feature = "hub")]
     #[command(flatten)]
-    pub hub: HubArgs,
-}
-
-/// How models come from the hub.
-#[cfg(feature = "hub")]
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Model")]
-pub struct HubArgs {
-    /// The branch, tag or commit of a model on the hub
-    #[arg(long, value_name = "REVISION", default_value = bert_tasks::hub::DEFAULT_REVISION)]
-    pub revision: String,
-
-    /// Use what the cache holds, without any connection; HF_HUB_OFFLINE=1 does the same
-    #[arg(long)]
-    pub offline: bool,
+    pub hub: crate::hub::HubArgs,
 }
 
 /// Where it runs.
@@ -78,7 +75,7 @@ pub struct DeviceArgs {
     pub device: String,
 
     /// How many CPU threads to compute with; as many as the system grants, if not given
-    #[arg(long, value_name = "COUNT", env = "BERT_THREADS", hide_env_values = true, value_parser = crate::cli::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", env = "BERT_THREADS", hide_env_values = true, value_parser = crate::values::positive, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 
     /// The numbers that linear layers compute with; only f32 is exact, and `auto` never takes another
@@ -156,20 +153,20 @@ impl SourceArgs {
     ///
     /// # Errors
     /// No model where one has to be named, one that is not there, and what is wrong with its files.
-    pub fn open(&self, talk: &Talk, need: &'static Need) -> Result<Pretrained> {
-        let (source, adapter) = self.find(talk, need)?;
+    pub fn open(&self, reporter: &Reporter, requirement: &'static Requirement) -> Result<Pretrained> {
+        let (source, adapter) = self.find(reporter, requirement)?;
         let files = Pretrained::from_source(source)?;
         Ok(match adapter {
-            Some(Over::Folder(folder)) => files.with_adapter(folder)?,
-            Some(Over::BuiltIn(adapter)) => files.with_embedded_adapter(&adapter)?,
+            Some(AdapterSource::Folder(folder)) => files.with_adapter(folder)?,
+            Some(AdapterSource::BuiltIn(adapter)) => files.with_embedded_adapter(&adapter)?,
             None => files,
         })
     }
 
     /// What the model that was opened is called: as the user has it, or of what is built in.
-    pub fn label(&self, need: &Need, files: &Pretrained) -> String {
+    pub fn label(&self, requirement: &Requirement, files: &Pretrained) -> String {
         let model = self.name().map_or_else(|| files.source().to_string(), str::to_owned);
-        match (self.name(), &self.adapter, need.built_in) {
+        match (self.name(), &self.adapter, requirement.built_in) {
             (None, None, BuiltIn::Adapter(adapter)) => format!("{model} with {}", adapter.name),
             (_, Some(adapter), _) => format!("{model} with {}", adapter.display()),
             _ => model,
@@ -180,62 +177,78 @@ impl SourceArgs {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_tokenizer(&self, talk: &Talk, need: &'static Need) -> Result<Tokenizer> {
-        Ok(self.find(talk, need)?.0.tokenizer()?)
+    pub fn open_tokenizer(
+        &self,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
+    ) -> Result<Tokenizer> {
+        Ok(self.find(reporter, requirement)?.0.tokenizer()?)
     }
 
     /// The model, and the adapter over it.
-    fn find(&self, talk: &Talk, need: &'static Need) -> Result<(ModelSource, Option<Over>)> {
+    fn find(
+        &self,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
+    ) -> Result<(ModelSource, Option<AdapterSource>)> {
         let adapter = self.adapter.clone();
         let Some(name) = self.name() else {
-            return Ok(match (adapter, MODEL, need.built_in) {
-                (Some(folder), ..) => (self.base_of(talk, need, &folder)?, Some(Over::Folder(folder))),
+            return Ok(match (adapter, MODEL, requirement.built_in) {
+                (Some(folder), ..) => {
+                    (self.base_of(reporter, requirement, &folder)?, Some(AdapterSource::Folder(folder)))
+                }
                 (None, Some(model), BuiltIn::Base) => (ModelSource::Embedded(model), None),
                 (None, Some(model), BuiltIn::Adapter(adapter)) => {
-                    (ModelSource::Embedded(model), Some(Over::BuiltIn(adapter)))
+                    (ModelSource::Embedded(model), Some(AdapterSource::BuiltIn(adapter)))
                 }
-                (None, ..) => return Err(Error::NoModel { need }),
+                (None, ..) => return Err(requirement.missing()),
             });
         };
         // An adapter brings its own head.
-        let head = if adapter.is_some() { Head::None } else { need.head };
-        let source = self.named(talk, name, head)?;
+        let head = if adapter.is_some() { Head::None } else { requirement.head };
+        let source = self.named(reporter, name, head)?;
         match source.adapter_folder() {
             // The folder of an adapter stands for the model and the adapter.
-            Some(folder) if adapter.is_none() => {
-                Ok((self.base_of(talk, need, folder)?, Some(Over::Folder(folder.to_owned()))))
-            }
-            _ => Ok((source, adapter.map(Over::Folder))),
+            Some(folder) if adapter.is_none() => Ok((
+                self.base_of(reporter, requirement, folder)?,
+                Some(AdapterSource::Folder(folder.to_owned())),
+            )),
+            _ => Ok((source, adapter.map(AdapterSource::Folder))),
         }
     }
 
     /// The model that an adapter was trained on: the built-in one, if it names none.
-    fn base_of(&self, talk: &Talk, need: &'static Need, folder: &Path) -> Result<ModelSource> {
+    fn base_of(
+        &self,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
+        folder: &Path,
+    ) -> Result<ModelSource> {
         let adapter = Adapter::open(folder).map_err(bert_tasks::Error::from)?;
         match (&adapter.config().base, MODEL) {
-            (Some(name), _) => self.named(talk, name, Head::None),
+            (Some(name), _) => self.named(reporter, name, Head::None),
             (None, Some(model)) => Ok(ModelSource::Embedded(model)),
-            (None, None) => Err(Error::NoModel { need }),
+            (None, None) => Err(requirement.missing()),
         }
     }
 
-    fn named(&self, talk: &Talk, name: &str, head: Head) -> Result<ModelSource> {
+    fn named(&self, reporter: &Reporter, name: &str, head: Head) -> Result<ModelSource> {
         match ModelSource::local(name)? {
             Some(folder) => Ok(folder),
-            None => self.download(talk, name, head),
+            None => self.download(reporter, name, head),
         }
     }
 
     #[cfg(feature = "hub")]
-    fn download(&self, talk: &Talk, name: &str, head: Head) -> Result<ModelSource> {
-        let folder = crate::hub::snapshot(talk, &self.hub, name, head).map_err(|source| {
+    fn download(&self, reporter: &Reporter, name: &str, head: Head) -> Result<ModelSource> {
+        let folder = crate::hub::snapshot(reporter, &self.hub, name, head).map_err(|source| {
             Error::NeitherFolderNorHub { name: name.to_owned(), source: Box::new(source) }
         })?;
         Ok(ModelSource::Folder(folder))
     }
 
     #[cfg(not(feature = "hub"))]
-    fn download(&self, _: &Talk, name: &str, head: Head) -> Result<ModelSource> {
+    fn download(&self, _: &Reporter, name: &str, head: Head) -> Result<ModelSource> {
         Ok(ModelSource::find_for(name, head)?)
     }
 }
@@ -278,36 +291,36 @@ impl ModelArgs {
     /// No such model or device, and what `load` says.
     pub fn load<T>(
         &self,
-        talk: &Talk,
-        need: &'static Need,
+        reporter: &Reporter,
+        requirement: &'static Requirement,
         load: impl FnOnce(&Pretrained, &Device, Precision) -> bert_tasks::Result<T>,
     ) -> Result<T> {
-        let files = self.source.open(talk, need)?;
+        let files = self.source.open(reporter, requirement)?;
         let mut device = self.device.open()?;
         if self.device.profile {
             let log = PassLog::default();
             device = device.with_log(log.clone());
-            talk.report_at_the_end(log);
+            reporter.report_at_the_end(log);
         }
         let precision = self.device.precision;
         let approximate = precision != Precision::F32;
         if self.device.is_auto() || approximate {
-            let name = self.source.label(need, &files);
+            let name = self.source.label(requirement, &files);
             let precision = if approximate { format!(", precision {precision}") } else { String::new() };
-            talk.notice(format_args!("model {name}, device {device}{precision}"));
+            reporter.notice(format_args!("model {name}, device {device}{precision}"));
         }
         if device.is_software() && !self.device.is_auto() {
-            talk.notice(format_args!("device {device} is a program on the CPU; --device cpu is faster"));
+            reporter.notice(format_args!("device {device} is a program on the CPU; --device cpu is faster"));
         }
         if device.info().emulated.contains(&precision) {
-            talk.warning(format_args!(
+            reporter.warning(format_args!(
                 "this device has no fast instructions for {precision}: it is no faster than f32"
             ));
         }
         let mut cache = None;
         match self.device.packed_folder(&device, files.source()) {
             Some(Ok(folder)) => device = device.with_packed_cache(cache.insert(PackedCache::new(folder)))?,
-            Some(Err(reason)) => talk.notice(format_args!("--packed-cache does nothing: {reason}")),
+            Some(Err(reason)) => reporter.notice(format_args!("--packed-cache does nothing: {reason}")),
             None => (),
         }
         let embedded = matches!(files.source(), ModelSource::Embedded(_));
@@ -320,15 +333,15 @@ impl ModelArgs {
             (task, broken.unwrap_or_default())
         });
         if let Some(cache) = cache {
-            warn_of(&cache, talk);
+            warn_of(&cache, reporter);
         }
-        let task = task.map_err(|error| Error::Load { need, source: Box::new(error) })?;
+        let task = task.map_err(|error| requirement.refuses(error))?;
         if let [(name, count), others @ ..] = &broken[..] {
             let more = match others.len() {
                 0 => String::new(),
                 others => format!(", and so are some in {others} more tensors"),
             };
-            talk.warning(format_args!(
+            reporter.warning(format_args!(
                 "the model is damaged: {count} numbers of {name} are infinite or not a number{more}; \
                  its answers mean nothing"
             ));
@@ -338,15 +351,15 @@ impl ModelArgs {
 }
 
 /// Says what was wrong with a cache: the first of its files, and how many there are.
-fn warn_of(cache: &PackedCache, talk: &Talk) {
+fn warn_of(cache: &PackedCache, reporter: &Reporter) {
     let (unwritten, unread): (Vec<_>, Vec<_>) =
-        cache.take_troubles().into_iter().partition(|trouble| matches!(trouble, CacheTrouble::Write { .. }));
-    for troubles in [unread, unwritten] {
-        let Some(first) = troubles.first() else { continue };
-        let more = match troubles.len() - 1 {
+        cache.take_problems().into_iter().partition(|problem| matches!(problem, CacheProblem::Write { .. }));
+    for problems in [unread, unwritten] {
+        let Some(first) = problems.first() else { continue };
+        let more = match problems.len() - 1 {
             0 => String::new(),
             others => format!("; so are {others} more"),
         };
-        talk.warning(format_args!("{}{more}", describe(first)));
+        reporter.warning(format_args!("{}{more}", describe(first)));
     }
 }

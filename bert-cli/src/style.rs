@@ -32,7 +32,7 @@ pub const KINDS: [Style; 6] = [
 
 /// What the output can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Screen {
     /// Whether it shows colours.
     pub color: bool,
     /// Whether a person looks at it, so that long lines should be cut.
@@ -41,7 +41,7 @@ pub struct Look {
     pub width: usize,
 }
 
-impl Look {
+impl Screen {
     /// Something in a style, where the output shows styles.
     pub fn paint<T: fmt::Display>(self, style: Style, content: T) -> Painted<T> {
         Painted { style: if self.color { style } else { Style::new() }, content }
@@ -128,17 +128,17 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// A whole number with its thousands parted.
+/// A whole number with its thousands separated.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
-    let mut parted = String::new();
+    let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            parted.push(',');
+            text.push(',');
         }
-        parted.push(digit);
+        text.push(digit);
     }
-    parted
+    text
 }
 
 #[cfg(test)]

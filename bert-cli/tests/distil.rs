@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use bert_conformance::small::Small;
-use bert_core::ModelConfig;
+use bert_tasks::ModelConfig;
 use common::{Run, bert, training};
 use serde_json::{Value, json};
 

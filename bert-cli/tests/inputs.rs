@@ -182,7 +182,7 @@ fn pairs_need_two_texts() {
     let run = |args: &[&str]| bert([&["next-sentence", "-m", model.arg()], args].concat());
     run(&["one"]).fails(&["expected two texts, first and second; found 1"]);
     let lines = bert_reading(["next-sentence", "-m", model.arg(), "--jsonl", "-"], b"a\tb\nno tab\nc\td\n");
-    lines.reports(&["stdin, line 2", "\"first\" and \"second\" parted by tabs, found 1"]);
+    lines.reports(&["stdin, line 2", "\"first\" and \"second\" separated by tabs, found 1"]);
     assert_eq!(lines.stdout.iter().filter(|&&byte| byte == b'\n').count(), 2);
     run(&["--column", "a", "--input-format", "csv", "-"]).fails(&["--column 2 time(s), not 1"]);
 }

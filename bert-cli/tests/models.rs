@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use bert_conformance::small::Small;
-use bert_core::graph::Head;
+use bert_tasks::Head;
 use common::{Tiny, bert};
 use serde_json::json;
 

@@ -2,6 +2,7 @@
 
 mod common;
 
+use bert_tasks::{AnyTask, Device, DeviceOptions};
 use common::{Tiny, bert, bert_reading};
 use serde_json::{Value, json};
 
@@ -234,13 +235,141 @@ fn features_compare_a_word_in_two_texts() {
     run("features", &model, &["--layer", "7", "the bank"]).fails(&["7"]);
 }
 
+#[test]
+fn choose_weighs_the_choices_of_each_prompt() {
+    let model = Tiny::new("BertForMultipleChoice");
+    let found = run("choose", &model, &["--json", "the room", "was empty", "is rome", "my name"]).json();
+    assert_eq!((&found["prompt"], &found["choices"][2]), (&json!("the room"), &json!("my name")));
+    let scores: Vec<f64> =
+        found["probabilities"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
+    let best = found["best"].as_u64().unwrap() as usize;
+    assert!((scores.iter().sum::<f64>() - 1.0).abs() < 1e-6 && scores.len() == 3, "{found}");
+    assert!(scores.iter().all(|score| *score <= scores[best]), "{found}");
+    let text = run("choose", &model, &["the room", "was empty", "is rome", "my name"]).ok();
+    let first = text.lines().next().unwrap();
+    assert!(text.lines().count() == 3 && first.ends_with(found["choices"][best].as_str().unwrap()), "{text}");
+    let csv = run("choose", &model, &["--csv", "the room", "was empty", "is rome"]).ok();
+    assert!(csv.starts_with("prompt,index,choice,score,best\nthe room,0,was empty,0."), "{csv}");
+
+    run("choose", &model, &["the room", "was empty"]).fails(&["two choices", "found 2"]);
+    run("choose", &model, &["--column", "a", "-"]).fails(&["--column", "1 time"]);
+    run("choose", &Tiny::new("BertForMaskedLM"), &["a", "b", "c"]).fails(&["multiple choice", "--model"]);
+}
+
+#[test]
+fn choose_reads_swag_and_json_lines() {
+    let model = Tiny::new("BertForMultipleChoice");
+    let swag = "id,startphrase,sent1,sent2,ending0,ending1,ending2,ending3,label\n\
+        0,x,the door,my name,is sarah,is rome,was empty,is connor,0\n";
+    model.write("swag.csv", swag.as_bytes());
+    let table = run("choose", &model, &["--jsonl", "-i", model.file("swag.csv").to_str().unwrap()]).jsonl();
+    let choices = ["my name is sarah", "my name is rome", "my name was empty", "my name is connor"];
+    assert_eq!((table.len(), &table[0]["choices"]), (1, &json!(choices)));
+    let single = run("choose", &model, &[&["--json", "the door"], &choices[..]].concat()).json();
+    assert_eq!(table[0]["probabilities"], single["probabilities"]);
+
+    let lines = [
+        json!({"sent1": "the door", "sent2": "my name", "ending0": "is sarah", "ending1": "is rome"}),
+        json!({"prompt": "the door", "choices": ["was empty"]}),
+        json!({"question": "the door", "choices": ["my name is sarah", "my name is rome"]}),
+    ];
+    let lines = lines.map(|line| line.to_string() + "\n").concat();
+    let args = ["choose", "--device", "cpu", "-m", model.arg(), "--jsonl", "--input-format", "jsonl", "-"];
+    let found = bert_reading(args, lines.as_bytes());
+    found.reports(&["line 2", "two choices"]);
+    let found: Vec<Value> = found
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    assert_eq!((found.len(), &found[0]["probabilities"]), (2, &found[1]["probabilities"]));
+}
+
+#[test]
+fn the_command_prints_what_any_task_answers() {
+    let files = |class| Tiny::new(class);
+    let lm = files("BertForMaskedLM");
+    let encoder = files("BertModel");
+    let (first, second) = ("the room is empty", "my name is sarah connor");
+    for (word, command, model, args, request) in [
+        (
+            "fill-mask",
+            "fill-mask",
+            &lm,
+            &["-k", "2", "the [MASK]"][..],
+            json!({"text": "the [MASK]", "top_k": 2}),
+        ),
+        ("sparse-embed", "embed", &lm, &["--sparse", first], json!({"text": first})),
+        ("embed", "embed", &encoder, &["--normalize", first], json!({"text": first, "normalize": true})),
+        ("similarity", "similarity", &encoder, &[first, second], json!({"first": first, "second": second})),
+        ("features", "features", &encoder, &[first], json!({"text": first})),
+        (
+            "next-sentence",
+            "next-sentence",
+            &files("BertForNextSentencePrediction"),
+            &[first, second],
+            json!({"first": first, "second": second}),
+        ),
+        (
+            "answer",
+            "answer",
+            &files("BertForQuestionAnswering"),
+            &["-k", "3", first, second],
+            json!({"question": first, "context": second, "top_k": 3}),
+        ),
+        (
+            "entities",
+            "entities",
+            &files("BertForTokenClassification"),
+            &["--aggregation", "max", second],
+            json!({"text": second, "aggregation": "max"}),
+        ),
+        (
+            "classify",
+            "sentiment",
+            &files("BertForSequenceClassification"),
+            &["--pair", first, second],
+            json!({"text": first, "pair": second}),
+        ),
+        (
+            "choose",
+            "choose",
+            &files("BertForMultipleChoice"),
+            &[first, second, "rome"],
+            json!({"prompt": first, "choices": [second, "rome"]}),
+        ),
+    ] {
+        let printed = run(command, model, &[&["--jsonl"], args].concat()).ok();
+        let device = Device::open("cpu", DeviceOptions::default()).unwrap();
+        let record = AnyTask::load(word, model.arg(), &device).unwrap().ask(request).unwrap();
+        // The command writes a blank after commas and colons, and no text here holds one.
+        let printed = printed.trim_end().replace(": ", ":").replace(", ", ",");
+        assert_eq!(printed, record.get(), "{word}");
+    }
+}
+
 #[cfg(feature = "embedded-model")]
 #[test]
 fn the_embedded_model_speaks_english() {
     let found = bert(["fill-mask", "--json", "-k", "10", "The capital of France is [MASK]."]).json();
     let candidates = found["masks"][0]["candidates"].as_array().unwrap();
     assert!(candidates.iter().any(|candidate| candidate["token_str"] == "paris"), "{found}");
-    assert_eq!(bert(["info", "--json"]).json()["error"], Value::Null);
+    let info = bert(["info", "--json"]).json();
+    assert_eq!(info["error"], Value::Null);
+    // What is built in, and what of it answers which command.
+    let built_in = info["built_in"].as_array().unwrap();
+    let of = |task: &str| built_in.iter().find(|built_in| built_in["task"] == task).unwrap();
+    assert_eq!(
+        (&of("fill-mask")["base"], &of("fill-mask")["adapter"]),
+        (&json!("english-mlm"), &Value::Null)
+    );
+    assert_eq!(of("sentiment")["labels"], json!(["negative", "positive"]));
+    assert_eq!(of("entities")["adapter"], "english-entities");
+    assert!(of("entities")["size"].as_u64() < of("features")["size"].as_u64(), "{info}");
+    for task in built_in {
+        let text = if task["task"] == "fill-mask" { "[MASK]" } else { "rome" };
+        bert([task["task"].as_str().unwrap(), text]).ok();
+    }
     let tokens = bert(["tokenize", "--json", "--no-special", "Unbelievable"]).json();
     assert_eq!(tokens["tokens"].as_array().unwrap().len(), 1);
     assert!(
@@ -252,8 +381,17 @@ fn the_embedded_model_speaks_english() {
 
 #[test]
 fn every_command_has_examples_in_its_help() {
-    let commands =
-        ["fill-mask", "next-sentence", "sentiment", "embed", "similarity", "features", "tokenize", "info"];
+    let commands = [
+        "fill-mask",
+        "next-sentence",
+        "sentiment",
+        "choose",
+        "embed",
+        "similarity",
+        "features",
+        "tokenize",
+        "info",
+    ];
     for command in commands {
         let help = bert([command, "--help"]).ok();
         assert!(help.contains("Examples:") && help.contains(&format!("bert {command}")), "{help}");

@@ -4,10 +4,10 @@
 mod common;
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
-use bert_core::random::Random;
 use common::training::{Setting, WORDS, examples};
 use common::{bert, command};
 
@@ -176,7 +176,9 @@ fn a_run_that_is_killed_again_and_again_leads_to_the_same_model() {
             false => setting.args("killed", &more),
         };
         let mut child = spawn(&args);
-        let share = Random::new(seed).uniform(kills);
+        let mut hasher = DefaultHasher::new();
+        (seed, kills).hash(&mut hasher);
+        let share = hasher.finish() as f64 / u64::MAX as f64;
         // Once there were some, the run may come to its end.
         if kills < 8 {
             std::thread::sleep(whole.mul_f64(share * 0.4));

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, Axis, Slice};
 
 use crate::case::Case;
 use crate::compare::{compare, index_of};
-use crate::data::Desk;
+use crate::data::DeviceInputs;
 use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::prepare::prepare;
@@ -31,9 +31,9 @@ pub fn check<B: Backend>(
     tolerance: Tolerance,
     mut rng: Rng,
 ) -> Checked {
-    let mut desk = Desk::new(backend);
+    let mut device_inputs = DeviceInputs::new(backend);
     let result = catch(|| {
-        let prepared = prepare(&mut desk, case, precision, &mut rng)?;
+        let prepared = prepare(&mut device_inputs, case, precision, &mut rng)?;
         let parts = prepared.bounds.len() - 1;
         let all = (prepared.compute)(0..parts)?;
         let mut alone = [0, parts / 2, parts - 1].to_vec();
@@ -45,7 +45,7 @@ pub fn check<B: Backend>(
         for &part in &alone {
             results.push((prepared.compute)(part..part + 1)?);
         }
-        let results = desk.collect(&results)?;
+        let results = device_inputs.collect(&results)?;
         let difference =
             compare(&results[0], &prepared.want, case.op.scale(), case.values.floor(), tolerance)?;
         for (&part, result) in alone.iter().zip(&results[1..]) {
@@ -55,7 +55,7 @@ pub fn check<B: Backend>(
         }
         Ok(difference)
     });
-    Checked { result, inputs: desk.inputs().to_vec() }
+    Checked { result, inputs: device_inputs.inputs().to_vec() }
 }
 
 /// Whether two results are the same to the last bit.

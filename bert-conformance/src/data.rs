@@ -2,7 +2,7 @@
 //!
 //! An [`Operand`] knows both what a backend should see and what is stored. A strided operand is a window on
 //! a larger block whose other numbers are poison (NaN), so that an operation that reads past its view shows
-//! it in its result. [`Desk::collect`] downloads the whole blocks again and compares them bit by bit, so
+//! it in its result. [`DeviceInputs::collect`] downloads the whole blocks again and compares them bit by bit, so
 //! that an operation that writes to its input shows that too.
 
 use std::fmt;
@@ -235,13 +235,13 @@ impl Operand {
 }
 
 /// The inputs of one operation on a device.
-pub struct Desk<'a, B: Backend> {
+pub struct DeviceInputs<'a, B: Backend> {
     backend: &'a B,
     blocks: Vec<(Tensor<B>, HostTensor)>,
     inputs: Vec<String>,
 }
 
-impl<'a, B: Backend> Desk<'a, B> {
+impl<'a, B: Backend> DeviceInputs<'a, B> {
     /// Without inputs so far.
     pub fn new(backend: &'a B) -> Self {
         Self { backend, blocks: vec![], inputs: vec![] }

@@ -71,7 +71,7 @@ enum Mistake {
     SoftmaxOverflows,
     /// The maximum of the first row for all rows: right, as long as scores are flat.
     MaximumOfFirstRow,
-    /// What is no number is taken for the lowest one.
+    /// What is not a number is taken for the lowest one.
     NanLost,
     /// Sequences see each other.
     MaskLost,
@@ -175,7 +175,7 @@ impl Mutant {
             }
         };
         let buffer = x.buffer();
-        let numbers = (0..x.shape().len()).map(|position| buffer[place(position) % buffer.len()]);
+        let numbers = (0..x.shape().elements()).map(|position| buffer[place(position) % buffer.len()]);
         View::contiguous(numbers.collect(), x.dtype(), x.shape())
     }
 }
@@ -494,7 +494,7 @@ impl Backend for Mutant {
 
     fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
         let joined = Reference.concat(parts)?;
-        let kept = joined.shape().len() - joined.shape()[1];
+        let kept = joined.shape().elements() - joined.shape()[1];
         if self.is(LastTokenLost) && parts.len() > 1 {
             return edit(&joined, |i, x| if i < kept { x } else { 0.0 });
         }

@@ -6,7 +6,7 @@ use bert_core::contract::{Activation, Backend, Pooling, Precision};
 
 use crate::case::{Bias, Case, Op, Scaling, Segments};
 use crate::check::catch;
-use crate::data::Desk;
+use crate::data::DeviceInputs;
 use crate::defaults::Defaults;
 use crate::fault::Fault;
 use crate::prepare::prepare;
@@ -93,8 +93,8 @@ fn fastest<B: Backend>(
     plan: &Plan,
 ) -> Result<Duration, Fault> {
     catch(|| {
-        let mut desk = Desk::new(backend);
-        let prepared = prepare(&mut desk, case, precision, &mut plan.rng(&case.to_string()))?;
+        let mut device_inputs = DeviceInputs::new(backend);
+        let prepared = prepare(&mut device_inputs, case, precision, &mut plan.rng(&case.to_string()))?;
         let parts = prepared.bounds.len() - 1;
         let run = || -> Result<Duration, Fault> {
             let start = Instant::now();

@@ -13,7 +13,7 @@ use fastrand::Rng;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::case::{Bias, Case, Op, Scaling, Segments};
-use crate::data::{Desk, Layout, Operand, Values, normal};
+use crate::data::{DeviceInputs, Layout, Operand, Values, normal};
 use crate::direct;
 
 /// An operation with its inputs in place.
@@ -51,31 +51,32 @@ impl<'a, B: Backend> Prepared<'a, B> {
     }
 }
 
-/// Makes the inputs of a case and puts them on the desk.
+/// Makes the inputs of a case and puts them on the device_inputs.
 pub fn prepare<'a, B: Backend>(
-    desk: &mut Desk<'a, B>,
+    device_inputs: &mut DeviceInputs<'a, B>,
     case: &Case,
     precision: Precision,
     rng: &mut Rng,
 ) -> Result<Prepared<'a, B>> {
-    let backend = desk.backend();
+    let backend = device_inputs.backend();
     let shape = &case.shape[..];
     let [first, second] = case.layouts;
     match case.op {
         Op::Download => {
-            let (x, view) = input(desk, case, shape, rng)?;
+            let (x, view) = input(device_inputs, case, shape, rng)?;
             Prepared::rows(x.slice().to_vec(), shape, move |rows| view.slice(0, rows))
         }
         Op::DownloadIds => {
             let ids = random_ids(rng, shape[0], u32::MAX as usize);
             let x = Operand::ids(&ids, first, 7);
-            let view = desk.place("ids", &x)?;
+            let view = device_inputs.place("ids", &x)?;
             Prepared::rows(x.slice().to_vec(), shape, move |rows| view.slice(0, rows))
         }
         Op::GatherRows => {
-            let (table, table_view) = input(desk, case, shape, rng)?;
+            let (table, table_view) = input(device_inputs, case, shape, rng)?;
             let ids = random_ids(rng, shape[0] + 2, shape[0]);
-            let indices = desk.place("indices", &Operand::ids(&ids, second, poison(first, shape[0])))?;
+            let indices =
+                device_inputs.place("indices", &Operand::ids(&ids, second, poison(first, shape[0])))?;
             let want = direct::gather(table.slice(), shape[1], &ids);
             Prepared::rows(want, &[ids.len(), shape[1]], move |rows| {
                 backend.gather_rows(&table_view, &indices.slice(0, rows)?)
@@ -87,7 +88,7 @@ pub fn prepare<'a, B: Backend>(
             let a = Operand::random(rng, &of(m, k), first, case.values);
             let b = Operand::random(rng, &of(k, n), second, case.values);
             let want = direct::matmul(a.slice(), b.slice(), [*m, *k, *n]);
-            let (a, b) = (desk.place("a", &a)?, desk.place("b", &b)?);
+            let (a, b) = (device_inputs.place("a", &a)?, device_inputs.place("b", &b)?);
             let batched = !batch.is_empty();
             Prepared::rows(want, &of(m, n), move |part| {
                 let b = if batched { b.slice(0, part.clone())? } else { b.clone() };
@@ -95,22 +96,22 @@ pub fn prepare<'a, B: Backend>(
             })
         }
         Op::Map(op) => {
-            let (x, view) = input(desk, case, shape, rng)?;
+            let (x, view) = input(device_inputs, case, shape, rng)?;
             let want = x.slice().iter().map(|&x| direct::unary(op, x)).collect();
             Prepared::rows(want, shape, move |rows| backend.map(op, &view.slice(0, rows)?))
         }
         Op::Zip(op) => {
-            let (a, a_view) = input(desk, case, shape, rng)?;
+            let (a, a_view) = input(device_inputs, case, shape, rng)?;
             let values = if op == BinaryOp::Div { Values::Positive } else { case.values };
             let b = Operand::random(rng, shape, second, values);
             let want = a.slice().iter().zip(b.slice()).map(|(&a, &b)| direct::binary(op, a, b)).collect();
-            let b = desk.place("b", &b)?;
+            let b = device_inputs.place("b", &b)?;
             Prepared::rows(want, shape, move |rows| {
                 backend.zip(op, &a_view.slice(0, rows.clone())?, &b.slice(0, rows)?)
             })
         }
         Op::Reduce(op) => {
-            let (x, view) = input(desk, case, shape, rng)?;
+            let (x, view) = input(device_inputs, case, shape, rng)?;
             let [outer @ .., n] = shape else { unreachable!("a reduction has an axis") };
             let want = direct::reduce(op, x.slice(), *n);
             let alone = outer.is_empty(); // a vector is one row, which cannot be cut
@@ -119,7 +120,7 @@ pub fn prepare<'a, B: Backend>(
             })
         }
         Op::Softmax => {
-            let (x, view) = input(desk, case, shape, rng)?;
+            let (x, view) = input(device_inputs, case, shape, rng)?;
             let want = direct::softmax(x.slice(), shape[shape.len() - 1]);
             let alone = shape.len() == 1;
             Prepared::parts(want, shape, parts_of(shape, alone), move |rows| {
@@ -128,7 +129,7 @@ pub fn prepare<'a, B: Backend>(
         }
         Op::Linear(activation, bias) => {
             let [rows, inputs, outputs] = *shape else { unreachable!("a layer has two sides") };
-            let (x, view) = input(desk, case, &[rows, inputs], rng)?;
+            let (x, view) = input(device_inputs, case, &[rows, inputs], rng)?;
             let deviation = (inputs as f64).sqrt().recip();
             let weight: Vec<f32> = (0..outputs * inputs).map(|_| (deviation * normal(rng)) as f32).collect();
             let wide: Vec<f64> = weight.iter().copied().map(f64::from).collect();
@@ -137,42 +138,43 @@ pub fn prepare<'a, B: Backend>(
             let bias = (bias == Bias::With).then(|| Operand::random(rng, &[outputs], second, Values::Normal));
             let want =
                 direct::linear(x.slice(), &wide, bias.as_ref().map(Operand::slice), inputs, activation);
-            layer.bias = bias.map(|bias| desk.place("bias", &bias)).transpose()?;
+            layer.bias = bias.map(|bias| device_inputs.place("bias", &bias)).transpose()?;
             Prepared::rows(want, &[rows, outputs], move |rows| {
                 backend.linear(&view.slice(0, rows)?, &layer, activation)
             })
         }
         Op::LinearFromDevice => {
             let [rows, inputs, outputs] = *shape else { unreachable!("a layer has two sides") };
-            let (x, view) = input(desk, case, &[rows, inputs], rng)?;
+            let (x, view) = input(device_inputs, case, &[rows, inputs], rng)?;
             let weight = Operand::random(rng, &[outputs, inputs], second, Values::Normal);
             let want = direct::linear(x.slice(), weight.slice(), None, inputs, Activation::Identity);
-            let weight = backend.prepare_weight((&desk.place("weight", &weight)?).into(), precision)?;
+            let weight =
+                backend.prepare_weight((&device_inputs.place("weight", &weight)?).into(), precision)?;
             let layer = Linear { weight, bias: None, in_features: inputs, out_features: outputs, precision };
             Prepared::rows(want, &[rows, outputs], move |rows| {
                 backend.linear(&view.slice(0, rows)?, &layer, Activation::Identity)
             })
         }
         Op::LayerNorm => {
-            let (x, view) = input(desk, case, shape, rng)?;
+            let (x, view) = input(device_inputs, case, shape, rng)?;
             let norm = Norm::random(rng, shape[1], second);
             let want = norm.direct(x.slice());
-            let norm = norm.place(desk)?;
+            let norm = norm.place(device_inputs)?;
             Prepared::rows(want, shape, move |rows| backend.layer_norm(&view.slice(0, rows)?, &norm))
         }
         Op::AddLayerNorm => {
-            let (x, view) = input(desk, case, shape, rng)?;
+            let (x, view) = input(device_inputs, case, shape, rng)?;
             let residual = Operand::random(rng, shape, second, case.values);
             let sum: Vec<f64> = x.slice().iter().zip(residual.slice()).map(|(x, y)| x + y).collect();
             let norm = Norm::random(rng, shape[1], Layout::Plain);
             let want = norm.direct(&sum);
-            let (residual, norm) = (desk.place("residual", &residual)?, norm.place(desk)?);
+            let (residual, norm) = (device_inputs.place("residual", &residual)?, norm.place(device_inputs)?);
             Prepared::rows(want, shape, move |rows| {
                 backend.add_layer_norm(&view.slice(0, rows.clone())?, &residual.slice(0, rows)?, &norm)
             })
         }
         Op::Concat => {
-            let (x, view) = input(desk, case, &[case.lengths.iter().sum(), shape[0]], rng)?;
+            let (x, view) = input(device_inputs, case, &[case.lengths.iter().sum(), shape[0]], rng)?;
             let mut bounds = vec![0];
             bounds.extend(case.lengths.iter().scan(0, |end, length| {
                 *end += length;
@@ -200,8 +202,8 @@ pub fn prepare<'a, B: Backend>(
                 spec.scale = 0.125;
             }
             let want = direct::attention(qkv.slice(), hidden, heads, spec.scale, batch.bounds());
-            let qkv = desk.place("qkv", &qkv)?;
-            let batch = Batch::place(desk, batch, first, 1)?;
+            let qkv = device_inputs.place("qkv", &qkv)?;
+            let batch = Batch::place(device_inputs, batch, first, 1)?;
             Prepared::parts(want, &[batch.tokens(), hidden], batch.bounds(), move |part| {
                 let qkv = qkv.slice(0, batch.rows(&part))?;
                 backend.attention(&qkv, &spec, &batch.part(backend, part)?)
@@ -209,24 +211,24 @@ pub fn prepare<'a, B: Backend>(
         }
         Op::Pool(pooling) => {
             let batch = random_batch(rng, &case.lengths, 1);
-            let (x, view) = input(desk, case, &[batch.tokens(), shape[0]], rng)?;
+            let (x, view) = input(device_inputs, case, &[batch.tokens(), shape[0]], rng)?;
             let want = direct::pool(x.slice(), shape[0], batch.bounds(), pooling);
-            let batch = Batch::place(desk, batch, first, 1)?;
+            let batch = Batch::place(device_inputs, batch, first, 1)?;
             Prepared::rows(want, &[case.lengths.len(), shape[0]], move |part| {
                 backend.pool(&view.slice(0, batch.rows(&part))?, &batch.part(backend, part)?, pooling)
             })
         }
-        Op::Embed(segments) => prepare_embed(desk, case, segments, rng),
+        Op::Embed(segments) => prepare_embed(device_inputs, case, segments, rng),
     }
 }
 
 fn prepare_embed<'a, B: Backend>(
-    desk: &mut Desk<'a, B>,
+    device_inputs: &mut DeviceInputs<'a, B>,
     case: &Case,
     segments: Segments,
     rng: &mut Rng,
 ) -> Result<Prepared<'a, B>> {
-    let backend = desk.backend();
+    let backend = device_inputs.backend();
     let [vocab, hidden] = case.shape[..] else { unreachable!("a table has two extents") };
     let [layout, _] = case.layouts;
     let longest = case.lengths.iter().copied().max().expect("a batch has sequences");
@@ -246,12 +248,12 @@ fn prepare_embed<'a, B: Backend>(
     let want = norm.direct(&sum);
 
     let tables = EmbeddingTables {
-        word: desk.place("word table", &word)?,
-        position: desk.place("position table", &position)?,
-        token_type: token_type.map(|table| desk.place("segment table", &table)).transpose()?,
-        norm: norm.place(desk)?,
+        word: device_inputs.place("word table", &word)?,
+        position: device_inputs.place("position table", &position)?,
+        token_type: token_type.map(|table| device_inputs.place("segment table", &table)).transpose()?,
+        norm: norm.place(device_inputs)?,
     };
-    let batch = Batch::place(desk, batch, layout, vocab)?;
+    let batch = Batch::place(device_inputs, batch, layout, vocab)?;
     Prepared::parts(want, &[batch.tokens(), hidden], batch.bounds(), move |part| {
         backend.embed(&tables, &batch.part(backend, part)?)
     })
@@ -259,13 +261,13 @@ fn prepare_embed<'a, B: Backend>(
 
 /// The first input, with the layout and the values of the case.
 fn input<B: Backend>(
-    desk: &mut Desk<'_, B>,
+    device_inputs: &mut DeviceInputs<'_, B>,
     case: &Case,
     shape: &[usize],
     rng: &mut Rng,
 ) -> Result<(Operand, Tensor<B>)> {
     let operand = Operand::random(rng, shape, case.layouts[0], case.values);
-    let view = desk.place("x", &operand)?;
+    let view = device_inputs.place("x", &operand)?;
     Ok((operand, view))
 }
 
@@ -330,9 +332,9 @@ impl Norm {
         direct::layer_norm(x, self.weight.slice(), self.bias.slice(), EPS)
     }
 
-    fn place<B: Backend>(&self, desk: &mut Desk<'_, B>) -> Result<LayerNorm<B::Buffer>> {
-        let weight = desk.place("norm weight", &self.weight)?;
-        Ok(LayerNorm { weight, bias: desk.place("norm bias", &self.bias)?, eps: EPS })
+    fn place<B: Backend>(&self, device_inputs: &mut DeviceInputs<'_, B>) -> Result<LayerNorm<B::Buffer>> {
+        let weight = device_inputs.place("norm weight", &self.weight)?;
+        Ok(LayerNorm { weight, bias: device_inputs.place("norm bias", &self.bias)?, eps: EPS })
     }
 }
 
@@ -344,12 +346,18 @@ struct Batch<B: Backend> {
 
 impl<B: Backend> Batch<B> {
     /// Places a batch, its index vectors inside larger blocks where the layout says so.
-    fn place(desk: &mut Desk<'_, B>, host: PackedBatch, layout: Layout, vocab: usize) -> Result<Self> {
+    fn place(
+        device_inputs: &mut DeviceInputs<'_, B>,
+        host: PackedBatch,
+        layout: Layout,
+        vocab: usize,
+    ) -> Result<Self> {
         let sliced = if layout == Layout::Sliced { layout } else { Layout::Plain };
         let positions = positions(&host);
         let longest = positions.iter().max().map_or(0, |&last| last as usize + 1);
-        let mut ids =
-            |name: &str, ids: &[u32], poison: u32| desk.place(name, &Operand::ids(ids, sliced, poison));
+        let mut ids = |name: &str, ids: &[u32], poison: u32| {
+            device_inputs.place(name, &Operand::ids(ids, sliced, poison))
+        };
         let device = DeviceBatch {
             ids: ids("ids", host.ids(), poison(sliced, vocab))?,
             segments: ids("segments", host.segments(), poison(sliced, 2))?,

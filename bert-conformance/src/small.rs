@@ -93,7 +93,7 @@ impl Small {
         self.fields(&json!({ "id2label": names.collect::<Map<_, _>>() }))
     }
 
-    /// More words, parted by spaces.
+    /// More words, separated by spaces.
     #[must_use]
     pub fn words(mut self, words: &str) -> Self {
         self.words = format!("{} {words}", self.words);

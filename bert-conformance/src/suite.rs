@@ -52,7 +52,7 @@ impl Plan {
     /// contains it, `CONFORMANCE_SEED` is where all random numbers come from.
     ///
     /// # Panics
-    /// If `CONFORMANCE_SEED` is no number.
+    /// If `CONFORMANCE_SEED` is not a number.
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok();
         let seed = variable("CONFORMANCE_SEED")
@@ -211,7 +211,7 @@ impl<'a> Suite<'a> {
         for case in cases.iter().filter(|case| work(case) <= self.plan.most_work) {
             let several = matches!(case.op, Op::Linear(..) | Op::Attention(_));
             for &precision in if several { &precisions[..] } else { &[Precision::F32] } {
-                // What is no number may become one when it is rounded to 8 bits.
+                // What is not a number may become one when it is rounded to 8 bits.
                 if case.values == Values::Holed && precision != Precision::F32 {
                     continue;
                 }

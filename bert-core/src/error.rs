@@ -38,7 +38,7 @@ pub enum Error {
     },
 
     /// A word, such as a precision or a device, that is not one of the known ones.
-    #[error("unknown {what} {found:?}; known are {known}")]
+    #[error("unknown {what} {found:?}; the known ones are {known}")]
     UnknownWord {
         /// What the word should have named.
         what: &'static str,
@@ -155,7 +155,7 @@ pub enum Error {
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
 }
 
-/// Words parted by commas.
+/// Words separated by commas.
 fn list(words: &[impl ToString]) -> String {
     words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,7 @@
 //! Random numbers that depend on nothing but their place.
 //!
 //! [`Random`] is a counter-based generator: the number at a place is a function of the seed and of that place,
-//! so any number can be had without those before it. Threads, devices and a run that is taken up again draw the
+//! so any number can be computed without those before it. Threads, devices and a run that is taken up again draw the
 //! same numbers, in any order. Source: "Parallel Random Numbers: As Easy as 1, 2, 3" (Salmon et al., 2011),
 //! Philox4x32 with 10 rounds; GPUs compute it with 32-bit integers alone.
 //!

@@ -93,13 +93,8 @@ impl Shape {
     }
 
     /// How many numbers a tensor of this shape holds.
-    pub fn len(&self) -> usize {
+    pub fn elements(&self) -> usize {
         self.iter().product()
-    }
-
-    /// Whether a tensor of this shape holds no number at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The strides, in elements, of a row-major tensor of this shape.
@@ -199,7 +194,7 @@ impl HostTensor {
     /// not a property of its input.
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        assert_eq!(values.len(), shape.len(), "{shape:?} does not hold {} values", values.len());
+        assert_eq!(values.len(), shape.elements(), "{shape:?} does not hold {} values", values.len());
         let range = 0..size_of_val(values.as_slice());
         Self { dtype: T::DTYPE, shape, source: Arc::new(values), range }
     }
@@ -216,7 +211,7 @@ impl HostTensor {
             array.iter().copied().collect()
         };
         // A sliced owned array keeps spare numbers before or after its own.
-        if values.len() != shape.len() {
+        if values.len() != shape.elements() {
             return Err(Error::Shape {
                 op: "from_array",
                 expected: "an unsliced array".into(),
@@ -238,7 +233,7 @@ impl HostTensor {
     ) -> Result<Self> {
         let shape = shape.into();
         let length = range.end.checked_sub(range.start);
-        if length != Some(shape.len() * dtype.size()) || range.end > source.bytes().len() {
+        if length != Some(shape.elements() * dtype.size()) || range.end > source.bytes().len() {
             return Err(Error::Shape {
                 op: "from_source",
                 expected: format!(
@@ -331,9 +326,9 @@ impl HostTensor {
     /// [`Error::Shape`] if the inner extents differ, [`Error::DType`] if a part is no float tensor.
     pub fn concat_rows(parts: &[&Self]) -> Result<Self> {
         let mut rows = 0;
-        let mut values = Vec::<f32>::with_capacity(parts.iter().map(|p| p.shape.len()).sum());
+        let mut values = Vec::<f32>::with_capacity(parts.iter().map(|p| p.shape.elements()).sum());
         for part in parts {
-            if part.shape.is_empty() || part.shape[1..] != parts[0].shape[1..] {
+            if part.shape.elements() == 0 || part.shape[1..] != parts[0].shape[1..] {
                 let expected = format!("rows of {:?}", &parts[0].shape[1..]);
                 return Err(Error::Shape { op: "concat_rows", expected, found: part.shape.to_vec() });
             }
@@ -370,7 +365,7 @@ pub struct View<Buf> {
 
 impl<Buf: Clone> View<Buf> {
     /// A row-major view of a whole buffer. The backend that made the buffer vouches that it holds
-    /// `shape.len()` numbers of type `dtype`.
+    /// `shape.elements()` numbers of type `dtype`.
     pub fn contiguous(buffer: Buf, dtype: DType, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         Self { buffer, dtype, strides: shape.contiguous_strides(), shape, offset: 0 }
@@ -416,7 +411,7 @@ impl<Buf: Clone> View<Buf> {
     /// Whether the elements lie in row-major order without gaps.
     pub fn is_contiguous(&self) -> bool {
         let strides = self.shape.contiguous_strides();
-        self.shape.is_empty()
+        self.shape.elements() == 0
             || self.shape.iter().enumerate().all(|(i, &d)| d == 1 || self.strides[i] == strides[i])
     }
 
@@ -426,8 +421,8 @@ impl<Buf: Clone> View<Buf> {
     /// [`Error::Shape`] if the count of elements differs or the view is not contiguous (copy it first).
     pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
-        if shape.len() != self.shape.len() || !self.is_contiguous() {
-            let expected = format!("a contiguous view of {} elements for {shape:?}", shape.len());
+        if shape.elements() != self.shape.elements() || !self.is_contiguous() {
+            let expected = format!("a contiguous view of {} elements for {shape:?}", shape.elements());
             return Err(Error::Shape { op: "reshape", expected, found: self.shape.to_vec() });
         }
         Ok(Self { strides: shape.contiguous_strides(), shape, ..self.clone() })

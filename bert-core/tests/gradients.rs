@@ -134,7 +134,7 @@ fn gradients(
         .into_iter()
         .enumerate()
         .map(|(index, result)| {
-            let weights = weights(index, result.shape().len());
+            let weights = weights(index, result.shape().elements());
             let seed = Reference.upload(&HostTensor::from_vec(weights, result.shape())).unwrap();
             (result, seed)
         })

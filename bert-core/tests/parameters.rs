@@ -172,7 +172,7 @@ fn what_goes_wrong_while_saving_leaves_what_was_there() {
                 true if std::mem::replace(&mut *ASKED.lock().unwrap(), true) => {
                     Err(Error::Empty { what: "test" })
                 }
-                _ => Ok(HostTensor::from_vec(vec![0f32; spec.shape.len()], Shape::new(&spec.shape)?)),
+                _ => Ok(HostTensor::from_vec(vec![0f32; spec.shape.elements()], Shape::new(&spec.shape)?)),
             }
         }
 

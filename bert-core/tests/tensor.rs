@@ -12,7 +12,7 @@ use proptest::prelude::*;
 /// 0, 1, 2 … in a device tensor.
 fn counting(shape: impl Into<Shape>) -> View<Arc<[f64]>> {
     let shape = shape.into();
-    let values = (0..shape.len()).map(|i| i as f32).collect();
+    let values = (0..shape.elements()).map(|i| i as f32).collect();
     Reference.upload(&HostTensor::from_vec(values, shape)).unwrap()
 }
 

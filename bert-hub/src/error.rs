@@ -14,7 +14,7 @@ use crate::Refusal;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// The text is no model id.
+    /// The text is not a model id.
     #[error("`{id}` is not a model id: {rule}; write `owner/name`, or the path of a folder that exists")]
     InvalidId {
         /// What was given.

@@ -29,6 +29,10 @@ pub enum Error {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 
+    /// A request in JSON.
+    #[error(transparent)]
+    Request(#[from] crate::any::RequestError),
+
     /// A file of labelled or raw text.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -61,7 +65,7 @@ pub enum Error {
     },
 
     /// A word that names no kind of device.
-    #[error("unknown device {found:?}; known are {known}")]
+    #[error("unknown device {found:?}; the known ones are {known}")]
     UnknownDevice {
         /// The word.
         found: String,
@@ -228,4 +232,11 @@ pub enum Error {
         /// What would have been right.
         expected: &'static str,
     },
+}
+
+impl Error {
+    /// Whether the model was made for another task than the one that it was loaded for.
+    pub fn is_wrong_head(&self) -> bool {
+        matches!(self, Self::Core(bert_core::Error::WrongHead { .. }))
+    }
 }

@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
 
@@ -43,7 +43,7 @@ impl Default for FeaturesOptions {
 }
 
 /// The hidden states of a text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextFeatures {
     /// In the order of the text, special tokens included.
     pub tokens: Vec<TokenFeatures>,
@@ -52,7 +52,7 @@ pub struct TextFeatures {
 }
 
 /// The hidden states of a token.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenFeatures {
     /// Its text, as [`Tokenizer::token_text`](crate::tokenizer::Tokenizer::token_text) gives it.
     pub token: String,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use ndarray::ArrayView1;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::scores::softmax;
 use crate::tokenizer::TokenizerKind;
@@ -45,7 +45,7 @@ impl Default for FillMaskOptions {
 }
 
 /// A text with its masks filled in.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FilledText {
     /// One entry for each mask, in the order of the text.
     pub masks: Vec<FilledMask>,
@@ -54,7 +54,7 @@ pub struct FilledText {
 }
 
 /// The candidates for one mask.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FilledMask {
     /// The bytes of the mask in the text.
     pub range: Range<usize>,
@@ -63,7 +63,7 @@ pub struct FilledMask {
 }
 
 /// A word for a mask.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Its probability among all words of the vocabulary.
     pub score: f32,

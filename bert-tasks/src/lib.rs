@@ -15,6 +15,7 @@
 //! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is the two joined;
 //! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
 //!   that are cut by tokens; a [`stream`] pulls them, a [`Batcher`] is pushed by any number of callers;
+//! * [`AnyTask`] is any task, asked by JSON; [`records`] are what it answers;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -26,6 +27,7 @@
 //! (`wasm32-unknown-unknown` with feature `wgpu`), where nobody can wait: there a blocking method that would
 //! have to is an error.
 
+pub mod any;
 #[cfg(not(target_family = "wasm"))] // it needs a thread
 pub mod batcher;
 pub mod data;
@@ -44,9 +46,11 @@ mod order;
 mod pretrained;
 pub mod pretraining;
 pub mod question_answering;
+pub mod records;
 mod request;
 mod scores;
 mod session;
+pub mod similarity;
 pub mod sparse_embedding;
 pub mod stream;
 mod task;
@@ -57,13 +61,18 @@ pub mod tokenizer;
 pub mod training;
 mod wait;
 
+pub use any::AnyTask;
 #[cfg(not(target_family = "wasm"))]
 pub use batcher::Batcher;
 /// The crate below, whose types appear in this one's.
 pub use bert_core;
-pub use bert_core::Head;
+/// The files of models: what is in them, and how they are written.
+pub use bert_core::checkpoint;
 pub use bert_core::config::ProblemType;
-pub use bert_core::contract::{CacheTrouble, PackedCache, Pooling, Precision};
+pub use bert_core::contract::{Activation, BackendInfo, CacheProblem, PackedCache, Pooling, Precision};
+pub use bert_core::graph::{Initial, ParameterSource, parameters};
+pub use bert_core::observe::passes::PassLog;
+pub use bert_core::{Head, ModelConfig};
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
@@ -76,6 +85,7 @@ pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, P
 pub use question_answering::QuestionAnswering;
 pub use request::Request;
 pub use session::Session;
+pub use similarity::Similarity;
 pub use sparse_embedding::SparseEmbedding;
 pub use stream::Stream;
 pub use task::{Prepared, Rows, Sequence, Task};

@@ -38,7 +38,7 @@ pub struct Choices {
 }
 
 /// How well each choice goes with the prompt.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The index of the best choice; of equals the first.
     pub best: usize,

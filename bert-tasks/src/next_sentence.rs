@@ -35,8 +35,10 @@ pub struct TextPair {
 }
 
 /// Whether the second text follows the first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NextSentenceAnswer {
+    /// Whether it does: it is at least as probable as not.
+    pub follows: bool,
     /// The probability that it does.
     pub is_next: f32,
     /// For each text, the bytes that the model did not see, if the two were too long.
@@ -117,6 +119,7 @@ impl Task for NextSentence {
     }
 
     fn finish(&self, _: &TextPair, truncated: Self::Context, pieces: Vec<f32>) -> Result<NextSentenceAnswer> {
-        Ok(NextSentenceAnswer { is_next: pieces[0], truncated })
+        let is_next = pieces[0];
+        Ok(NextSentenceAnswer { follows: is_next >= 0.5, is_next, truncated })
     }
 }

@@ -108,7 +108,7 @@ impl Session {
         self.compute_threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get))
     }
 
-    /// Whether one thread is to do everything, so that none is to be had beside the one that computes.
+    /// Whether one thread is to do everything, so that there is none beside the one that computes.
     pub(crate) fn is_single_threaded(&self) -> bool {
         self.compute_threads == Some(1)
     }

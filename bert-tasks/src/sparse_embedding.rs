@@ -19,12 +19,21 @@ use std::ops::Range;
 
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
 
+/// What to return for each text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SparseEmbeddingOptions {
+    /// How many words, the heaviest first; all of them if not given.
+    pub top_k: Option<usize>,
+    /// The longest sequence in tokens, special tokens included; as long as the model takes if not given.
+    pub max_length: Option<usize>,
+}
+
 /// The weights of a text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SparseVector {
     /// The words whose weight is above 0, the heaviest first; of equals the lower id.
     pub words: Vec<WeightedWord>,
@@ -33,7 +42,7 @@ pub struct SparseVector {
 }
 
 /// A word of the vocabulary and its weight.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightedWord {
     /// Its id, the dimension of the sparse vector.
     pub token: u32,
@@ -97,24 +106,18 @@ impl SparseEmbedding {
         Self { session: session.with_token_budget(TOKEN_BUDGET), top_k: None }
     }
 
-    /// The same model, which gives the heaviest `top_k` words at most.
+    /// The same model with other options.
     ///
     /// # Errors
-    /// [`Error::Setting`] for 0.
-    pub fn with_top_k(mut self, top_k: usize) -> Result<Self> {
-        if top_k == 0 {
+    /// [`Error::Setting`] if `top_k` is 0, or for a length without room for a token.
+    pub fn with_options(mut self, options: SparseEmbeddingOptions) -> Result<Self> {
+        if options.top_k == Some(0) {
             return Err(Error::Setting { setting: "top_k", found: "0".into(), expected: "at least 1" });
         }
-        self.top_k = Some(top_k);
-        Ok(self)
-    }
-
-    /// The same model with texts of at most `length` tokens, special tokens included.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for a length without room for a token.
-    pub fn with_max_length(mut self, length: usize) -> Result<Self> {
-        self.session = self.session.with_chosen_length(length)?;
+        if let Some(length) = options.max_length {
+            self.session = self.session.with_chosen_length(length)?;
+        }
+        self.top_k = options.top_k;
         Ok(self)
     }
 

@@ -78,7 +78,7 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     /// The model that answers.
     fn session(&self) -> &Session;
 
-    /// What the model shall compute.
+    /// What the model is to compute.
     fn outputs(&self) -> Vec<Output>;
 
     /// Turns an input into sequences. Runs on several threads.

@@ -50,7 +50,7 @@ pub struct Text {
     /// The text.
     pub text: String,
     /// A second text, for tasks on pairs: entailment, paraphrase, similarity.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl<T: Into<String>> From<T> for Text {
 }
 
 /// The labels of a text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Classification {
     /// Best first; of equals the one with the lower index.
     pub scores: Vec<LabelScore>,
@@ -76,7 +76,7 @@ pub struct Classification {
 }
 
 /// A label and its score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelScore {
     /// The name, as the model's configuration gives it.
     pub label: String,

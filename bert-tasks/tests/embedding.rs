@@ -52,7 +52,7 @@ fn a_cache_of_packed_weights_changes_no_bit() {
     for _ in 0..2 {
         let cache = PackedCache::new(&folder);
         assert_eq!(vector(&device().with_packed_cache(&cache).unwrap()), plain);
-        assert!(cache.take_troubles().is_empty());
+        assert!(cache.take_problems().is_empty());
         counts.push((cache.read(), cache.written()));
     }
     let written = counts[0].1;

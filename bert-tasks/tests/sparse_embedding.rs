@@ -4,6 +4,7 @@ mod common;
 
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
+use bert_tasks::sparse_embedding::SparseEmbeddingOptions;
 use bert_tasks::{Error, Pretrained, SparseEmbedding, Task};
 use common::{Tiny, device, trained};
 
@@ -12,6 +13,7 @@ fn weights_are_the_largest_scores_cut_at_zero_on_a_logarithmic_scale() {
     let tiny = Tiny::new("BertForMaskedLM", &[]);
     let files = tiny.open();
     let sparse = SparseEmbedding::from_pretrained(&files, &device(), Precision::F32).unwrap();
+    let with = |top_k, max_length| sparse.clone().with_options(SparseEmbeddingOptions { top_k, max_length });
     let texts = ["the capital of france", "a bank", "the river in england is not a bank of money"];
 
     let session = files.load(Head::MaskedLm, &device(), Precision::F32).unwrap();
@@ -33,11 +35,16 @@ fn weights_are_the_largest_scores_cut_at_zero_on_a_logarithmic_scale() {
         // Alone the same bits.
         assert_eq!(sparse.predict(text).unwrap(), found);
         assert!(found.dot(&found) > 0.0);
-        let best = sparse.clone().with_top_k(2).unwrap().predict(text).unwrap();
+        let best = sparse
+            .clone()
+            .with_options(SparseEmbeddingOptions { top_k: Some(2), max_length: None })
+            .unwrap()
+            .predict(text)
+            .unwrap();
         assert_eq!(best.words, found.words[..2]);
     }
-    assert!(matches!(sparse.clone().with_top_k(0), Err(Error::Setting { .. })));
-    assert!(matches!(sparse.clone().with_max_length(2), Err(Error::Setting { .. })));
+    assert!(matches!(with(Some(0), None), Err(Error::Setting { .. })));
+    assert!(matches!(with(None, Some(2)), Err(Error::Setting { .. })));
     let long = "bank ".repeat(100);
     assert!(sparse.predict(&long).unwrap().truncated.is_some());
     assert!(sparse.predict("").unwrap().truncated.is_none());

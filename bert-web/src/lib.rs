@@ -182,7 +182,7 @@ impl Filler {
         Ok(Self { fill_mask, mask })
     }
 
-    /// How the model writes the word that it shall find, such as `[MASK]`.
+    /// How the model writes the word that it is to find, such as `[MASK]`.
     #[wasm_bindgen(getter)]
     pub fn mask(&self) -> String {
         self.mask.clone()

@@ -8,11 +8,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
-use bert_core::contract::{CacheTrouble, Damage};
+use bert_core::contract::{CacheProblem, Damage};
 use blake3::{Hash, Hasher, OUT_LEN};
 
 use super::digest;
-use crate::pool::Pool;
+use crate::thread_pool::ThreadPool;
 
 /// Starts a file of this layout.
 pub const MAGIC: [u8; 8] = *b"BERTPCK1";
@@ -24,16 +24,16 @@ const HEADER: usize = MAGIC.len() + 2 * OUT_LEN;
 /// # Errors
 /// `None` if there is no file.
 pub fn read(
-    pool: &Pool,
+    pool: &ThreadPool,
     path: &Path,
     key: &Hash,
     mut parts: [&mut [u8]; 3],
-) -> Result<(), Option<CacheTrouble>> {
-    let damaged = |damage| Some(CacheTrouble::Damaged { path: path.to_owned(), damage });
+) -> Result<(), Option<CacheProblem>> {
+    let damaged = |damage| Some(CacheProblem::Damaged { path: path.to_owned(), damage });
     let failed = |source: io::Error| match source.kind() {
         // A folder that is none is for `write` to tell of.
         ErrorKind::NotFound | ErrorKind::NotADirectory => None,
-        _ => Some(CacheTrouble::Read { path: path.to_owned(), source }),
+        _ => Some(CacheProblem::Read { path: path.to_owned(), source }),
     };
     // Before it is opened, which a pipe might never be.
     let about = fs::metadata(path).map_err(failed)?;
@@ -66,7 +66,7 @@ pub fn read(
 ///
 /// # Errors
 /// A folder that cannot be made or written to, or has no room; nothing is left behind then.
-pub fn write(pool: &Pool, path: &Path, key: &Hash, parts: [&[u8]; 3]) -> io::Result<()> {
+pub fn write(pool: &ThreadPool, path: &Path, key: &Hash, parts: [&[u8]; 3]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -86,7 +86,7 @@ pub fn write(pool: &Pool, path: &Path, key: &Hash, parts: [&[u8]; 3]) -> io::Res
     written
 }
 
-fn checksum(pool: &Pool, key: &Hash, parts: [&[u8]; 3]) -> Hash {
+fn checksum(pool: &ThreadPool, key: &Hash, parts: [&[u8]; 3]) -> Hash {
     let mut hasher = Hasher::new();
     hasher.update(key.as_bytes());
     for part in parts {

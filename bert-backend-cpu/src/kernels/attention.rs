@@ -19,8 +19,8 @@ use bert_core::contract::Dropout;
 use self::floats::Floats;
 use super::gemm::scratch_length;
 use crate::memory::with_scratch;
-use crate::pool::{Pool, Shareable};
 use crate::simd::Isa;
+use crate::thread_pool::{Shareable, ThreadPool};
 
 /// Scores that are held at a time, in numbers: 128 KiB.
 const SCORES: usize = 32 << 10;
@@ -29,7 +29,7 @@ const QUERIES: usize = 96;
 
 /// The sequences of a batch and the heads of a layer.
 pub(crate) struct Attention<'a> {
-    pub pool: &'a Pool,
+    pub pool: &'a ThreadPool,
     pub isa: Isa,
     /// `[tokens, 3 * hidden]`: query, key and value side by side.
     pub qkv: &'a [f32],

@@ -17,8 +17,8 @@ use super::gemm::{Operands, Sums};
 use super::quantise::{RowScale, round_to_bf16, to_bf16, to_bytes};
 use super::rows::Rows;
 use crate::memory::{Arena, Shared};
-use crate::pool::{Pool, Shareable};
 use crate::simd::{Isa, Simd, dispatch};
+use crate::thread_pool::{Shareable, ThreadPool};
 
 /// The layout of panels of bytes.
 pub(crate) fn byte_layout(isa: Isa) -> Layout {
@@ -47,7 +47,7 @@ const PIECE: usize = 8192;
 
 impl Rounded {
     /// Rounds rows to bf16.
-    pub fn to_bf16(pool: &Pool, isa: Isa, arena: &Arc<Arena>, rows: &Rows<'_, f32>) -> Self {
+    pub fn to_bf16(pool: &ThreadPool, isa: Isa, arena: &Arc<Arena>, rows: &Rows<'_, f32>) -> Self {
         let stride = bf16_layout(isa).depth(rows.length);
         match isa.has_bf16() {
             true => Self::rows(pool, arena, rows, stride, 0, |row, to: &mut [bf16]| {
@@ -62,14 +62,14 @@ impl Rounded {
     }
 
     /// Rounds rows to bytes, each with a scale and a zero of its own.
-    pub fn to_bytes(pool: &Pool, isa: Isa, arena: &Arc<Arena>, rows: &Rows<'_, f32>) -> Self {
+    pub fn to_bytes(pool: &ThreadPool, isa: Isa, arena: &Arc<Arena>, rows: &Rows<'_, f32>) -> Self {
         let (stride, most) = (byte_layout(isa).depth(rows.length), byte_limits(isa).most);
         let round = |row: &[f32], to: &mut [u8]| Some(to_bytes(isa, row, most, to));
         Self::rows(pool, arena, rows, stride, rows.count(), round)
     }
 
     fn rows<T: Pod>(
-        pool: &Pool,
+        pool: &ThreadPool,
         arena: &Arc<Arena>,
         rows: &Rows<'_, f32>,
         stride: usize,

@@ -15,8 +15,8 @@ use super::low;
 use super::quantise::weight_to_bytes;
 use crate::CpuError;
 use crate::memory::{Arena, Filling, Shared};
-use crate::pool::{Pool, Shareable};
 use crate::simd::{Isa, Simd, dispatch};
+use crate::thread_pool::{Shareable, ThreadPool};
 
 /// A weight `[out_features, in_features]` in panels of output features: the matrix B of a product, whose row `k`
 /// holds input feature `k` of every output.
@@ -73,7 +73,7 @@ impl PackedMatrix {
     ///
     /// # Errors
     /// [`Error::DType`] for integers; [`CpuError::TooDeep`] for more input features than bytes can be multiplied over.
-    pub fn new(pool: &Pool, isa: Isa, weight: &HostTensor, precision: Precision) -> Result<Self> {
+    pub fn new(pool: &ThreadPool, isa: Isa, weight: &HostTensor, precision: Precision) -> Result<Self> {
         Self::packed(pool, isa, &Source::new(weight)?, precision)
     }
 
@@ -82,7 +82,7 @@ impl PackedMatrix {
     /// # Errors
     /// [`CpuError::TooDeep`] as [`new`](Self::new).
     pub fn from_rows(
-        pool: &Pool,
+        pool: &ThreadPool,
         isa: Isa,
         weight: &[f32],
         [out_features, in_features]: [usize; 2],
@@ -91,7 +91,7 @@ impl PackedMatrix {
         Self::packed(pool, isa, &Source::rows(weight, out_features, in_features), precision)
     }
 
-    fn packed(pool: &Pool, isa: Isa, source: &Source<'_>, precision: Precision) -> Result<Self> {
+    fn packed(pool: &ThreadPool, isa: Isa, source: &Source<'_>, precision: Precision) -> Result<Self> {
         let layout = Self::layout(isa, source.in_features, precision)?;
         Ok(match precision {
             Precision::F32 => Self::floats(pool, source, layout, Numbers::F32, |x| x),
@@ -105,7 +105,7 @@ impl PackedMatrix {
     /// begins with the first number of `data`. As a step of training makes all weights anew, they lie in memory that is
     /// used again.
     pub fn from_strided(
-        pool: &Pool,
+        pool: &ThreadPool,
         isa: Isa,
         arena: &Arc<Arena>,
         data: &[f32],
@@ -142,7 +142,7 @@ impl PackedMatrix {
 
     /// Panels of numbers that are rounded one by one. The weight is read once, row by row.
     fn floats<T: Pod + Send + Sync>(
-        pool: &Pool,
+        pool: &ThreadPool,
         source: &Source<'_>,
         layout: Layout,
         numbers: Numbers,
@@ -176,7 +176,7 @@ impl PackedMatrix {
     }
 
     /// Panels of bytes with a scale for each output feature.
-    fn bytes(pool: &Pool, isa: Isa, source: &Source<'_>, layout: Layout) -> Self {
+    fn bytes(pool: &ThreadPool, isa: Isa, source: &Source<'_>, layout: Layout) -> Self {
         let limits = byte_limits(isa);
         let Source { in_features, out_features, .. } = *source;
         let width = layout.width;

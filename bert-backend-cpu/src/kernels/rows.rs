@@ -52,7 +52,7 @@ impl<'a, T: Copy> Rows<'a, T> {
     pub fn joined<B: Clone>(view: &View<B>, data: &'a [T]) -> Self {
         let rows = Self::new(view, data);
         match view.is_contiguous() {
-            true => Self { shape: [1; 3], length: view.shape().len(), step: 1, ..rows },
+            true => Self { shape: [1; 3], length: view.shape().elements(), step: 1, ..rows },
             false => rows,
         }
     }
@@ -74,7 +74,7 @@ impl<'a, T: Copy> Rows<'a, T> {
         index.iter().zip(self.strides).map(|(i, stride)| i * stride).sum()
     }
 
-    /// Whether rows can be had without a copy.
+    /// Whether rows can be read without a copy.
     pub fn is_dense(&self) -> bool {
         self.step == 1 || self.length == 1
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bert_core::Backend;
-use bert_core::contract::{CacheTrouble, Damage, PackedCache, Precision};
+use bert_core::contract::{CacheProblem, Damage, PackedCache, Precision};
 use bert_core::tensor::HostTensor;
 use half::{bf16, f16};
 use tempfile::TempDir;
@@ -71,7 +71,7 @@ fn what_comes_back_is_what_packing_gives() {
                 "warm, {outputs} x {inputs}, {backend:?}"
             );
             assert_eq!((warm.read(), warm.written()), (1, 0));
-            assert!(cold.take_troubles().is_empty() && warm.take_troubles().is_empty());
+            assert!(cold.take_problems().is_empty() && warm.take_problems().is_empty());
         }
         assert_eq!(files(&folder).len(), SIZES.len(), "and no drafts");
     }
@@ -156,8 +156,8 @@ fn a_damaged_file_is_made_anew() {
         fs::write(&file, bytes).unwrap();
         let cache = PackedCache::new(folder.path());
         assert_eq!(through(&cache, &backend(), &weight), expected);
-        match &cache.take_troubles()[..] {
-            [CacheTrouble::Damaged { path, damage }] => assert_eq!((path, *damage), (&file, expected_damage)),
+        match &cache.take_problems()[..] {
+            [CacheProblem::Damaged { path, damage }] => assert_eq!((path, *damage), (&file, expected_damage)),
             other => panic!("{other:?} for {expected_damage:?}"),
         }
         assert_eq!((cache.read(), cache.written()), (0, 1));
@@ -176,8 +176,8 @@ fn a_file_under_the_name_of_another_is_not_taken_for_it() {
     fs::copy(&file, &name).unwrap();
     let cache = PackedCache::new(folder.path());
     assert_eq!(through(&cache, &backend(), &other), expected);
-    let troubles = cache.take_troubles();
-    assert!(matches!(troubles[..], [CacheTrouble::Damaged { damage: Damage::Header, .. }]), "{troubles:?}");
+    let problems = cache.take_problems();
+    assert!(matches!(problems[..], [CacheProblem::Damaged { damage: Damage::Header, .. }]), "{problems:?}");
 }
 
 #[test]
@@ -195,12 +195,12 @@ fn what_is_no_file_is_not_read() {
         // A link to itself.
         (&file, true),
     ];
-    for (target, troubled) in links {
+    for (target, is_problem) in links {
         fs::remove_file(&file).unwrap();
         symlink(target, &file).unwrap();
         let cache = PackedCache::new(folder.path());
         assert_eq!(through(&cache, &backend(), &weight), expected);
-        assert_eq!(cache.take_troubles().len(), usize::from(troubled), "{}", target.display());
+        assert_eq!(cache.take_problems().len(), usize::from(is_problem), "{}", target.display());
         // The link is replaced, and what it led to is not written through.
         assert!(fs::symlink_metadata(&file).unwrap().is_file());
         assert_eq!(fs::read(&file).unwrap(), whole);
@@ -222,12 +222,12 @@ fn a_folder_in_the_place_of_a_file_is_told_of_and_stays() {
     fs::create_dir(&file).unwrap();
     let cache = PackedCache::new(folder.path());
     assert_eq!(through(&cache, &backend(), &weight), expected);
-    let troubles = cache.take_troubles();
+    let problems = cache.take_problems();
     let is_expected = matches!(
-        troubles[..],
-        [CacheTrouble::Damaged { damage: Damage::NotAFile, .. }, CacheTrouble::Write { .. }]
+        problems[..],
+        [CacheProblem::Damaged { damage: Damage::NotAFile, .. }, CacheProblem::Write { .. }]
     );
-    assert!(is_expected, "{troubles:?}");
+    assert!(is_expected, "{problems:?}");
     assert_eq!(files(folder.path()), [file], "and no draft is left");
 }
 
@@ -243,8 +243,8 @@ fn a_folder_that_cannot_be_written_is_told_of_once() {
             let weight = Random(seed).tensor([20, 30]);
             assert_eq!(through(&cache, &backend(), &weight), packed(&backend(), &weight));
         }
-        let troubles = cache.take_troubles();
-        assert!(matches!(troubles[..], [CacheTrouble::Write { .. }]), "{troubles:?}");
+        let problems = cache.take_problems();
+        assert!(matches!(problems[..], [CacheProblem::Write { .. }]), "{problems:?}");
         assert_eq!((cache.read(), cache.written()), (0, 0));
     }
     assert_eq!(fs::read(&blocked).unwrap(), b"mine");
@@ -259,12 +259,12 @@ fn a_read_only_folder_is_read() {
     let cache = PackedCache::new(folder.path());
     assert_eq!(through(&cache, &backend(), &weight), expected);
     assert_eq!(cache.read(), 1);
-    assert!(cache.take_troubles().is_empty());
+    assert!(cache.take_problems().is_empty());
     if fs::write(folder.path().join("probe"), "").is_ok() {
         eprintln!("SKIPPED writing to a read-only folder: this user may");
     } else {
         through(&cache, &backend(), &Random(9).tensor([5, 5]));
-        assert!(matches!(cache.take_troubles()[..], [CacheTrouble::Write { .. }]));
+        assert!(matches!(cache.take_problems()[..], [CacheProblem::Write { .. }]));
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -282,7 +282,7 @@ fn many_at_once_agree() {
                 for (weight, expected) in weights.iter().zip(&expected) {
                     assert_eq!(through(&cache, &backend(), weight), *expected);
                 }
-                assert!(cache.take_troubles().is_empty());
+                assert!(cache.take_problems().is_empty());
                 assert_eq!(cache.read() + cache.written(), weights.len());
             });
         }

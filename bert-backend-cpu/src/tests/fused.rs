@@ -288,9 +288,9 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
 
 #[test]
 fn pooling() {
-    struct Pool(Pooling);
+    struct ThreadPool(Pooling);
     const LENGTHS: [usize; 5] = [3, 1, 17, 200, 1];
-    impl super::Operation for Pool {
+    impl super::Operation for ThreadPool {
         fn run<B: Backend>(
             &self,
             backend: &B,
@@ -303,7 +303,7 @@ fn pooling() {
     for hidden in SIZES {
         let x = [random.around(-1.0, 0.7, [LENGTHS.iter().sum(), hidden])];
         for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Max, Pooling::MeanSqrtLen] {
-            compare(&format!("{pooling:?}"), OfRow(2e-6), &x, Pool(pooling));
+            compare(&format!("{pooling:?}"), OfRow(2e-6), &x, ThreadPool(pooling));
         }
     }
 }

@@ -48,13 +48,13 @@ impl Random {
 
     fn tensor(&mut self, shape: impl Into<Shape>) -> HostTensor {
         let shape = shape.into();
-        HostTensor::from_vec((0..shape.len()).map(|_| self.number()).collect(), shape)
+        HostTensor::from_vec((0..shape.elements()).map(|_| self.number()).collect(), shape)
     }
 
     /// Numbers in `mean - spread .. mean + spread`
     fn around(&mut self, mean: f32, spread: f32, shape: impl Into<Shape>) -> HostTensor {
         let shape = shape.into();
-        let values = (0..shape.len()).map(|_| mean + spread * self.number()).collect();
+        let values = (0..shape.elements()).map(|_| mean + spread * self.number()).collect();
         HostTensor::from_vec(values, shape)
     }
 }

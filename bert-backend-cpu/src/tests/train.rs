@@ -247,7 +247,7 @@ fn sums_of_squares() {
         let x = [random.around(0.5, 0.5, [length])];
         let op = operation!(|b, x| {
             let parts = b.squares(&x[0]).unwrap();
-            let count = parts.shape().len();
+            let count = parts.shape().elements();
             b.reduce(bert_core::contract::ReduceOp::Sum, &parts.reshape([1, count]).unwrap())
         });
         compare("squares", OfRow(1e-6), &x, op);

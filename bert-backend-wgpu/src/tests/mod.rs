@@ -49,7 +49,7 @@ impl Random {
 
     fn tensor(&mut self, shape: impl Into<Shape>) -> HostTensor {
         let shape = shape.into();
-        HostTensor::from_vec((0..shape.len()).map(|_| self.number()).collect(), shape)
+        HostTensor::from_vec((0..shape.elements()).map(|_| self.number()).collect(), shape)
     }
 }
 
@@ -112,7 +112,7 @@ fn adapters_are_chosen_by_number_or_by_worth() {
         |adapter| pollster::block_on(WgpuBackend::new(&WgpuOptions { adapter, ..WgpuOptions::default() }));
     let Some(best) = all.first() else {
         assert!(matches!(open(AdapterChoice::Best), Err(WgpuError::NoAdapter)));
-        eprintln!("SKIPPED the choice of an adapter: there is none");
+        eprintln!("SKIPPED the choice of an adapter: there is not one");
         return;
     };
     let error = open(AdapterChoice::Index(all.len())).unwrap_err();

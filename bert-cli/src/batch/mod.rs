@@ -8,11 +8,11 @@ use bert_tasks::Task;
 use bert_tasks::stream::Source;
 
 use self::run::{Asked, Run};
-use crate::Outcome;
 use crate::error::{Error, Result};
 use crate::input::{Inputs, Item};
+use crate::outcome::Outcome;
 use crate::output::{Record, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Something that answers inputs in their order, such as a [`Task`].
 pub trait Answerer {
@@ -49,7 +49,7 @@ pub trait Consumer<Answer> {
     /// An output that cannot be written.
     fn take(&mut self, item: Item, answer: Answer) -> Result<Option<usize>>;
 
-    /// No more inputs can be had without waiting.
+    /// No more inputs come without waiting.
     ///
     /// # Errors
     /// An output that cannot be written.
@@ -82,7 +82,7 @@ impl<Answer, R: Record, F: FnMut(Vec<String>, Answer) -> R> Consumer<Answer> for
 /// # Errors
 /// As [`for_each`], and an output that cannot be written.
 pub fn answer_all<T: Answerer, Q: Into<T::Input>, R: Record>(
-    talk: &Talk,
+    reporter: &Reporter,
     inputs: Inputs,
     sink: Sink,
     task: &T,
@@ -92,12 +92,12 @@ pub fn answer_all<T: Answerer, Q: Into<T::Input>, R: Record>(
     // Results on the same screen are progress enough, and would break the bar.
     let bar = !sink.is_terminal();
     let mut writer = Writer { sink, record };
-    let count = for_each(talk, inputs, bar, task, ask, &mut writer)?;
+    let count = for_each(reporter, inputs, bar, task, ask, &mut writer)?;
     // Without any answer there is no file; what is wrong has been said.
     if count.answered > 0 {
         writer.sink.finish()?;
     }
-    Ok(count.outcome(talk))
+    Ok(count.outcome(reporter))
 }
 
 /// How many inputs were answered and how many were not.
@@ -111,11 +111,13 @@ pub struct Count {
 
 impl Count {
     /// How the command ended.
-    pub fn outcome(self, talk: &Talk) -> Outcome {
+    pub fn outcome(self, reporter: &Reporter) -> Outcome {
         match self.failed {
             0 => return Outcome::Done,
             1 => {}
-            failed => talk.error(format_args!("{failed} of {} texts have no answer", failed + self.answered)),
+            failed => {
+                reporter.error(format_args!("{failed} of {} texts have no answer", failed + self.answered))
+            }
         }
         Outcome::Incomplete
     }
@@ -128,7 +130,7 @@ impl Count {
 /// What ends the run: an input that breaks off or is empty, a consumer or a device that fails, and a single
 /// input that cannot be answered.
 pub fn for_each<T: Answerer, Q: Into<T::Input>>(
-    talk: &Talk,
+    reporter: &Reporter,
     inputs: Inputs,
     bar: bool,
     task: &T,
@@ -136,12 +138,12 @@ pub fn for_each<T: Answerer, Q: Into<T::Input>>(
     consumer: &mut impl Consumer<T::Answer>,
 ) -> Result<Count> {
     if inputs.interactive() {
-        talk.notice("reading texts from the terminal, one a line; end with Ctrl-D");
+        reporter.notice("reading texts from the terminal, one a line; end with Ctrl-D");
     }
     let name = inputs.name().to_owned();
     let (single, waits, interactive) = (inputs.is_single(), inputs.size().is_none(), inputs.interactive());
-    let bar = inputs.size().filter(|_| bar).map(|size| talk.text_bar(size));
-    let run = RefCell::new(Run::new(talk, &name, single, waits, consumer));
+    let bar = inputs.size().filter(|_| bar).map(|size| reporter.text_bar(size));
+    let run = RefCell::new(Run::new(reporter, &name, single, waits, consumer));
     for answer in task.answers(Asked::new(&run, inputs, |texts: &[String]| ask(texts).into())) {
         let end = run.borrow_mut().take(answer)?;
         if let (Some(bar), Some(end)) = (&bar, end) {

@@ -11,7 +11,7 @@ use bert_tasks::stream::Source;
 use super::{Consumer, Count};
 use crate::error::{Result, describe};
 use crate::input::{Inputs, Item, Place};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// How much text waits for answers at most. It is less, unless texts are long.
 const READ_AHEAD: usize = 1 << 20;
@@ -21,7 +21,7 @@ const REPORTED_CUTS: u64 = 5;
 
 /// What reading inputs and taking answers have to know of each other.
 pub struct Run<'a, C> {
-    talk: &'a Talk,
+    reporter: &'a Reporter,
     /// That of the input.
     name: &'a str,
     /// Whether there is one input and no more.
@@ -50,9 +50,15 @@ fn bytes_of(item: &Item) -> usize {
 impl<'a, C> Run<'a, C> {
     /// A run that begins: the name of the input, whether there is `single` one and no more, and whether it `waits` for a
     /// person or another program.
-    pub fn new(talk: &'a Talk, name: &'a str, single: bool, waits: bool, consumer: &'a mut C) -> Self {
+    pub fn new(
+        reporter: &'a Reporter,
+        name: &'a str,
+        single: bool,
+        waits: bool,
+        consumer: &'a mut C,
+    ) -> Self {
         Self {
-            talk,
+            reporter,
             name,
             single,
             waits,
@@ -69,7 +75,7 @@ impl<'a, C> Run<'a, C> {
     /// Says what was wrong with an input.
     fn report(&mut self, place: Place, error: &dyn std::error::Error) {
         self.count.failed += 1;
-        self.talk.error(format_args!("{}{}", At(self.name, place), describe(error)));
+        self.reporter.error(format_args!("{}{}", At(self.name, place), describe(error)));
     }
 
     /// Says what was wrong with the last input, as it was a fault of the text.
@@ -95,7 +101,7 @@ impl<'a, C> Run<'a, C> {
                     self.cut += 1;
                     if self.cut <= REPORTED_CUTS {
                         let at = format_args!("cut after byte {at}: it is longer than the model's input");
-                        self.talk.warning(format_args!("{}{at}", At(self.name, place)));
+                        self.reporter.warning(format_args!("{}{at}", At(self.name, place)));
                     }
                 }
             }
@@ -104,7 +110,7 @@ impl<'a, C> Run<'a, C> {
         Ok(Some(end))
     }
 
-    /// All answers are out, and no more inputs can be had without waiting.
+    /// All answers are out, and no more inputs come without waiting.
     fn pause<Answer>(&mut self) -> Result<()>
     where
         C: Consumer<Answer>,
@@ -128,7 +134,8 @@ impl<'a, C> Run<'a, C> {
         }
         self.ended.unwrap_or(Ok(()))?;
         if self.cut > REPORTED_CUTS {
-            self.talk.warning(format_args!("{} texts were longer than the model's input, and cut", self.cut));
+            self.reporter
+                .warning(format_args!("{} texts were longer than the model's input, and cut", self.cut));
         }
         Ok(self.count)
     }

@@ -6,22 +6,22 @@ use std::path::PathBuf;
 
 use bert_tasks::Head;
 use bert_tasks::QuestionAnswering;
-use bert_tasks::question_answering::{Answer, Answers, Question, QuestionAnsweringOptions};
+use bert_tasks::question_answering::{Answer, Question, QuestionAnsweringOptions};
+use bert_tasks::records::QuestionAnsweringRecord;
 use clap::{Args, ValueHint};
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs, read_text};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, visible};
-use crate::talk::Talk;
+use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
     head: Head::QuestionAnswering,
@@ -39,7 +39,7 @@ Examples:
   bert answer -m path/to/model --context article.txt \"Who wrote it?\" \"When?\" --top-k 3
   bert answer -m path/to/squad2-model --no-answer-threshold 0 --input questions.jsonl --jsonl
 
-A line of a .txt file holds a question and its context, parted by a tab; JSONL and CSV have them in
+A line of a .txt file holds a question and its context, separated by a tab; JSONL and CSV have them in
 question and context. With --context every line is a question.")]
 pub struct AnswerCommand {
     /// A question and its context, each in quotes; with --context any number of questions; `-` reads lines
@@ -47,7 +47,7 @@ pub struct AnswerCommand {
     #[arg(value_name = "QUESTION [CONTEXT]")]
     texts: Vec<String>,
 
-    /// Look for the answers in this text file
+    /// Screen for the answers in this text file
     #[arg(short = 'f', long = "context", value_name = "FILE", value_hint = ValueHint::FilePath)]
     context_file: Option<PathBuf>,
 
@@ -85,14 +85,14 @@ pub struct AnswerCommand {
 }
 
 impl AnswerCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let context =
             self.context_file.as_deref().map(|path| read_text(path, self.input.lossy)).transpose()?;
         let inputs = match context {
             Some(_) => Inputs::named_texts(&self.input, "question", self.texts)?,
             None => Inputs::pairs(&self.input, ["question", "context"], self.texts)?,
         };
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let options = QuestionAnsweringOptions {
             top_k: self.top_k,
             n_best: 0,
@@ -102,26 +102,18 @@ impl AnswerCommand {
             no_answer_threshold: self.no_answer_threshold,
             ..QuestionAnsweringOptions::default()
         };
-        let task = self.model.load(talk, &NEED, |files, device, precision| {
+        let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             QuestionAnswering::from_pretrained(files, device, precision)?.with_options(options)
         })?;
-        let context_of = |texts: &[String]| match &context {
-            Some(context) => context.clone(),
-            None => texts[1].clone(),
+        let question = |texts: &[String]| Question {
+            question: texts[0].clone(),
+            context: context.as_ref().unwrap_or_else(|| &texts[1]).clone(),
         };
         let mut all_answered = true;
-        let outcome = answer_all(
-            talk,
-            inputs,
-            sink,
-            &task,
-            |texts| Question { question: texts[0].clone(), context: context_of(texts) },
-            |mut texts, found: Answers| {
-                all_answered &= !found.answers.is_empty();
-                let context = context_of(&texts);
-                Answered::new(texts.swap_remove(0), context, found)
-            },
-        )?;
+        let outcome = answer_all(reporter, inputs, sink, &task, question, |texts, found| {
+            all_answered &= !found.answers.is_empty();
+            QuestionAnsweringRecord::new(question(&texts), found)
+        })?;
         Ok(match outcome {
             Outcome::Done if self.exit_code && !all_answered => Outcome::Negative,
             outcome => outcome,
@@ -129,38 +121,7 @@ impl AnswerCommand {
     }
 }
 
-#[derive(Serialize)]
-struct Answered {
-    question: String,
-    #[serde(skip)]
-    context: String,
-    answers: Vec<Answer>,
-    no_answer_score: f32,
-    no_answer_odds: Option<f32>,
-    /// The bytes of the question that the model did not see, if it was too long.
-    truncated: Option<std::ops::Range<usize>>,
-}
-
-impl Answered {
-    fn new(question: String, context: String, found: Answers) -> Self {
-        let Answers { answers, no_answer_score, no_answer_odds, truncated, .. } = found;
-        Self { question, context, answers, no_answer_score, no_answer_odds, truncated }
-    }
-
-    /// What stands around an answer, from and to a blank where there is one near.
-    fn surroundings(&self, answer: &Answer) -> [&str; 2] {
-        const BYTES: usize = 40;
-        let (before, after) = (&self.context[..answer.range.start], &self.context[answer.range.end..]);
-        let start = before.floor_char_boundary(before.len().saturating_sub(BYTES));
-        let end = after.floor_char_boundary(BYTES.min(after.len()));
-        let start =
-            if start == 0 { 0 } else { before[start..].find(' ').map_or(start, |blank| start + blank + 1) };
-        let end = if end == after.len() { end } else { after[..end].rfind(' ').unwrap_or(end) };
-        [&before[start..], &after[..end]]
-    }
-}
-
-impl Record for Answered {
+impl Record for QuestionAnsweringRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["question", "answer", "score", "start", "end", "no_answer_score"].map(Cow::Borrowed).to_vec()
     }
@@ -183,19 +144,24 @@ impl Record for Answered {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.question)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.question)))?;
         }
         if self.answers.is_empty() {
-            return writeln!(page, "  {:.4}  {}", self.no_answer_score, look.paint(style::BAD, "no answer"));
+            return writeln!(
+                page,
+                "  {:.4}  {}",
+                self.no_answer_score,
+                screen.paint(style::BAD, "no answer")
+            );
         }
         for answer in &self.answers {
-            let text = look.paint(style::KINDS[0], visible(&answer.text));
+            let text = screen.paint(style::KINDS[0], visible(&answer.text));
             write!(page, "  {:.4}  {text}", answer.score)?;
-            if look.terminal {
-                let [before, after] = self.surroundings(answer).map(visible);
-                let around = |text| look.paint(style::FAINT, text);
+            if screen.terminal {
+                let [before, after] = surroundings(&self.context, answer).map(visible);
+                let around = |text| screen.paint(style::FAINT, text);
                 write!(page, "  {}{text}{}", around(before), around(after))?;
             } else {
                 write!(page, "  {}..{}", answer.range.start, answer.range.end)?;
@@ -204,4 +170,16 @@ impl Record for Answered {
         }
         Ok(())
     }
+}
+
+/// What stands around an answer, from and to a blank where there is one near.
+fn surroundings<'a>(context: &'a str, answer: &Answer) -> [&'a str; 2] {
+    const BYTES: usize = 40;
+    let (before, after) = (&context[..answer.range.start], &context[answer.range.end..]);
+    let start = before.floor_char_boundary(before.len().saturating_sub(BYTES));
+    let end = after.floor_char_boundary(BYTES.min(after.len()));
+    let start =
+        if start == 0 { 0 } else { before[start..].find(' ').map_or(start, |blank| start + blank + 1) };
+    let end = if end == after.len() { end } else { after[..end].rfind(' ').unwrap_or(end) };
+    [&before[start..], &after[..end]]
 }

@@ -1,13 +1,12 @@
 //! `bert completions`: scripts that complete commands and options in a shell.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::Outcome;
-use crate::cli::Cli;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Print a script for completion in your shell
 #[derive(Args, Debug)]
@@ -23,10 +22,10 @@ pub struct CompletionsCommand {
 }
 
 impl CompletionsCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter, mut cli: Command) -> Result<Outcome> {
         let mut script = vec![];
-        clap_complete::generate(self.shell, &mut Cli::command(), "bert", &mut script);
-        output::print(&script, talk)?;
+        clap_complete::generate(self.shell, &mut cli, "bert", &mut script);
+        output::print(&script, reporter)?;
         Ok(Outcome::Done)
     }
 }

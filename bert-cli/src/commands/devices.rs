@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bert_core::contract::{BackendInfo, Precision};
+use bert_tasks::{BackendInfo, Precision};
 use bert_tasks::{Device, DeviceOptions};
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::error::{Result, describe};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style;
-use crate::talk::Talk;
 
 /// List the devices that this build and this machine have
 #[derive(Args, Debug)]
@@ -25,8 +25,8 @@ pub struct DevicesCommand {
 }
 
 impl DevicesCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let mut sink = Sink::open(&self.output, true, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let mut sink = Sink::open(&self.output, true, reporter)?;
         let mut chosen = Device::auto().ok().map(|device| device.info());
         for word in Device::words() {
             sink.write(None, &Row::new(word, &mut chosen))?;
@@ -105,16 +105,16 @@ impl Record for Row {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         let name = format!("{:<11}", self.device);
         if !self.available {
             return writeln!(
                 page,
                 "{}",
-                look.paint(style::FAINT, format_args!("{name}{}", self.description))
+                screen.paint(style::FAINT, format_args!("{name}{}", self.description))
             );
         }
-        writeln!(page, "{}{}", look.paint(style::STRONG, name), self.description)?;
+        writeln!(page, "{}{}", screen.paint(style::STRONG, name), self.description)?;
         let mut facts = vec![];
         if self.auto {
             facts.push("chosen by auto".to_owned());

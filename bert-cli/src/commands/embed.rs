@@ -3,25 +3,25 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bert_core::contract::Pooling as CorePooling;
-use bert_tasks::embedding::{EmbeddingOptions, TextEmbedding};
-use bert_tasks::sparse_embedding::SparseVector;
+use bert_tasks::Pooling as CorePooling;
+use bert_tasks::embedding::EmbeddingOptions;
+use bert_tasks::records::{EmbeddingRecord, SparseEmbeddingRecord};
+use bert_tasks::sparse_embedding::{SparseEmbeddingOptions, WeightedWord};
 use bert_tasks::{Embedding, Head, SparseEmbedding};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, shorten, visible};
-use crate::talk::Talk;
+use crate::values::positive;
 
-pub const NEED: Need = Need {
+pub const REQUIREMENT: Requirement = Requirement {
     kind: "a model that was trained for sentence embeddings",
     example: "sentence-transformers/all-MiniLM-L6-v2",
     head: Head::None,
@@ -32,7 +32,7 @@ pub const NEED: Need = Need {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A sentence-transformers folder says itself how its vectors are made; the options override it. Lines of
-plain output hold the numbers of one vector, parted by blanks; a terminal shows the start of each.
+plain output hold the numbers of one vector, separated by blanks; a terminal shows the start of each.
 
 Examples:
   bert embed --model sentence-transformers/all-MiniLM-L6-v2 \"A man is eating food.\" --json
@@ -61,7 +61,7 @@ pub struct EmbedCommand {
     output: OutputArgs,
 }
 
-const SPARSE_NEED: Need = Need {
+const SPARSE_NEED: Requirement = Requirement {
     kind: "a model that was trained for sparse embeddings",
     example: "naver/splade-v3",
     head: Head::Sparse,
@@ -126,52 +126,40 @@ impl RecipeArgs {
     ///
     /// # Errors
     /// What is wrong with the model, the device, or the options.
-    pub fn load(self, talk: &Talk, model: &ModelArgs) -> Result<Embedding> {
-        model.load(talk, &NEED, |files, device, precision| {
+    pub fn load(self, reporter: &Reporter, model: &ModelArgs) -> Result<Embedding> {
+        model.load(reporter, &REQUIREMENT, |files, device, precision| {
             Embedding::from_pretrained(files, device, precision)?.with_options(self.options())
         })
     }
 }
 
 impl EmbedCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         if self.sparse {
-            let task = self.model.load(talk, &SPARSE_NEED, |files, device, precision| {
-                let mut task = SparseEmbedding::from_pretrained(files, device, precision)?;
-                if let Some(length) = self.recipe.max_length {
-                    task = task.with_max_length(length)?;
-                }
-                match self.top_k {
-                    Some(top_k) => task.with_top_k(top_k),
-                    None => Ok(task),
-                }
+            let task = self.model.load(reporter, &SPARSE_NEED, |files, device, precision| {
+                let options =
+                    SparseEmbeddingOptions { top_k: self.top_k, max_length: self.recipe.max_length };
+                SparseEmbedding::from_pretrained(files, device, precision)?.with_options(options)
             })?;
             let record =
-                |mut texts: Vec<String>, answer| SparseEmbedded { text: texts.swap_remove(0), answer };
-            return answer_all(talk, inputs, sink, &task, |texts| texts[0].clone(), record);
+                |mut texts: Vec<String>, answer| SparseEmbeddingRecord { text: texts.swap_remove(0), answer };
+            return answer_all(reporter, inputs, sink, &task, |texts| texts[0].clone(), record);
         }
-        let task = self.recipe.load(talk, &self.model)?;
+        let task = self.recipe.load(reporter, &self.model)?;
         answer_all(
-            talk,
+            reporter,
             inputs,
             sink,
             &task,
             |texts| texts[0].clone(),
-            |mut texts, answer| Embedded { text: texts.swap_remove(0), answer },
+            |mut texts, answer| EmbeddingRecord { text: texts.swap_remove(0), answer },
         )
     }
 }
 
-#[derive(Serialize)]
-struct Embedded {
-    text: String,
-    #[serde(flatten)]
-    answer: TextEmbedding,
-}
-
-impl Record for Embedded {
+impl Record for EmbeddingRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         let numbers = (0..self.answer.vector.len()).map(|index| format!("v{index}").into());
         std::iter::once("text".into()).chain(numbers).collect()
@@ -187,37 +175,30 @@ impl Record for Embedded {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         let vector = &self.answer.vector;
-        if !look.terminal {
+        if !screen.terminal {
             let numbers: Vec<String> = vector.iter().map(ToString::to_string).collect();
             return writeln!(page, "{}", numbers.join(" "));
         }
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.text)))?;
         }
         let start: Vec<String> = vector.iter().take(64).map(|x| format!("{x:.4}")).collect();
         let size = format!("  {} numbers  ", vector.len());
         let start = start.join(" ");
-        let start = shorten(&start, look.width.saturating_sub(size.len()));
-        writeln!(page, "{}{start}", look.paint(style::VALUE, size))
+        let start = shorten(&start, screen.width.saturating_sub(size.len()));
+        writeln!(page, "{}{start}", screen.paint(style::VALUE, size))
     }
 }
 
-#[derive(Serialize)]
-struct SparseEmbedded {
-    text: String,
-    #[serde(flatten)]
-    answer: SparseVector,
-}
-
-impl Record for SparseEmbedded {
+impl Record for SparseEmbeddingRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["text", "token", "token_str", "weight"].map(Cow::from).to_vec()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let row = |word: &bert_tasks::sparse_embedding::WeightedWord| {
+        let row = |word: &WeightedWord| {
             vec![self.text.clone(), word.token.to_string(), word.token_str.clone(), word.weight.to_string()]
         };
         self.answer.words.iter().map(row).collect()
@@ -228,12 +209,12 @@ impl Record for SparseEmbedded {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.text)))?;
         }
         for word in &self.answer.words {
-            let weight = look.paint(style::VALUE, format!("{:.4}", word.weight));
+            let weight = screen.paint(style::VALUE, format!("{:.4}", word.weight));
             writeln!(page, "  {weight}  {}", visible(&word.token_str))?;
         }
         Ok(())

@@ -5,23 +5,23 @@ use std::io::{self, Write};
 
 use bert_tasks::Head;
 use bert_tasks::TokenClassification;
+use bert_tasks::records::TokenClassificationRecord;
 use bert_tasks::token_classification::{Aggregation, Entity, OUTSIDE, Scheme, TokenClassificationOptions};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, Look, visible};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
+use crate::style::{self, Screen, visible};
+use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a token classifier",
     example: "dslim/bert-base-NER",
     head: Head::TokenClassification,
@@ -51,7 +51,7 @@ pub struct EntitiesCommand {
     )]
     aggregation: Aggregation,
 
-    /// Leave out entities of these kinds, parted by commas
+    /// Leave out entities of these kinds, separated by commas
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     ignore_labels: Vec<String>,
 
@@ -79,9 +79,9 @@ pub struct EntitiesCommand {
 }
 
 impl EntitiesCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let mut ignore_labels = self.ignore_labels;
         ignore_labels.push(OUTSIDE.to_owned());
         let options = TokenClassificationOptions {
@@ -91,27 +91,21 @@ impl EntitiesCommand {
             max_length: self.max_length,
             stride: self.stride,
         };
-        let task = self.model.load(talk, &NEED, |files, device, precision| {
+        let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             TokenClassification::from_pretrained(files, device, precision)?.with_options(options)
         })?;
         answer_all(
-            talk,
+            reporter,
             inputs,
             sink,
             &task,
             |texts| texts[0].clone(),
-            |mut texts, entities| Tagged { text: texts.swap_remove(0), entities },
+            |mut texts, entities| TokenClassificationRecord { text: texts.swap_remove(0), entities },
         )
     }
 }
 
-#[derive(Serialize)]
-struct Tagged {
-    text: String,
-    entities: Vec<Entity>,
-}
-
-impl Record for Tagged {
+impl Record for TokenClassificationRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["label", "score", "start", "end", "entity"].map(Cow::Borrowed).to_vec()
     }
@@ -130,15 +124,15 @@ impl Record for Tagged {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
-        if look.terminal {
-            writeln!(page, "{}", marked(&self.text, &self.entities, look))?;
+        let screen = page.screen;
+        if screen.terminal {
+            writeln!(page, "{}", marked(&self.text, &self.entities, screen))?;
         } else if page.titled {
             writeln!(page, "{}", visible(&self.text))?;
         }
         page.table(|table| {
             for Entity { label, score, range, text } in &self.entities {
-                let label = look.paint(style_of(label), visible(label));
+                let label = screen.paint(style_of(label), visible(label));
                 writeln!(table, "  {label}\t{score:.4}\t{}..{}\t{}", range.start, range.end, visible(text))?;
             }
             Ok(())
@@ -147,15 +141,16 @@ impl Record for Tagged {
 }
 
 /// A text with its entities in colours, or in brackets where there are none.
-fn marked(text: &str, entities: &[Entity], look: Look) -> String {
+fn marked(text: &str, entities: &[Entity], screen: Screen) -> String {
     let mut marked = String::new();
     let mut done = 0;
     for Entity { label, range, .. } in entities {
         let (before, name) = (visible(&text[done..range.start]), visible(&text[range.clone()]));
         let label = visible(label);
-        marked += &match look.color {
+        marked += &match screen.color {
             true => {
-                let (name, label) = (look.paint(style_of(&label), name), look.paint(style::FAINT, &label));
+                let (name, label) =
+                    (screen.paint(style_of(&label), name), screen.paint(style::FAINT, &label));
                 format!("{before}{name} {label}")
             }
             false => format!("{before}[{name}]({label})"),
@@ -180,9 +175,9 @@ mod tests {
     fn marks_stand_in_the_text() {
         let text = "I am Sarah Connor.\0";
         let entity = Entity { label: "PER".into(), score: 1.0, range: 5..17, text: "Sarah Connor".into() };
-        let look = Look { color: false, terminal: true, width: 80 };
-        assert_eq!(marked(text, std::slice::from_ref(&entity), look), "I am [Sarah Connor](PER).␀");
-        let coloured = marked(text, &[entity], Look { color: true, ..look });
+        let screen = Screen { color: false, terminal: true, width: 80 };
+        assert_eq!(marked(text, std::slice::from_ref(&entity), screen), "I am [Sarah Connor](PER).␀");
+        let coloured = marked(text, &[entity], Screen { color: true, ..screen });
         assert!(coloured.contains("Sarah Connor\x1b[0m") && coloured.ends_with(".␀"), "{coloured:?}");
         assert_eq!(style_of("B-PER"), style_of("PER"));
     }

@@ -7,21 +7,22 @@ use std::ops::Range;
 use bert_tasks::Features;
 use bert_tasks::Head;
 use bert_tasks::embedding::cosine;
-use bert_tasks::features::{FeaturesOptions, TextFeatures};
+use bert_tasks::features::{FeaturesOptions, TextFeatures, TokenFeatures};
+use bert_tasks::records::FeaturesRecord;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::{Consumer, answer_all, for_each};
 use crate::built_in::BuiltIn;
 use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs, Item};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, shorten, visible};
-use crate::talk::Talk;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a BERT of any kind",
     example: "google-bert/bert-base-uncased",
     head: Head::None,
@@ -58,35 +59,29 @@ pub struct FeaturesCommand {
 }
 
 impl FeaturesCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
         let many = !inputs.is_single() && self.word.is_none();
-        let mut sink = Sink::open(&self.output, many, talk)?;
+        let mut sink = Sink::open(&self.output, many, reporter)?;
         let options = FeaturesOptions { layers: self.layers };
-        let task = self.model.load(talk, &NEED, |files, device, precision| {
+        let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             Features::from_pretrained(files, device, precision)?.with_options(options)
         })?;
         let text = |texts: &[String]| texts[0].clone();
         let Some(word) = self.word else {
-            let record = |mut texts: Vec<String>, answer| Featured { text: texts.swap_remove(0), answer };
-            return answer_all(talk, inputs, sink, &task, text, record);
+            let record =
+                |mut texts: Vec<String>, answer| FeaturesRecord { text: texts.swap_remove(0), answer };
+            return answer_all(reporter, inputs, sink, &task, text, record);
         };
         let mut comparison = Comparison::new(word);
-        let count = for_each(talk, inputs, true, &task, text, &mut comparison)?;
+        let count = for_each(reporter, inputs, true, &task, text, &mut comparison)?;
         sink.write(None, &comparison.finish()?)?;
         sink.finish()?;
-        Ok(count.outcome(talk))
+        Ok(count.outcome(reporter))
     }
 }
 
-#[derive(Serialize)]
-struct Featured {
-    text: String,
-    #[serde(flatten)]
-    answer: TextFeatures,
-}
-
-impl Record for Featured {
+impl Record for FeaturesRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         let count = self.answer.tokens.first().map_or(0, |token| token.layers.iter().map(Vec::len).sum());
         let numbers = (0..count).map(|index| format!("v{index}").into());
@@ -94,7 +89,7 @@ impl Record for Featured {
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let row = |token: &bert_tasks::features::TokenFeatures| {
+        let row = |token: &TokenFeatures| {
             let range = token.range.as_ref();
             let place = |at: Option<usize>| at.map(|at| at.to_string()).unwrap_or_default();
             let place = [place(range.map(|range| range.start)), place(range.map(|range| range.end))];
@@ -109,20 +104,20 @@ impl Record for Featured {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.text)))?;
         }
         let longest = self.answer.tokens.iter().map(|token| style::width(&token.token)).max().unwrap_or(0);
         for token in &self.answer.tokens {
             let numbers = token.layers.iter().flatten();
             let word = visible(&token.token);
             let blanks = " ".repeat(longest.saturating_sub(style::width(&word)));
-            if look.terminal {
+            if screen.terminal {
                 let start: Vec<String> = numbers.take(64).map(|x| format!("{x:.3}")).collect();
                 let start = start.join(" ");
-                let start = shorten(&start, look.width.saturating_sub(longest + 4));
-                writeln!(page, "  {}{blanks}  {start}", look.paint(style::VALUE, word))?;
+                let start = shorten(&start, screen.width.saturating_sub(longest + 4));
+                writeln!(page, "  {}{blanks}  {start}", screen.paint(style::VALUE, word))?;
             } else {
                 let numbers: Vec<String> = numbers.map(ToString::to_string).collect();
                 writeln!(page, "  {word}{blanks}  {}", numbers.join(" "))?;
@@ -230,11 +225,11 @@ impl Record for Compared {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         for (index, Occurrence { text, range }) in self.occurrences.iter().enumerate() {
             let [before, word, after] =
                 [&text[..range.start], &text[range.clone()], &text[range.end..]].map(visible);
-            writeln!(page, "{:>3}  {before}{}{after}", index + 1, look.paint(style::KINDS[0], word))?;
+            writeln!(page, "{:>3}  {before}{}{after}", index + 1, screen.paint(style::KINDS[0], word))?;
         }
         for (index, row) in self.cosines.iter().enumerate() {
             write!(page, "{:>3}", index + 1)?;

@@ -5,22 +5,22 @@ use std::io::{self, Write};
 
 use bert_tasks::FillMask;
 use bert_tasks::Head;
-use bert_tasks::fill_mask::{FillMaskOptions, FilledText};
+use bert_tasks::fill_mask::FillMaskOptions;
+use bert_tasks::records::FillMaskRecord;
 use clap::Args;
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
+use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a masked language model",
     example: "google-bert/bert-base-uncased",
     head: Head::MaskedLm,
@@ -47,7 +47,7 @@ pub struct FillMaskCommand {
     #[arg(short = 'k', long, value_name = "COUNT", default_value = "5", value_parser = positive, allow_negative_numbers = true)]
     top_k: usize,
 
-    /// Score just these words, parted by commas; each must be a single token of the model
+    /// Score just these words, separated by commas; each must be a single token of the model
     #[arg(long, value_name = "WORDS", value_delimiter = ',', conflicts_with = "top_k")]
     targets: Vec<String>,
 
@@ -60,32 +60,25 @@ pub struct FillMaskCommand {
 }
 
 impl FillMaskCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let options = FillMaskOptions { top_k: self.top_k, targets: self.targets };
-        let task = self.model.load(talk, &NEED, |files, device, precision| {
+        let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             FillMask::from_pretrained(files, device, precision)?.with_options(options)
         })?;
         answer_all(
-            talk,
+            reporter,
             inputs,
             sink,
             &task,
             |texts| texts[0].clone(),
-            |mut texts, answer| Filled { text: texts.swap_remove(0), answer },
+            |mut texts, answer| FillMaskRecord { text: texts.swap_remove(0), answer },
         )
     }
 }
 
-#[derive(Serialize)]
-struct Filled {
-    text: String,
-    #[serde(flatten)]
-    answer: FilledText,
-}
-
-impl Record for Filled {
+impl Record for FillMaskRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["text", "mask", "score", "token", "token_str", "sequence"].map(Cow::Borrowed).to_vec()
     }
@@ -112,24 +105,24 @@ impl Record for Filled {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.text)))?;
         }
         let several = self.answer.masks.len() > 1;
         for (mask, filled) in self.answer.masks.iter().enumerate() {
             if several {
-                writeln!(page, "{}", look.paint(style::FAINT, format_args!("mask {}", mask + 1)))?;
+                writeln!(page, "{}", screen.paint(style::FAINT, format_args!("mask {}", mask + 1)))?;
             }
             let best = filled.candidates.iter().map(|candidate| candidate.score).fold(0.0, f32::max);
             page.table(|table| {
                 for candidate in &filled.candidates {
                     let word = visible(&candidate.token_str);
                     write!(table, "  {word}\t{:.4}", candidate.score)?;
-                    if look.terminal {
+                    if screen.terminal {
                         // Against the best: the probabilities of a whole vocabulary are often all small.
                         let share = if best > 0.0 { candidate.score / best } else { 0.0 };
-                        write!(table, "\t{}", look.paint(style::VALUE, bar(share, 24)))?;
+                        write!(table, "\t{}", screen.paint(style::VALUE, bar(share, 24)))?;
                     }
                     writeln!(table)?;
                 }

@@ -4,23 +4,22 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use bert_core::ModelConfig;
-use bert_core::checkpoint::{AdapterConfig, Checkpoint};
-use bert_core::contract::Activation;
-use bert_core::graph::{self, Head};
-use bert_tasks::Pretrained;
+use bert_tasks::ModelConfig;
+use bert_tasks::checkpoint::{AdapterConfig, Checkpoint};
+use bert_tasks::{Activation, Head, parameters};
+use bert_tasks::{ModelSource, Pretrained};
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
-use crate::built_in::BuiltIn;
-use crate::error::{Error, Result, describe};
-use crate::model::{DeviceArgs, Need, SourceArgs};
+use crate::built_in::{BuiltIn, BuiltInTask};
+use crate::error::{Result, describe};
+use crate::model::{DeviceArgs, Requirement, SourceArgs};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
-use crate::style::{self, Look, bytes, thousands, visible};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
+use crate::style::{self, Screen, bytes, thousands, visible};
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a model",
     example: "google-bert/bert-base-uncased",
     head: Head::None,
@@ -32,6 +31,9 @@ const NEED: Need = Need {
 #[command(after_help = "\
 Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
 cannot be loaded; what is known of it is shown all the same.
+
+Without --model it shows the one that is built in, and the tasks that it answers: by itself, or with an
+adapter that is built in as well.
 
 Examples:
   bert info
@@ -46,20 +48,23 @@ pub struct InfoCommand {
 }
 
 impl InfoCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let mut sink = Sink::open(&self.output, false, talk)?;
-        let files = self.source.open(talk, &NEED)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let mut sink = Sink::open(&self.output, false, reporter)?;
+        let files = self.source.open(reporter, &REQUIREMENT)?;
         let device = self.device.open()?;
         let head = main_head(files.config(), files.checkpoint());
         // Loading shows whether the tensors fit the configuration, and which of them are of no use.
         let loaded = files.load(head, &device, self.device.precision);
         let error = loaded.as_ref().err().map(|error| describe(error));
-        let info = Info::new(&files, device.to_string(), self.device.precision.to_string(), error);
+        let mut info = Info::new(&files, device.to_string(), self.device.precision.to_string(), error);
+        if let (ModelSource::Embedded(base), None) = (files.source(), files.adapter()) {
+            info.built_in = BuiltInTask::all(base, &files)?;
+        }
         sink.write(None, &info)?;
         sink.finish()?;
         match loaded {
             Ok(_) => Ok(Outcome::Done),
-            Err(source) => Err(Error::Load { need: &NEED, source: Box::new(source) }),
+            Err(source) => Err(REQUIREMENT.refuses(source)),
         }
     }
 }
@@ -127,6 +132,9 @@ struct Info {
     labels: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<AdapterFacts>,
+    /// The tasks that need no model of the user's, if this is the model that answers them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    built_in: Vec<BuiltInTask>,
     tokenizer: TokenizerFacts,
     unused_tensors: Vec<String>,
     /// Count of numbers that are infinite or not a number, by tensor.
@@ -187,9 +195,9 @@ impl Info {
             *dtypes.entry(tensor.dtype.to_string()).or_default() += count;
         }
         // Those of the model as it is used; what else the files hold is listed as unused.
-        let list = graph::parameters(config, main_head(config, checkpoint)).unwrap_or_default();
+        let list = parameters(config, main_head(config, checkpoint)).unwrap_or_default();
         let there = list.iter().filter(|parameter| checkpoint.contains(&parameter.name));
-        let parameters = there.map(|parameter| parameter.shape.len() as u64).sum();
+        let parameters = there.map(|parameter| parameter.shape.elements() as u64).sum();
         let mut heads = heads(config, checkpoint);
         // An adapter may bring a head that its model does not have.
         let own = files.adapter().and_then(|_| Head::of(config)).filter(|head| *head != Head::None);
@@ -229,6 +237,7 @@ impl Info {
             labels: if labelled { config.labels.clone() } else { vec![] },
             heads,
             adapter: files.adapter().map(|adapter| adapter.config().into()),
+            built_in: vec![],
             tokenizer: TokenizerFacts {
                 kind: tokenizer.kind().to_string(),
                 vocab_size: tokenizer.vocab_size(),
@@ -248,7 +257,7 @@ impl Info {
     }
 
     /// The facts in words, for people.
-    fn facts(&self, look: Look) -> Vec<(&'static str, String)> {
+    fn facts(&self, screen: Screen) -> Vec<(&'static str, String)> {
         let shape = &self.shape;
         let dtypes = self.dtypes.keys().cloned().collect::<Vec<_>>().join(" ");
         let special = self.tokenizer.special.values().cloned().collect::<Vec<_>>().join(" ");
@@ -291,6 +300,7 @@ impl Info {
             let text = format!("rank {rank}, alpha {alpha}, of {targets}; trained as a whole: {saved}");
             facts.push(("adapter", visible(&text).to_string()));
         }
+        facts.extend(self.built_in.iter().map(|task| ("built in", task.to_string())));
         facts.extend([
             (
                 "tokenizer",
@@ -307,10 +317,10 @@ impl Info {
         if !self.non_finite.is_empty() {
             let list: Vec<_> =
                 self.non_finite.iter().map(|(name, count)| format!("{count} in {name}")).collect();
-            facts.push(("not finite", look.paint(style::BAD, list.join(", ")).to_string()));
+            facts.push(("not finite", screen.paint(style::BAD, list.join(", ")).to_string()));
         }
         if let Some(error) = &self.error {
-            facts.push(("error", look.paint(style::BAD, visible(error)).to_string()));
+            facts.push(("error", screen.paint(style::BAD, visible(error)).to_string()));
         }
         facts
     }
@@ -322,14 +332,14 @@ impl Record for Info {
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let plain = Look { color: false, terminal: false, width: 80 };
+        let plain = Screen { color: false, terminal: false, width: 80 };
         self.facts(plain).into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
-        for (name, value) in self.facts(look) {
-            writeln!(page, "{:<11} {value}", look.paint(style::STRONG, name))?;
+        let screen = page.screen;
+        for (name, value) in self.facts(screen) {
+            writeln!(page, "{:<11} {value}", screen.paint(style::STRONG, name))?;
         }
         Ok(())
     }

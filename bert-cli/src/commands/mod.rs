@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod answer;
+mod choose;
 mod completions;
 mod devices;
 mod embed;
@@ -20,9 +21,9 @@ mod train;
 
 use clap::Subcommand;
 
-use crate::Outcome;
 use crate::error::Result;
-use crate::talk::Talk;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
 /// The commands. Their order here is their order in the help.
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,7 @@ pub enum Command {
     Entities(entities::EntitiesCommand),
     #[command(visible_alias = "classify")]
     Sentiment(sentiment::SentimentCommand),
+    Choose(choose::ChooseCommand),
     Embed(embed::EmbedCommand),
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
@@ -50,31 +52,32 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command.
+    /// Runs the command. `cli` gives the whole command line, for what describes it.
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter, cli: impl FnOnce() -> clap::Command) -> Result<Outcome> {
         match self {
-            Self::FillMask(command) => command.run(talk),
-            Self::NextSentence(command) => command.run(talk),
-            Self::Answer(command) => command.run(talk),
-            Self::Entities(command) => command.run(talk),
-            Self::Sentiment(command) => command.run(talk),
-            Self::Embed(command) => command.run(talk),
-            Self::Similarity(command) => command.run(talk),
-            Self::Features(command) => command.run(talk),
-            Self::Tokenize(command) => command.run(talk),
-            Self::Tokenizer(command) => command.run(talk),
-            Self::Train(command) => command.run(talk),
-            Self::Pretrain(command) => command.run(talk),
-            Self::Distil(command) => command.run(talk),
-            Self::Evaluate(command) => command.run(talk),
-            Self::Info(command) => command.run(talk),
+            Self::FillMask(command) => command.run(reporter),
+            Self::NextSentence(command) => command.run(reporter),
+            Self::Answer(command) => command.run(reporter),
+            Self::Entities(command) => command.run(reporter),
+            Self::Sentiment(command) => command.run(reporter),
+            Self::Choose(command) => command.run(reporter),
+            Self::Embed(command) => command.run(reporter),
+            Self::Similarity(command) => command.run(reporter),
+            Self::Features(command) => command.run(reporter),
+            Self::Tokenize(command) => command.run(reporter),
+            Self::Tokenizer(command) => command.run(reporter),
+            Self::Train(command) => command.run(reporter),
+            Self::Pretrain(command) => command.run(reporter),
+            Self::Distil(command) => command.run(reporter),
+            Self::Evaluate(command) => command.run(reporter),
+            Self::Info(command) => command.run(reporter),
             #[cfg(feature = "hub")]
-            Self::Models(command) => command.run(talk),
-            Self::Devices(command) => command.run(talk),
-            Self::Completions(command) => command.run(talk),
+            Self::Models(command) => command.run(reporter),
+            Self::Devices(command) => command.run(reporter),
+            Self::Completions(command) => command.run(reporter, cli()),
         }
     }
 }

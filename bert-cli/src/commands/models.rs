@@ -9,13 +9,12 @@ use bert_tasks::hub::{CachedModel, ModelId};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::error::{Error, Result};
-use crate::hub::{self, Downloads};
-use crate::model::HubArgs;
+use crate::hub::{self, Downloads, HubArgs};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, visible};
-use crate::talk::Talk;
 
 /// List, download and find models of the hub
 #[derive(Args, Debug)]
@@ -72,13 +71,13 @@ enum Action {
 }
 
 impl ModelsCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         match self.action {
-            Action::List { all, output } => list(talk, all, &output),
+            Action::List { all, output } => list(reporter, all, &output),
             Action::Pull { id, hub, output } => {
-                let mut sink = Sink::open(&output, false, talk)?;
+                let mut sink = Sink::open(&output, false, reporter)?;
                 let id: ModelId = id.parse()?;
-                let mut downloads = Downloads::new(talk);
+                let mut downloads = Downloads::new(reporter);
                 let found = hub::open(&hub, Head::None)?
                     .pull(&id, &hub.revision, |progress| downloads.report(progress))?;
                 drop(downloads);
@@ -87,7 +86,7 @@ impl ModelsCommand {
                 Ok(Outcome::Done)
             }
             Action::Path { id, hub, output } => {
-                let mut sink = Sink::open(&output, false, talk)?;
+                let mut sink = Sink::open(&output, false, reporter)?;
                 let id: ModelId = id.parse()?;
                 let path = hub::open(&hub, Head::None)?.cached_path(&id, &hub.revision)?;
                 let path =
@@ -100,8 +99,8 @@ impl ModelsCommand {
     }
 }
 
-fn list(talk: &Talk, all: bool, output: &OutputArgs) -> Result<Outcome> {
-    let mut sink = Sink::open(output, true, talk)?;
+fn list(reporter: &Reporter, all: bool, output: &OutputArgs) -> Result<Outcome> {
+    let mut sink = Sink::open(output, true, reporter)?;
     let settings = bert_tasks::hub::Settings::from_env()?;
     let cache = settings.cache.clone();
     let models = bert_tasks::hub::Hub::new(settings)?.list_cached()?;
@@ -111,13 +110,13 @@ fn list(talk: &Talk, all: bool, output: &OutputArgs) -> Result<Outcome> {
     }
     sink.finish()?;
     if shown.is_empty() {
-        talk.notice(format_args!(
+        reporter.notice(format_args!(
             "no BERT model in {}; get one with: bert models pull NAME",
             cache.display()
         ));
     }
     if !others.is_empty() {
-        talk.notice(format_args!(
+        reporter.notice(format_args!(
             "{} models of other kinds are not shown; see them with --all",
             others.len()
         ));
@@ -169,14 +168,14 @@ impl Record for Cached<'_> {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         let commit = self.commit.get(..7).unwrap_or(self.commit);
         let revision = self.revisions.first().map_or(commit, String::as_str);
-        write!(page, "{:<56}", look.paint(style::STRONG, self.id))?;
+        write!(page, "{:<56}", screen.paint(style::STRONG, self.id))?;
         let kind = self.model_type.unwrap_or("?");
         write!(page, "  {kind:<10}  {:>9}  {}", style::bytes(self.size), visible(revision))?;
         if let Some(missing) = self.missing {
-            write!(page, "  {}", look.paint(style::BAD, format_args!("incomplete: no {missing}")))?;
+            write!(page, "  {}", screen.paint(style::BAD, format_args!("incomplete: no {missing}")))?;
         }
         writeln!(page)
     }

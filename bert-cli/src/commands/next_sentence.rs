@@ -5,21 +5,21 @@ use std::io::{self, Write};
 
 use bert_tasks::Head;
 use bert_tasks::NextSentence;
-use bert_tasks::next_sentence::{NextSentenceAnswer, TextPair};
+use bert_tasks::next_sentence::TextPair;
+use bert_tasks::records::NextSentenceRecord;
 use clap::Args;
-use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a BERT with a next-sentence head, as they are pre-trained",
     example: "google-bert/bert-base-uncased",
     head: Head::NextSentence,
@@ -35,7 +35,7 @@ Examples:
   bert next-sentence --model path/to/bert --input pairs.csv --column before --column after --csv
   if bert next-sentence --exit-code -q -o /dev/null \"$A\" \"$B\"; then echo \"B follows A\"; fi
 
-A line of a .txt file holds both texts, parted by a tab; JSONL and CSV have them in first and second.")]
+A line of a .txt file holds both texts, separated by a tab; JSONL and CSV have them in first and second.")]
 pub struct NextSentenceCommand {
     /// The two texts, each in quotes; `-` reads lines from stdin
     #[arg(value_names = ["FIRST", "SECOND"], num_args = 1..=2)]
@@ -54,25 +54,24 @@ pub struct NextSentenceCommand {
 }
 
 impl NextSentenceCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::pairs(&self.input, ["first", "second"], self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
-        let task = self.model.load(talk, &NEED, NextSentence::from_pretrained)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
+        let task = self.model.load(reporter, &REQUIREMENT, NextSentence::from_pretrained)?;
         let mut all_follow = true;
         let pair = |texts: Vec<String>| {
             let [first, second] = texts.try_into().expect("the input has pairs");
             TextPair { first, second }
         };
         let outcome = answer_all(
-            talk,
+            reporter,
             inputs,
             sink,
             &task,
             |texts| pair(texts.to_vec()),
             |texts, answer| {
-                let judged = Judged { pair: pair(texts), follows: answer.is_next >= 0.5, answer };
-                all_follow &= judged.follows;
-                judged
+                all_follow &= answer.follows;
+                NextSentenceRecord { pair: pair(texts), answer }
             },
         )?;
         Ok(match outcome {
@@ -82,23 +81,15 @@ impl NextSentenceCommand {
     }
 }
 
-#[derive(Serialize)]
-struct Judged {
-    #[serde(flatten)]
-    pair: TextPair,
-    follows: bool,
-    #[serde(flatten)]
-    answer: NextSentenceAnswer,
-}
-
-impl Record for Judged {
+impl Record for NextSentenceRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["first", "second", "follows", "is_next"].map(Cow::Borrowed).to_vec()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let Self { pair, follows, answer } = self;
-        vec![vec![pair.first.clone(), pair.second.clone(), follows.to_string(), answer.is_next.to_string()]]
+        let Self { pair, answer } = self;
+        let [follows, is_next] = [answer.follows.to_string(), answer.is_next.to_string()];
+        vec![vec![pair.first.clone(), pair.second.clone(), follows, is_next]]
     }
 
     fn cut(&self) -> Option<usize> {
@@ -106,14 +97,14 @@ impl Record for Judged {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
-        let (style, verdict) = match self.follows {
+        let screen = page.screen;
+        let (style, verdict) = match self.answer.follows {
             true => (style::GOOD, "follows"),
             false => (style::BAD, "does not follow"),
         };
-        write!(page, "{:.4}  {:<15}", self.answer.is_next, look.paint(style, verdict))?;
-        if look.terminal {
-            write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.answer.is_next, 24)))?;
+        write!(page, "{:.4}  {:<15}", self.answer.is_next, screen.paint(style, verdict))?;
+        if screen.terminal {
+            write!(page, "  {:<24}", screen.paint(style::VALUE, bar(self.answer.is_next, 24)))?;
         }
         if page.titled {
             write!(page, "  {}  {}", visible(&self.pair.first), visible(&self.pair.second))?;

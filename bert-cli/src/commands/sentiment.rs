@@ -3,25 +3,26 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bert_core::config::ProblemType;
 use bert_tasks::Head;
+use bert_tasks::ProblemType;
 use bert_tasks::TextClassification;
-use bert_tasks::text_classification::{Classification, Text, TextClassificationOptions};
+use bert_tasks::records::TextClassificationRecord;
+use bert_tasks::text_classification::{LabelScore, Text, TextClassificationOptions};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::answer_all;
 use crate::built_in;
-use crate::cli::positive;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Need};
+use crate::model::{ModelArgs, Requirement};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
+use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a sequence classifier",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
     head: Head::SequenceClassification,
@@ -82,78 +83,71 @@ impl From<Scores> for ProblemType {
 }
 
 impl SentimentCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = match self.pair {
             true => Inputs::pairs(&self.input, ["first", "second"], self.texts)?,
             false => Inputs::texts(&self.input, self.texts)?,
         };
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let options =
             TextClassificationOptions { top_k: self.top_k, problem_type: self.scores.map(Into::into) };
-        let task = self.model.load(talk, &NEED, |files, device, precision| {
+        let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             TextClassification::from_pretrained(files, device, precision)?.with_options(options)
         })?;
         let probabilities = task.problem_type() != ProblemType::Regression;
-        answer_all(
-            talk,
-            inputs,
-            sink,
-            &task,
-            |texts| Text { text: texts[0].clone(), pair: texts.get(1).cloned() },
-            |texts, answer| {
-                let mut texts = texts.into_iter();
-                let (text, pair) = (texts.next().unwrap_or_default(), texts.next());
-                Labelled { text, pair, answer, probabilities }
-            },
-        )
+        let text = |texts: &[String]| Text { text: texts[0].clone(), pair: texts.get(1).cloned() };
+        answer_all(reporter, inputs, sink, &task, text, |texts, answer| {
+            let record = TextClassificationRecord { text: text(&texts), answer };
+            Labelled { record, probabilities }
+        })
     }
 }
 
+/// A record, and whether its scores are shares that a bar can show.
 #[derive(Serialize)]
 struct Labelled {
-    text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pair: Option<String>,
     #[serde(flatten)]
-    answer: Classification,
+    record: TextClassificationRecord,
     #[serde(skip)]
     probabilities: bool,
 }
 
 impl Record for Labelled {
     fn columns(&self) -> Vec<Cow<'static, str>> {
-        let pair = self.pair.iter().map(|_| "pair");
+        let pair = self.record.text.pair.iter().map(|_| "pair");
         ["text"].into_iter().chain(pair).chain(["label", "score"]).map(Cow::Borrowed).collect()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let row = |score: &bert_tasks::text_classification::LabelScore| {
-            let mut row = vec![self.text.clone()];
-            row.extend(self.pair.clone());
+        let row = |score: &LabelScore| {
+            let Text { text, pair } = &self.record.text;
+            let mut row = vec![text.clone()];
+            row.extend(pair.clone());
             row.extend([score.label.clone(), score.score.to_string()]);
             row
         };
-        self.answer.scores.iter().map(row).collect()
+        self.record.answer.scores.iter().map(row).collect()
     }
 
     fn cut(&self) -> Option<usize> {
-        self.answer.truncated.iter().flatten().map(|range| range.start).next()
+        self.record.answer.truncated.iter().flatten().map(|range| range.start).next()
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            write!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
-            if let Some(pair) = &self.pair {
-                write!(page, "  {}", look.paint(style::STRONG, visible(pair)))?;
+            let Text { text, pair } = &self.record.text;
+            write!(page, "{}", screen.paint(style::STRONG, visible(text)))?;
+            if let Some(pair) = pair {
+                write!(page, "  {}", screen.paint(style::STRONG, visible(pair)))?;
             }
             writeln!(page)?;
         }
         page.table(|table| {
-            for label in &self.answer.scores {
+            for label in &self.record.answer.scores {
                 write!(table, "  {}\t{:.4}", visible(&label.label), label.score)?;
-                if look.terminal && self.probabilities {
-                    write!(table, "\t{}", look.paint(style::VALUE, bar(label.score, 24)))?;
+                if screen.terminal && self.probabilities {
+                    write!(table, "\t{}", screen.paint(style::VALUE, bar(label.score, 24)))?;
                 }
                 writeln!(table)?;
             }

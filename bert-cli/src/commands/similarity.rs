@@ -4,24 +4,24 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
-use std::task::Poll;
 
+use bert_tasks::Similarity;
 use bert_tasks::embedding::{TextEmbedding, cosine};
-use bert_tasks::stream::Source;
-use bert_tasks::{Embedding, Task};
+use bert_tasks::next_sentence::TextPair;
+use bert_tasks::records::SimilarityRecord;
 use clap::Args;
 use serde::Serialize;
 
 use super::embed::RecipeArgs;
-use crate::Outcome;
-use crate::batch::{Answerer, Consumer, answer_all, for_each};
-use crate::cli::positive;
+use crate::batch::{Consumer, answer_all, for_each};
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs, Item};
 use crate::model::ModelArgs;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, bar, visible};
-use crate::talk::Talk;
+use crate::values::positive;
 
 /// Compare texts by their meaning, or find the nearest to a query
 #[derive(Args, Debug)]
@@ -55,7 +55,7 @@ pub struct SimilarityCommand {
 }
 
 impl SimilarityCommand {
-    pub fn run(mut self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(mut self, reporter: &Reporter) -> Result<Outcome> {
         let from_stdin = self.texts.len() == 2 && self.texts[1] == "-";
         let is_search = match self.texts.len() {
             1 => self.texts[0] != "-" && self.input.input.is_some(),
@@ -64,128 +64,57 @@ impl SimilarityCommand {
         };
         if !is_search {
             let inputs = Inputs::pairs(&self.input, ["first", "second"], self.texts)?;
-            let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
-            let task = Pairs(self.recipe.load(talk, &self.model)?);
-            let record = |texts: Vec<String>, answer: PairAnswer| {
+            let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
+            let task = Similarity::from(self.recipe.load(reporter, &self.model)?);
+            let pair = |texts: Vec<String>| {
                 let [first, second] = texts.try_into().expect("the input has pairs");
-                Compared { first, second, cosine: answer.cosine, cut: answer.cut }
+                TextPair { first, second }
             };
-            return answer_all(talk, inputs, sink, &task, <[String]>::to_vec, record);
+            let record = |texts, answer| SimilarityRecord { pair: pair(texts), answer };
+            return answer_all(reporter, inputs, sink, &task, |texts| pair(texts.to_vec()), record);
         }
         let texts = self.texts.split_off(1);
         let query = self.texts.swap_remove(0);
         let inputs = Inputs::texts(&self.input, texts)?;
-        let mut sink = Sink::open(&self.output, true, talk)?;
-        let task = self.recipe.load(talk, &self.model)?;
+        let mut sink = Sink::open(&self.output, true, reporter)?;
+        let task = self.recipe.load(reporter, &self.model)?;
         let query = task.predict(&query)?.vector;
         let mut search = Search { query, top_k: self.top_k, found: 0, best: BinaryHeap::new() };
-        let count = for_each(talk, inputs, true, &task, |texts| texts[0].clone(), &mut search)?;
+        let count = for_each(reporter, inputs, true, &task, |texts| texts[0].clone(), &mut search)?;
         if count.answered > 0 {
             for hit in search.best.into_sorted_vec() {
                 sink.write(hit.line, &hit)?;
             }
             sink.finish()?;
         }
-        Ok(count.outcome(talk))
+        Ok(count.outcome(reporter))
     }
 }
 
-/// Embeds both texts of a pair.
-struct Pairs(Embedding);
-
-/// The two texts of each pair, one after the other.
-struct Flat<S> {
-    inputs: S,
-    second: Option<String>,
-}
-
-impl<S: Source<Item = Vec<String>>> Flat<S> {
-    fn first_of(&mut self, mut pair: Vec<String>) -> String {
-        self.second = pair.pop();
-        pair.swap_remove(0)
-    }
-}
-
-impl<S: Source<Item = Vec<String>>> Source for Flat<S> {
-    type Item = String;
-
-    fn next(&mut self) -> Option<String> {
-        self.second.take().or_else(|| {
-            let pair = self.inputs.next()?;
-            Some(self.first_of(pair))
-        })
-    }
-
-    fn try_next(&mut self) -> Poll<Option<String>> {
-        match self.second.take() {
-            Some(second) => Poll::Ready(Some(second)),
-            None => self.inputs.try_next().map(|pair| pair.map(|pair| self.first_of(pair))),
-        }
-    }
-}
-
-struct PairAnswer {
-    cosine: f32,
-    cut: Option<usize>,
-}
-
-impl Answerer for Pairs {
-    type Input = Vec<String>;
-    type Answer = PairAnswer;
-
-    fn answers<'a>(
-        &'a self,
-        inputs: impl Source<Item = Vec<String>> + 'a,
-    ) -> impl Iterator<Item = bert_tasks::Result<PairAnswer>> + 'a {
-        let mut vectors = self.0.stream_from(Flat { inputs, second: None });
-        std::iter::from_fn(move || {
-            let (first, second) = (vectors.next()?, vectors.next());
-            let compare = |first: TextEmbedding, second: TextEmbedding| PairAnswer {
-                cosine: cosine(&first.vector, &second.vector),
-                cut: first.truncated.or(second.truncated).map(|range| range.start),
-            };
-            // A device that fails ends the stream, between the two texts of a pair too.
-            Some(match (first, second) {
-                (Ok(first), Some(Ok(second))) => Ok(compare(first, second)),
-                (Err(error), _) | (_, Some(Err(error))) => Err(error),
-                (Ok(_), None) => return None,
-            })
-        })
-    }
-}
-
-#[derive(Serialize)]
-struct Compared {
-    first: String,
-    second: String,
-    cosine: f32,
-    #[serde(skip)]
-    cut: Option<usize>,
-}
-
-impl Record for Compared {
+impl Record for SimilarityRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["first", "second", "cosine"].map(Cow::Borrowed).to_vec()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        vec![vec![self.first.clone(), self.second.clone(), self.cosine.to_string()]]
+        let Self { pair, answer } = self;
+        vec![vec![pair.first.clone(), pair.second.clone(), answer.cosine.to_string()]]
     }
 
     fn cut(&self) -> Option<usize> {
-        self.cut
+        self.answer.truncated.iter().flatten().map(|range| range.start).next()
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         // The sign has a place of its own, where numbers stand below one another.
         let cells = if page.titled { 7 } else { 0 };
-        write!(page, "{:>cells$.4}", self.cosine)?;
-        if look.terminal {
-            write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.cosine, 24)))?;
+        write!(page, "{:>cells$.4}", self.answer.cosine)?;
+        if screen.terminal {
+            write!(page, "  {:<24}", screen.paint(style::VALUE, bar(self.answer.cosine, 24)))?;
         }
         if page.titled {
-            write!(page, "  {}  {}", visible(&self.first), visible(&self.second))?;
+            write!(page, "  {}  {}", visible(&self.pair.first), visible(&self.pair.second))?;
         }
         writeln!(page)
     }
@@ -256,10 +185,10 @@ impl Record for Hit {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         write!(page, "{:>7.4}", self.cosine)?;
-        if look.terminal {
-            write!(page, "  {:<24}", look.paint(style::VALUE, bar(self.cosine, 24)))?;
+        if screen.terminal {
+            write!(page, "  {:<24}", screen.paint(style::VALUE, bar(self.cosine, 24)))?;
         }
         writeln!(page, "  {}", visible(&self.text))
     }

@@ -10,17 +10,17 @@ use bert_tasks::tokenizer::Tokenizer;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::batch::{Answerer, answer_all};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{Need, SourceArgs};
+use crate::model::{Requirement, SourceArgs};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{self, visible};
-use crate::talk::Talk;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a model with a tokenizer",
     example: "google-bert/bert-base-uncased",
     head: Head::None,
@@ -52,13 +52,13 @@ pub struct TokenizeCommand {
 }
 
 impl TokenizeCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, talk)?;
-        let tokenizer = self.source.open_tokenizer(talk, &NEED)?;
+        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
+        let tokenizer = self.source.open_tokenizer(reporter, &REQUIREMENT)?;
         let task = Tokenize { tokenizer, special: !self.no_special };
         answer_all(
-            talk,
+            reporter,
             inputs,
             sink,
             &task,
@@ -133,9 +133,9 @@ impl Record for Tokenized {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         if page.titled {
-            writeln!(page, "{}", look.paint(style::STRONG, visible(&self.text)))?;
+            writeln!(page, "{}", screen.paint(style::STRONG, visible(&self.text)))?;
         }
         page.table(|table| {
             for token in &self.tokens {
@@ -143,10 +143,10 @@ impl Record for Tokenized {
                 match (token.start, token.end) {
                     (Some(start), Some(end)) => {
                         let source = visible(&self.text[start..end]);
-                        let source = look.paint(style::VALUE, source);
+                        let source = screen.paint(style::VALUE, source);
                         writeln!(table, "  {}\t{word}\t{start}..{end}\t{source}", token.id)?;
                     }
-                    _ => writeln!(table, "  {}\t{}", token.id, look.paint(style::FAINT, word))?,
+                    _ => writeln!(table, "  {}\t{}", token.id, screen.paint(style::FAINT, word))?,
                 }
             }
             Ok(())

@@ -9,12 +9,12 @@ use bert_tasks::tokenizer::{WordPieceOptions, WordPieceTrainer};
 use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
-use crate::Outcome;
-use crate::cli::{positive, up_to};
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::reporter::Reporter;
 use crate::style::{thousands, visible};
-use crate::talk::Talk;
+use crate::values::{positive, up_to};
 
 /// Make a tokenizer of your own
 #[derive(Args, Debug)]
@@ -85,16 +85,16 @@ impl TokenizerCommand {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         match self.action {
-            Action::Train(command) => command.run(talk),
+            Action::Train(command) => command.run(reporter),
         }
     }
 }
 
 impl TrainCommand {
-    fn run(self, talk: &Talk) -> Result<Outcome> {
-        let mut sink = Sink::open(&self.output, false, talk)?;
+    fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let mut sink = Sink::open(&self.output, false, reporter)?;
         if let Some(name) = ["vocab.txt", "tokenizer.json"].iter().find(|name| self.out.join(name).exists()) {
             return Err(Error::Exists { path: self.out.join(name) });
         }
@@ -113,7 +113,7 @@ impl TrainCommand {
             trainer.add(&paragraph.text).map_err(bert_tasks::Error::from)?;
         }
         let words = trainer.words();
-        talk.notice(format_args!("{} different words", thousands(words as u64)));
+        reporter.notice(format_args!("{} different words", thousands(words as u64)));
         let vocabulary = trainer.train().map_err(bert_tasks::Error::from)?;
         vocabulary.save(&self.out).map_err(bert_tasks::Error::from)?;
         let (tokens, folder) = (vocabulary.tokens().len(), self.out.display().to_string());

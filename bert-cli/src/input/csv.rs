@@ -6,13 +6,15 @@ use std::rc::Rc;
 
 use csv::{ByteRecord, ErrorKind};
 
-use super::record::{Fields, RecordError, decode};
-use super::{BadItem, Error, Item, MAX_RECORD, Place, Result, lines};
+use super::layout::Layout;
+use super::record::decode;
+use super::{BadItem, Error, Item, MAX_RECORD, Place, RecordError, Result, lines};
 
 /// The rows below the header of a CSV file.
 pub struct Rows {
     reader: csv::Reader<ByLine>,
     read: Rc<Progress>,
+    layout: Box<dyn Layout>,
     columns: Vec<usize>,
     lossy: bool,
 }
@@ -22,7 +24,7 @@ impl Rows {
     ///
     /// # Errors
     /// A source that cannot be read, or lacks a column.
-    pub fn new(name: &str, source: Box<dyn Read>, fields: Fields, lossy: bool) -> Result<Self> {
+    pub fn new(name: &str, source: Box<dyn Read>, mut layout: Box<dyn Layout>, lossy: bool) -> Result<Self> {
         let failed = |source| Error::Read { name: name.to_owned(), source };
         let mut source = BufReader::new(source);
         let read = Rc::<Progress>::default();
@@ -36,8 +38,8 @@ impl Rows {
         let header = reader.byte_headers().map_err(|error| failed(error.into()))?;
         let header: Vec<String> =
             header.iter().map(|column| String::from_utf8_lossy(column).trim().to_owned()).collect();
-        let columns = find(name, &header, &fields)?;
-        Ok(Self { reader, read, columns, lossy })
+        let columns = layout.columns(name, &header)?;
+        Ok(Self { reader, read, layout, columns, lossy })
     }
 
     /// The next row; `None` at the end.
@@ -51,7 +53,11 @@ impl Rows {
             Ok(false) => return Ok(None),
             Ok(true) => {
                 let text = |&column: &usize| decode(row.get(column).unwrap_or_default().to_vec(), self.lossy);
-                self.columns.iter().map(text).collect()
+                self.columns
+                    .iter()
+                    .map(text)
+                    .collect::<Result<_, _>>()
+                    .and_then(|fields| self.layout.row(fields))
             }
             Err(error) => match error.kind() {
                 ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -68,27 +74,6 @@ impl Rows {
             Err(error) => Err(BadItem { place, error }),
         }))
     }
-}
-
-/// Where the fields are. A file with a single column leaves no choice.
-fn find(name: &str, header: &[String], fields: &Fields) -> Result<Vec<usize>> {
-    if !fields.chosen && fields.names.len() == 1 && header.len() == 1 {
-        return Ok(vec![0]);
-    }
-    let position = |column: &String| {
-        let mut places =
-            header.iter().enumerate().filter(|(_, name)| *name == column).map(|(index, _)| index);
-        match (places.next(), places.next()) {
-            (Some(index), None) => Ok(index),
-            (first, _) => Err(Error::Column {
-                name: name.to_owned(),
-                column: column.clone(),
-                twice: first.is_some(),
-                found: header.to_vec(),
-            }),
-        }
-    };
-    fields.names.iter().map(position).collect()
 }
 
 /// Hands out at most one line a read, so that no more has been read than the record at hand needs: this
@@ -137,12 +122,13 @@ impl Read for ByLine {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Fields;
     use super::*;
 
     #[test]
     fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
         let source = (&b"text\n\"never closed "[..]).chain(io::repeat(b'x'));
-        let fields = Fields::new(&["text"], &[]).unwrap();
+        let fields = Box::new(Fields::new(&["text"], &[]).unwrap());
         let mut rows = Rows::new("a.csv", Box::new(source), fields, false).unwrap();
         assert!(rows.next().unwrap_err().to_string().contains("quote"));
     }
@@ -151,7 +137,7 @@ mod tests {
     fn lines_are_counted_however_they_end() {
         for end in ["\n", "\r\n"] {
             let content = ["text,n", "", "a,1", "", "", "\"b", "c\",2", "d,3"].join(end);
-            let fields = Fields::new(&["text"], &[]).unwrap();
+            let fields = Box::new(Fields::new(&["text"], &[]).unwrap());
             let source: Box<dyn Read> = Box::new(io::Cursor::new(content.clone()));
             let mut rows = Rows::new("a.csv", source, fields, false).unwrap();
             let mut found = vec![];

@@ -2,8 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::record::{RecordError, decode};
+use super::record::decode;
 use super::{Error, MAX_RECORD, Result};
+use crate::error::RecordError;
 
 /// The mark that some editors put in front of UTF-8.
 pub const BOM: &[u8] = b"\xef\xbb\xbf";

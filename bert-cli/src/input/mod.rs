@@ -1,6 +1,8 @@
 //! Where the texts come from: arguments, lines of standard input, or a file, read as it is needed.
 
+mod choices;
 mod csv;
+mod layout;
 mod lines;
 mod record;
 
@@ -11,10 +13,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, RecordError, Result};
+use layout::Layout;
 use lines::Lines;
-
-pub use record::{RecordError, list};
 
 /// The longest line, and the longest CSV record, that is read. Longer ones are reported, not collected:
 /// a file without line ends would fill the memory.
@@ -44,7 +45,7 @@ pub struct InputArgs {
 /// What an input file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
-    /// One text a line; two texts are parted by a tab
+    /// One text a line; two texts are separated by a tab
     Txt,
     /// One JSON value a line: a string, or an object with the text in a field
     Jsonl,
@@ -132,7 +133,7 @@ impl Inputs {
     /// As [`texts`](Self::texts).
     pub fn named_texts(args: &InputArgs, name: &'static str, texts: Vec<String>) -> Result<Self> {
         if texts.is_empty() || texts == ["-"] {
-            return Self::open(args, &[name], !texts.is_empty());
+            return Self::open(args, fields(&[name], args)?, !texts.is_empty());
         }
         let count = texts.len();
         Self::arguments(args, texts.into_iter().map(|text| vec![text]).collect(), count == 1)
@@ -145,10 +146,25 @@ impl Inputs {
     /// No text at all, a first text without a second, or a file that cannot be opened.
     pub fn pairs(args: &InputArgs, names: [&'static str; 2], texts: Vec<String>) -> Result<Self> {
         match texts.len() {
-            0 => Self::open(args, &names, false),
-            1 if texts == ["-"] => Self::open(args, &names, true),
+            0 => Self::open(args, fields(&names, args)?, false),
+            1 if texts == ["-"] => Self::open(args, fields(&names, args)?, true),
             2 => Self::arguments(args, vec![texts], true),
             found => Err(Error::NotAPair { names, found }),
+        }
+    }
+
+    /// The inputs of a command that takes a prompt and its choices at a time: `texts` are the arguments. The texts of an
+    /// input are the prompt, and then the choices, of which there are at least two.
+    ///
+    /// # Errors
+    /// No text at all, a prompt with fewer than two choices, or a file that cannot be opened.
+    pub fn choices(args: &InputArgs, texts: Vec<String>) -> Result<Self> {
+        let layout = || Ok::<_, Error>(Box::new(choices::Choices::new(&args.column)?));
+        match texts.len() {
+            0 => Self::open(args, layout()?, false),
+            1 if texts == ["-"] => Self::open(args, layout()?, true),
+            found @ 1..=2 => Err(Error::NoChoices { found }),
+            _ => Self::arguments(args, vec![texts], true),
         }
     }
 
@@ -166,20 +182,20 @@ impl Inputs {
         Ok(Self { name, reader: Reader::Arguments(items), size: None, interactive: false })
     }
 
-    fn open(args: &InputArgs, names: &[&'static str], dash: bool) -> Result<Self> {
+    fn open(args: &InputArgs, layout: Box<dyn Layout>, dash: bool) -> Result<Self> {
         match &args.input {
             Some(path) if dash && path != Path::new("-") => Err(Error::TwoSources { path: path.clone() }),
             Some(path) if path != Path::new("-") => {
                 let (file, size) = open_file(path)?;
                 let format = args.input_format.unwrap_or_else(|| InputFormat::of(path));
-                Self::read(path.display().to_string(), Box::new(file), format, args, names, size, false)
+                Self::read(path.display().to_string(), Box::new(file), format, args, layout, size, false)
             }
             None if !dash => Err(Error::NoText),
             _ => {
                 let interactive = io::stdin().is_terminal();
                 let format = args.input_format.unwrap_or(InputFormat::Txt);
                 // The lock is not held: it would not be `Send`, and nobody else reads.
-                Self::read("stdin".to_owned(), Box::new(io::stdin()), format, args, names, None, interactive)
+                Self::read("stdin".to_owned(), Box::new(io::stdin()), format, args, layout, None, interactive)
             }
         }
     }
@@ -189,23 +205,27 @@ impl Inputs {
         source: Box<dyn Read>,
         format: InputFormat,
         args: &InputArgs,
-        names: &[&'static str],
+        layout: Box<dyn Layout>,
         size: Option<u64>,
         interactive: bool,
     ) -> Result<Self> {
-        let fields = record::Fields::new(names, &args.column)?;
         let reader = match format {
-            InputFormat::Csv => Reader::Csv(csv::Rows::new(&name, source, fields, args.lossy)?),
+            InputFormat::Csv => Reader::Csv(csv::Rows::new(&name, source, layout, args.lossy)?),
             InputFormat::Jsonl => Reader::Lines(
                 Lines::new(&name, source, args.lossy),
-                Box::new(move |line| fields.parse_json(&line)),
+                Box::new(move |line| {
+                    if line.trim().is_empty() {
+                        return Ok(None);
+                    }
+                    layout.parse_json(serde_json::from_str(&line).map_err(RecordError::Json)?).map(Some)
+                }),
             ),
             InputFormat::Txt if !args.column.is_empty() => {
                 return Err(Error::NeedsFile { option: "--column" });
             }
             InputFormat::Txt => Reader::Lines(
                 Lines::new(&name, source, args.lossy),
-                Box::new(move |line| fields.parse_line(line).map(Some)),
+                Box::new(move |line| layout.parse_line(line).map(Some)),
             ),
         };
         Ok(Self { name, reader, size, interactive })
@@ -260,6 +280,11 @@ impl Inputs {
             },
         }
     }
+}
+
+/// The layout of inputs that are one text or several, each in a field of its own.
+fn fields(names: &[&'static str], args: &InputArgs) -> Result<Box<dyn Layout>> {
+    Ok(Box::new(record::Fields::new(names, &args.column)?))
 }
 
 impl InputArgs {

@@ -13,8 +13,8 @@ use tabwriter::TabWriter;
 
 use crate::error::{Error, Result};
 use crate::input::Inputs;
-use crate::style::Look;
-use crate::talk::Talk;
+use crate::reporter::Reporter;
+use crate::style::Screen;
 use target::Target;
 
 /// The form of the results.
@@ -71,14 +71,14 @@ pub trait Record: Serialize {
 pub struct Page<'a> {
     out: &'a mut dyn Write,
     /// What it can show.
-    pub look: Look,
+    pub screen: Screen,
     /// Whether results have to be told apart by their texts: there may be several, and the reader does not
     /// see the texts right above them.
     pub titled: bool,
 }
 
 impl Page<'_> {
-    /// Writes lines whose cells, parted by tabs, are put in columns.
+    /// Writes lines whose cells, separated by tabs, are put in columns.
     ///
     /// # Errors
     /// Those of `write` and of the page.
@@ -103,18 +103,18 @@ impl Write for Page<'_> {
 pub struct Sink {
     target: Target,
     format: Format,
-    look: Look,
+    screen: Screen,
     many: bool,
     titled: bool,
     count: u64,
 }
 
-/// Writes something that is no record to standard output.
+/// Writes something that is not a record to standard output.
 ///
 /// # Errors
 /// An output that cannot be written.
-pub fn print(bytes: &[u8], talk: &Talk) -> Result<()> {
-    let (mut target, _) = Target::open(None, talk.color())?;
+pub fn print(bytes: &[u8], reporter: &Reporter) -> Result<()> {
+    let (mut target, _) = Target::open(None, reporter.color())?;
     target.write_all(bytes).map_err(|error| target.failed(error))?;
     target.finish()
 }
@@ -133,31 +133,31 @@ impl Sink {
     ///
     /// # Errors
     /// A file that cannot be created.
-    pub fn open(args: &OutputArgs, many: bool, talk: &Talk) -> Result<Self> {
-        let (target, look) = Target::open(args.output.as_deref(), talk.color())?;
+    pub fn open(args: &OutputArgs, many: bool, reporter: &Reporter) -> Result<Self> {
+        let (target, screen) = Target::open(args.output.as_deref(), reporter.color())?;
         let format = match (args.json, args.jsonl, args.csv) {
             (true, _, _) => Format::Json,
             (_, true, _) => Format::Jsonl,
             (_, _, true) => Format::Csv,
             _ => Format::Text,
         };
-        Ok(Self { target, format, look, many, titled: many, count: 0 })
+        Ok(Self { target, format, screen, many, titled: many, count: 0 })
     }
 
     /// Opens the file, or standard output, for one result an input.
     ///
     /// # Errors
     /// A file that cannot be created.
-    pub fn for_inputs(args: &OutputArgs, inputs: &Inputs, talk: &Talk) -> Result<Self> {
-        let sink = Self::open(args, !inputs.is_single(), talk)?;
+    pub fn for_inputs(args: &OutputArgs, inputs: &Inputs, reporter: &Reporter) -> Result<Self> {
+        let sink = Self::open(args, !inputs.is_single(), reporter)?;
         // Somebody who types has the text before their eyes.
-        let titled = sink.many && !(inputs.interactive() && sink.look.terminal);
+        let titled = sink.many && !(inputs.interactive() && sink.screen.terminal);
         Ok(Self { titled, ..sink })
     }
 
     /// Whether results appear on a terminal.
     pub fn is_terminal(&self) -> bool {
-        self.look.terminal
+        self.screen.terminal
     }
 
     /// Writes one result; `line` is the line of the input that it belongs to.
@@ -170,7 +170,7 @@ impl Sink {
         self.count += 1;
         let text = match self.format {
             Format::Text => {
-                let mut page = Page { out: &mut self.target, look: self.look, titled: self.titled };
+                let mut page = Page { out: &mut self.target, screen: self.screen, titled: self.titled };
                 return record.show(&mut page).map_err(|error| self.target.failed(error));
             }
             Format::Json if self.many => json::line(&located)

@@ -8,9 +8,9 @@ use anstream::AutoStream;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::{Error, Result};
+use crate::reporter::ColorWhen;
 use crate::signals;
-use crate::style::Look;
-use crate::talk::ColorWhen;
+use crate::style::Screen;
 
 /// Where bytes go.
 pub struct Target {
@@ -35,23 +35,23 @@ impl Target {
     ///
     /// # Errors
     /// A file that cannot be created.
-    pub fn open(path: Option<&Path>, color: ColorWhen) -> Result<(Self, Look)> {
+    pub fn open(path: Option<&Path>, color: ColorWhen) -> Result<(Self, Screen)> {
         let Some(path) = path.filter(|&path| path != Path::new("-")) else {
             let stdout = io::stdout();
             let choice = color.resolve(&stdout);
             let terminal = stdout.is_terminal();
             let width =
                 terminal.then(terminal_size::terminal_size).flatten().map_or(80, |(width, _)| width.0.into());
-            let look = Look { color: choice != anstream::ColorChoice::Never, terminal, width };
+            let screen = Screen { color: choice != anstream::ColorChoice::Never, terminal, width };
             // Where there are no colours, everything passes: an escape in a CSV field is data.
-            let pass = if look.color { choice } else { anstream::ColorChoice::AlwaysAnsi };
+            let pass = if screen.color { choice } else { anstream::ColorChoice::AlwaysAnsi };
             let out = Out::Stdout(AutoStream::new(stdout, pass));
             return Ok((
                 Self { name: "stdout".to_owned(), out: BufWriter::with_capacity(64 << 10, out) },
-                look,
+                screen,
             ));
         };
-        let look = Look { color: color == ColorWhen::Always, terminal: false, width: 80 };
+        let screen = Screen { color: color == ColorWhen::Always, terminal: false, width: 80 };
         let failed = |source| Error::Write { name: path.display().to_string(), source };
         let out = match fs::metadata(path) {
             Ok(kind) if kind.is_dir() => return Err(Error::IsFolder { path: path.to_owned() }),
@@ -66,7 +66,7 @@ impl Target {
             Err(error) => return Err(failed(error)),
         };
         let out = BufWriter::with_capacity(64 << 10, out);
-        Ok((Self { name: path.display().to_string(), out }, look))
+        Ok((Self { name: path.display().to_string(), out }, screen))
     }
 
     /// What a failed write means.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use bert_conformance::small::{self, Small, Tensors};
-use bert_core::graph::Head;
+use bert_tasks::Head;
 use serde_json::{Value, json};
 
 /// What a run of `bert` gave.

@@ -54,7 +54,7 @@ pub enum CheckpointError {
     },
 
     /// A safetensors file is damaged.
-    #[error("{file} is no usable safetensors file")]
+    #[error("{file} is not a usable safetensors file")]
     Safetensors {
         /// The file.
         file: Origin,
@@ -63,7 +63,7 @@ pub enum CheckpointError {
     },
 
     /// A PyTorch file is damaged, dangerous or of an unknown layout.
-    #[error("{file} is no usable PyTorch file")]
+    #[error("{file} is not a usable PyTorch file")]
     Torch {
         /// The file.
         file: Origin,
@@ -72,7 +72,7 @@ pub enum CheckpointError {
     },
 
     /// The list of the parts of a checkpoint cannot be used.
-    #[error("{} is no usable index of a checkpoint in parts", .path.display())]
+    #[error("{} is not a usable index of a checkpoint in parts", .path.display())]
     Index {
         /// The index file.
         path: PathBuf,
@@ -169,7 +169,7 @@ pub enum IndexError {
         limit: u64,
     },
     /// No JSON object with a `weight_map`.
-    #[error("it is no JSON object with a weight_map of names to files")]
+    #[error("it is not a JSON object with a weight_map of names to files")]
     Json(#[source] serde_json::Error),
     /// A part that would lie outside the folder of the index.
     #[error("it names the part {part:?}; parts must be plain file names beside the index")]

@@ -129,7 +129,7 @@ pub fn is_index(name: &str) -> bool {
 /// The names of the files that an index lists.
 ///
 /// # Errors
-/// [`IndexError`] for a text that is no index, and for a name that is more than a file name: it could lie outside of
+/// [`IndexError`] for a text that is not an index, and for a name that is more than a file name: it could lie outside of
 /// the model's folder.
 pub fn parts(index: &[u8]) -> Result<BTreeSet<String>, IndexError> {
     Ok(Index::read(index)?.weight_map.into_values().collect())

@@ -60,7 +60,7 @@ pub(super) fn read_files(folder: &Path, files: &MemoryFiles) -> Result<Vec<Found
     }
 }
 
-/// How the bytes of a file are had.
+/// How the bytes of a file are read.
 type Open<'a> = &'a dyn Fn(&Path) -> io::Result<Arc<dyn ByteSource>>;
 
 fn map(path: &Path) -> io::Result<Arc<dyn ByteSource>> {

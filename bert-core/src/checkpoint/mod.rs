@@ -410,7 +410,7 @@ impl Spelling {
         scales && self.tensor.equals(&other.tensor)
     }
 
-    /// A scale that is no number spoils its whole row.
+    /// A scale that is not a number spoils its whole row.
     fn non_finite(&self) -> usize {
         let width = self.tensor.shape.iter().skip(1).product::<usize>();
         let count =

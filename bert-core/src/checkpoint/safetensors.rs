@@ -28,7 +28,7 @@ pub enum SafetensorsError {
         /// The length of the file, in bytes.
         found: usize,
     },
-    /// The header is no JSON, or its types, shapes and offsets contradict each other.
+    /// The header is not JSON, or its types, shapes and offsets contradict each other.
     #[error("the header is damaged; download the file again or export it anew")]
     Json(#[source] serde_json::Error),
     /// The tensors of the header and the rest of the file differ in length.

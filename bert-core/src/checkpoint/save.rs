@@ -153,6 +153,6 @@ impl View for Saved<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.spec.shape.len() * self.dtype.size()
+        self.spec.shape.elements() * self.dtype.size()
     }
 }

@@ -88,10 +88,10 @@ impl Stored {
 
     fn gather<T: Element>(&self, strides: &[usize], shape: Shape) -> HostTensor {
         let bytes = self.bytes();
-        let mut values = Vec::with_capacity(shape.len());
+        let mut values = Vec::with_capacity(shape.elements());
         let mut index = vec![0; shape.rank()];
         let mut position = 0;
-        for _ in 0..shape.len() {
+        for _ in 0..shape.elements() {
             values.push(number::<T>(&bytes[position * size_of::<T>()..][..size_of::<T>()]));
             // The next index in row-major order, as an odometer counts.
             for axis in (0..shape.rank()).rev() {
@@ -152,7 +152,7 @@ impl Stored {
         let scales = scales.load(DType::F32)?;
         let width = shape.iter().skip(1).product::<usize>().max(1);
         let rows = quantised.bytes().chunks_exact(width);
-        let mut values = Vec::with_capacity(shape.len());
+        let mut values = Vec::with_capacity(shape.elements());
         for (row, scale) in rows.zip(scales.to_f32()?.iter()) {
             values.extend(row.iter().map(|&q| f32::from(q as i8) * scale));
         }

@@ -97,7 +97,7 @@ impl Keys {
     }
 
     pub(super) fn activation(&self, key: &'static str, default: Activation) -> Result<Activation> {
-        let expected = "known are gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, tanh";
+        let expected = "the known ones are gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, tanh";
         let read = |value: &Value| {
             ACTIVATIONS
                 .iter()

@@ -337,7 +337,7 @@ fn read(defaults: ModelConfig, keys: &Keys) -> Result<ModelConfig> {
         let known = PROBLEM_TYPES.iter().find(|(known, _)| *known == word);
         known.map(|&(_, problem)| problem).ok_or_else(|| {
             let known = PROBLEM_TYPES.map(|(known, _)| known).join(", ");
-            invalid("problem_type", word, format!("known are {known}"))
+            invalid("problem_type", word, format!("the known ones are {known}"))
         })
     });
     let hidden_size = keys.size("hidden_size", defaults.hidden_size)?;

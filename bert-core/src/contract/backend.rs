@@ -282,7 +282,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// [`Error::Device`](crate::Error::Device).
     fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
         trace::default_body("dropout");
-        let mut factors = vec![1.0; x.shape().len()];
+        let mut factors = vec![1.0; x.shape().elements()];
         dropout.apply(0, &mut factors);
         let mask = self.upload(&HostTensor::from_vec(factors, x.shape()))?;
         self.zip(BinaryOp::Mul, x, &mask)

@@ -14,8 +14,8 @@ mod info;
 mod ops;
 mod packed_cache;
 mod prepare;
+mod problem;
 mod threads;
-mod trouble;
 mod weights;
 
 pub use backend::{Backend, MASKED, Tensor, default_attention, upload_f32};
@@ -23,6 +23,6 @@ pub use batch::DeviceBatch;
 pub use info::{BackendInfo, Counts};
 pub use ops::{Activation, AttentionSpec, BinaryOp, Dropout, Pooling, Precision, ReduceOp, UnaryOp};
 pub use packed_cache::PackedCache;
+pub use problem::{CacheProblem, Damage};
 pub use threads::{MaybeSend, MaybeSync};
-pub use trouble::{CacheTrouble, Damage};
 pub use weights::{EmbeddingTables, LayerNorm, Linear, WeightSource};

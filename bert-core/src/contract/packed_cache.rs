@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::trouble::CacheTrouble;
+use super::problem::CacheProblem;
 
 /// A folder in which a backend keeps weights as it packs them, one file each, so that the next start need not pack
 /// them again; see [`Backend::with_packed_cache`](super::Backend::with_packed_cache). Which weights, and in which
@@ -18,7 +18,7 @@ use super::trouble::CacheTrouble;
 /// use bert_core::contract::PackedCache;
 /// let cache = PackedCache::new("path/to/a/model/packed");
 /// assert_eq!((cache.written(), cache.read()), (0, 0));
-/// assert!(cache.take_troubles().is_empty());
+/// assert!(cache.take_problems().is_empty());
 /// ```
 #[derive(Clone, Debug)]
 pub struct PackedCache(Arc<State>);
@@ -28,7 +28,7 @@ struct State {
     folder: PathBuf,
     read: AtomicUsize,
     written: AtomicUsize,
-    troubles: Mutex<Vec<CacheTrouble>>,
+    problems: Mutex<Vec<CacheProblem>>,
     /// Writing failed once: one message is enough, and so is one attempt.
     unwritable: AtomicBool,
 }
@@ -40,7 +40,7 @@ impl PackedCache {
             folder: folder.into(),
             read: AtomicUsize::new(0),
             written: AtomicUsize::new(0),
-            troubles: Mutex::default(),
+            problems: Mutex::default(),
             unwritable: AtomicBool::new(false),
         }))
     }
@@ -61,8 +61,8 @@ impl PackedCache {
     }
 
     /// What went wrong since the last call, none of which keeps a weight from being right.
-    pub fn take_troubles(&self) -> Vec<CacheTrouble> {
-        std::mem::take(&mut self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take_problems(&self) -> Vec<CacheProblem> {
+        std::mem::take(&mut self.0.problems.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// For backends: a weight came from the folder.
@@ -75,12 +75,12 @@ impl PackedCache {
         self.0.written.fetch_add(1, Relaxed);
     }
 
-    /// For backends: a file was of no use. After the first [`CacheTrouble::Write`] the folder is no longer
+    /// For backends: a file was of no use. After the first [`CacheProblem::Write`] the folder is no longer
     /// [writable](Self::is_writable), and further ones are not noted.
-    pub fn note(&self, trouble: CacheTrouble) {
-        let write = matches!(trouble, CacheTrouble::Write { .. });
+    pub fn note(&self, problem: CacheProblem) {
+        let write = matches!(problem, CacheProblem::Write { .. });
         if !(write && self.0.unwritable.swap(true, Relaxed)) {
-            self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(trouble);
+            self.0.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
         }
     }
 

@@ -41,7 +41,7 @@ impl<Buf: Clone> LayerNorm<Buf> {
         bias: &HostTensor,
         eps: f64,
     ) -> Result<Self> {
-        let hidden = weight.shape().len();
+        let hidden = weight.shape().elements();
         Ok(Self { weight: vector(backend, weight, hidden)?, bias: vector(backend, bias, hidden)?, eps })
     }
 }

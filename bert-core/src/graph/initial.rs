@@ -44,7 +44,7 @@ impl ParameterSource for Initial {
     fn parameter(&self, spec: &ParameterSpec) -> Result<HostTensor> {
         let (mean, deviation) = (self.spread)(spec, self.range);
         let random = self.random.named(&spec.name);
-        let count = spec.shape.len() as u64;
+        let count = spec.shape.elements() as u64;
         let values = match deviation {
             0.0 => vec![mean as f32; count as usize],
             _ if spec.kind == ParameterKind::LoraA => {

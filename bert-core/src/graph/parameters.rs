@@ -66,7 +66,7 @@ impl ParameterSpec {
 /// use bert_core::{ModelConfig, graph::{self, Head}};
 /// let config = ModelConfig::from_json(r#"{"model_type": "bert"}"#)?;
 /// let count = |head| -> bert_core::Result<usize> {
-///     Ok(graph::parameters(&config, head)?.iter().map(|parameter| parameter.shape.len()).sum())
+///     Ok(graph::parameters(&config, head)?.iter().map(|parameter| parameter.shape.elements()).sum())
 /// };
 /// assert_eq!(count(Head::None)?, 109_482_240);
 /// assert_eq!(count(Head::MaskedLm)?, 109_514_298);

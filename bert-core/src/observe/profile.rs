@@ -105,7 +105,7 @@ impl<B: Backend> Backend for Profile<B> {
     async fn download(&self, tensors: &[Tensor<Self>]) -> Result<Vec<HostTensor>> {
         let start = Instant::now();
         let host = self.inner.download(tensors).await?;
-        let shape = Shape::from([tensors.iter().map(|tensor| tensor.shape().len()).sum()]);
+        let shape = Shape::from([tensors.iter().map(|tensor| tensor.shape().elements()).sum()]);
         let call =
             Call { operation: "download", input: shape, output: shape, flops: 0, time: start.elapsed() };
         self.list().push(call);
@@ -137,7 +137,7 @@ impl<B: Backend> Backend for Profile<B> {
         let start = Instant::now();
         let views = self.inner.upload_all(tensors)?;
         (self.wait)(&self.inner)?;
-        let shape = Shape::from([tensors.iter().map(|tensor| tensor.shape().len()).sum()]);
+        let shape = Shape::from([tensors.iter().map(|tensor| tensor.shape().elements()).sum()]);
         let time = start.elapsed();
         self.list().push(Call { operation: "upload", input: shape, output: shape, flops: 0, time });
         Ok(views)

@@ -71,7 +71,8 @@ impl<B: TrainBackend> Adapter<B> {
         let mut of_b = read(&b, [outputs, rank])?;
         if b.iter().any(|part| part.spec.shape[..] != [outputs, rank]) {
             // What lies between the blocks stays 0.
-            let one = |part: &Part| HostTensor::from_vec(vec![1f32; part.spec.shape.len()], part.spec.shape);
+            let one =
+                |part: &Part| HostTensor::from_vec(vec![1f32; part.spec.shape.elements()], part.spec.shape);
             let ones: Vec<_> = b.iter().map(one).collect();
             of_b = of_b.with_mask(backend.upload(&join(&b, &ones, [outputs, rank].into())?)?);
         }

@@ -167,7 +167,7 @@ fn indices<B: TrainBackend>(word: &'static str, x: &View<Node<B>>) -> Result<Arc
     let missing = Error::Gradient { word, reason: "its indices are not known on the host" };
     let Node::Constant(_, Some(host)) = x.buffer() else { return Err(missing) };
     let all = host.as_slice::<u32>().ok_or(missing)?;
-    let range = x.offset()..x.offset() + x.shape().len();
+    let range = x.offset()..x.offset() + x.shape().elements();
     match all.get(range).filter(|_| x.is_contiguous()) {
         Some(part) if part.len() == all.len() => Ok(host.clone()),
         Some(part) => Ok(Arc::new(HostTensor::from_vec(part.to_vec(), [part.len()]))),

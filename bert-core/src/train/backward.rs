@@ -202,7 +202,7 @@ pub trait TrainBackend: Backend {
     /// [`Error::Device`].
     fn squares(&self, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         trace::default_body("squares");
-        let row = x.reshape([1, x.shape().len()])?;
+        let row = x.reshape([1, x.shape().elements()])?;
         self.reduce(ReduceOp::Sum, &self.zip(BinaryOp::Mul, &row, &row)?)
     }
 

@@ -45,7 +45,7 @@ impl Part {
 /// The parameters in a tensor.
 pub(super) fn split(parts: &[Part], tensor: &HostTensor) -> Result<Vec<(ParameterSpec, HostTensor)>> {
     fn take<T: Element>(part: &Part, values: &[T], whole: Shape) -> HostTensor {
-        let mut own = Vec::with_capacity(part.spec.shape.len());
+        let mut own = Vec::with_capacity(part.spec.shape.elements());
         part.rows(whole).for_each(|row| own.extend_from_slice(&values[row]));
         HostTensor::from_vec(own, part.spec.shape)
     }
@@ -79,13 +79,13 @@ pub(super) fn join(parts: &[Part], tensors: &[HostTensor], whole: Shape) -> Resu
         _ => {}
     }
     if tensors.iter().all(|tensor| tensor.dtype() == DType::F64) {
-        let mut values = vec![0f64; whole.len()];
+        let mut values = vec![0f64; whole.elements()];
         for (part, tensor) in parts.iter().zip(tensors) {
             put(part, tensor.as_slice().expect("it is f64"), &mut values, whole);
         }
         return Ok(HostTensor::from_vec(values, whole));
     }
-    let mut values = vec![0f32; whole.len()];
+    let mut values = vec![0f32; whole.elements()];
     for (part, tensor) in parts.iter().zip(tensors) {
         let own = tensor.to_f32()?;
         put(part, own.as_standard_layout().as_slice().expect("in order"), &mut values, whole);

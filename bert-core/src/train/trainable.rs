@@ -219,7 +219,7 @@ impl<B: TrainBackend> Trainable<B> {
                 none => {
                     // Not made of the gradient, whose memory fits a short life.
                     let shape = gradient.shape();
-                    let zero = || backend.upload(&HostTensor::from_vec(vec![0f32; shape.len()], shape));
+                    let zero = || backend.upload(&HostTensor::from_vec(vec![0f32; shape.elements()], shape));
                     none.insert([zero()?, zero()?])
                 }
             };

@@ -84,7 +84,7 @@ fn files_in_memory_are_read_as_a_folder_is() {
     assert!(missing.contains("part \"p3.safetensors\" (1 of 1) is missing"), "{missing}");
     files.insert("model.safetensors".to_owned(), Arc::new(b"<!DOCTYPE html><p>404".to_vec()));
     let page = refused(&files);
-    assert!(page.contains("model.safetensors is no usable safetensors file: the header"), "{page}");
+    assert!(page.contains("model.safetensors is not a usable safetensors file: the header"), "{page}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn without_a_lock_nobody_takes_what_another_process_may_still_write() {
 }
 
 #[test]
-fn a_hub_in_trouble_is_asked_again_but_not_for_ever() {
+fn a_hub_that_fails_is_asked_again_but_not_for_ever() {
     let (place, model) = (Place::new(), Model::usual());
     let (answering, hits) = (model.clone(), AtomicUsize::new(0));
     let server = Server::start(move |request| {

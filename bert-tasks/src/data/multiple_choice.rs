@@ -22,6 +22,13 @@ use super::error::Result;
 use super::rows::{Reading, Row, Rows, Wanted};
 use super::{Format, Place};
 
+/// The names of the field with the prompt; the first that is there is read.
+pub const PROMPT: &[&str] = &["sent1", "context", "question", "prompt", "ctx", "startphrase"];
+/// The name of the field that every choice continues.
+pub const START: &str = "sent2";
+/// The names of the field with a list of choices.
+pub const CHOICES: &[&str] = &["choices", "endings", "options"];
+
 /// A prompt, the choices, and which one is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -44,12 +51,11 @@ pub fn read(path: impl AsRef<Path>, format: Option<Format>) -> Result<Examples> 
     let json = format.or_else(|| Format::of(path)) == Some(Format::Jsonl);
     let list = Wanted {
         role: "choices",
-        names: if json { &["choices", "endings", "options"] } else { &[] },
+        names: if json { CHOICES } else { &[] },
         given: None,
         otherwise: None,
         required: false,
     };
-    let prompt: &[&str] = &["sent1", "context", "question", "prompt", "ctx", "startphrase"];
     let ending = |at: usize| Wanted {
         role: "ending",
         names: [&["ending0"][..], &["ending1"], &["ending2"], &["ending3"]][at],
@@ -58,8 +64,8 @@ pub fn read(path: impl AsRef<Path>, format: Option<Format>) -> Result<Examples> 
         required: !json,
     };
     let mut wanted = vec![
-        Wanted::required("prompt", prompt, &None),
-        Wanted::optional("start of the endings", &["sent2"], &None),
+        Wanted::required("prompt", PROMPT, &None),
+        Wanted::optional("start of the endings", &[START], &None),
         Wanted::required("label", &["label", "answer", "gold"], &None),
         list,
     ];
@@ -82,14 +88,14 @@ impl Iterator for Examples {
 }
 
 /// Where the fields stand in a row.
-const START: usize = 1;
+const START_AT: usize = 1;
 const LABEL: usize = 2;
 const LIST: usize = 3;
 const ENDINGS: usize = 4;
 
 fn example(mut row: Row) -> Result<Example> {
     let prompt = row.text(0, "prompt")?;
-    let start = row.optional_text(START, "start of the endings")?.unwrap_or_default();
+    let start = row.optional_text(START_AT, "start of the endings")?.unwrap_or_default();
     let mut choices = vec![];
     match row.value(LIST) {
         Some(Value::Array(list)) => {

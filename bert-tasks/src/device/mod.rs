@@ -204,8 +204,8 @@ impl Device {
     /// let device = Device::cpu()?.with_packed_cache(&cache)?;
     /// // Load a task onto `device` in `Precision::Int8`, then:
     /// println!("{} weights came from {}", cache.read(), cache.folder().display());
-    /// for trouble in cache.take_troubles() {
-    ///     eprintln!("{trouble}");
+    /// for problem in cache.take_problems() {
+    ///     eprintln!("{problem}");
     /// }
     /// # Ok::<(), bert_tasks::Error>(())
     /// ```

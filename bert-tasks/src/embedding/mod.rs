@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use bert_core::contract::{Pooling, Precision};
 use bert_core::graph::{Head, Output};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use index::{Hit, Index, cosine};
 
@@ -45,7 +45,7 @@ pub struct EmbeddingOptions {
 }
 
 /// The vector of a text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextEmbedding {
     /// `[hidden]`, or a multiple of it where several poolings are put end to end.
     pub vector: Vec<f32>,

@@ -1,4 +1,4 @@
-//! Which figures follow from a sample of examples, and how they are had with their intervals.
+//! Which figures follow from a sample of examples, and how they are computed, with their intervals.
 
 use serde::Serialize;
 

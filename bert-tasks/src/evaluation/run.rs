@@ -47,7 +47,7 @@ impl Judged {
 /// What is known of a model after all examples.
 #[derive(Clone, Debug)]
 pub struct Outcome<M: Measure> {
-    /// The figures that can be had.
+    /// The figures that the examples allow.
     pub measure: M,
     /// What they are made of, for each example.
     pub observations: Vec<M::Observation>,

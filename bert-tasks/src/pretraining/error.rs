@@ -76,7 +76,7 @@ pub enum PretrainingError {
         path: PathBuf,
     },
 
-    /// A file that is no shard, one of another version, or a damaged one.
+    /// A file that is not a shard, one of another version, or a damaged one.
     #[error("{}: not a usable shard: {reason}; build it again", path.display())]
     Shard {
         /// The file.

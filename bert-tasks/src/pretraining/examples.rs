@@ -1,4 +1,4 @@
-//! The examples of an epoch, each of which can be had by its number.
+//! The examples of an epoch, each of which can be made from its number.
 
 use std::sync::Arc;
 

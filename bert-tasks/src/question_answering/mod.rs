@@ -106,14 +106,14 @@ impl Default for QuestionAnsweringOptions {
 }
 
 /// What a context has to say to a question.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
     /// Best first, none overlapping another. Empty if there is no answer by
     /// [`no_answer_threshold`](QuestionAnsweringOptions::no_answer_threshold), or if the context has nothing
     /// to choose from, such as no token at all.
     pub answers: Vec<Answer>,
     /// The best spans, whether they overlap or not, and whether or not there is an answer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub n_best: Vec<Answer>,
     /// The probability that the context holds no answer. The scores of all its spans and this sum up to 1.
     pub no_answer_score: f32,
@@ -125,7 +125,7 @@ pub struct Answers {
 }
 
 /// A piece of the context.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// Exactly what the context says there.
     pub text: String,
@@ -185,7 +185,7 @@ impl QuestionAnswering {
     /// The same model with other options.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a 0 where something must be, a threshold that is no number, or sequences
+    /// [`Error::Setting`] for a 0 where something must be, a threshold that is not a number, or sequences
     /// without room for a context.
     pub fn with_options(self, options: QuestionAnsweringOptions) -> Result<Self> {
         self.check(&options)?;

@@ -1,8 +1,8 @@
 //! The engine between a task and a model: any number of inputs in, answers in their order out.
 //!
 //! A window takes what has arrived, and fills up while the model is busy: a [source](Source) of inputs that come one by
-//! one gets each answer at once. Inputs are read a [window](window) at a time, tokenised, sorted by length and cut into batches. A
-//! [worker](worker) runs the batches. On a thread of its own it never waits for the caller: while it computes
+//! one gets each answer at once. Inputs are read a window at a time, tokenised, sorted by length and cut into batches. A
+//! worker runs the batches. On a thread of its own it never waits for the caller: while it computes
 //! one window, the caller's thread reads and tokenises the next one and makes use of the answers of the last.
 
 mod source;

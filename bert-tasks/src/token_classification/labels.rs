@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// `PER 0..2, LOC 3..4` for labels parted by blanks.
+    /// `PER 0..2, LOC 3..4` for labels separated by blanks.
     fn spans(scheme: Scheme, labels: &str) -> String {
         let spans = scheme.spans(labels.split_whitespace());
         let spans: Vec<_> = spans.iter().map(|span| format!("{} {:?}", span.label, span.range)).collect();

@@ -31,7 +31,7 @@ use std::ops::Range;
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use ndarray::{Array2, ArrayView1};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::scores::softmax;
 use crate::tokenizer::{Source, Windows};
@@ -75,7 +75,7 @@ impl Default for TokenClassificationOptions {
 }
 
 /// A part of a text, and what it is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entity {
     /// Its type, such as `PER`; with [`Aggregation::None`] the label as the model has it, such as `B-PER`.
     pub label: String,

@@ -155,7 +155,7 @@ fn contradictions_are_found_at_load() {
 }
 
 #[test]
-fn the_greatest_possible_id_is_no_trouble() {
+fn the_greatest_possible_id_is_handled() {
     let bytes = changed("/model/vocab/a", json!(u32::MAX));
     let tokenizer = Tokenizer::from_bytes(&bytes).unwrap();
     assert_eq!(tokenizer.encode("a").unwrap().ids, [CLS, u32::MAX, SEP]);

@@ -14,14 +14,14 @@ pub enum Error {
     File { action: &'static str, path: PathBuf, source: io::Error },
 
     /// A backend that this build does not have.
-    #[error("there is no backend {found:?} here; known are {known}")]
+    #[error("there is no backend {found:?} here; the known ones are {known}")]
     NoBackend { found: String, known: String },
 
     /// A backend that this machine cannot run.
     #[error("backend {name} cannot be used here")]
     Backend { name: String, source: Box<dyn std::error::Error + Send + Sync> },
 
-    /// The CPU backend cannot be made, for example because `BERT_THREADS` is no number.
+    /// The CPU backend cannot be made, for example because `BERT_THREADS` is not a number.
     #[error(transparent)]
     Cpu(#[from] bert_backend_cpu::CpuError),
 

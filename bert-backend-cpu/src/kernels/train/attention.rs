@@ -13,8 +13,8 @@ use crate::kernels::norm;
 use crate::kernels::pack::Strided;
 use crate::kernels::transpose::Transpose;
 use crate::memory::with_scratch;
-use crate::pool::{Pool, Shareable};
 use crate::simd::{Isa, Simd, dispatch};
+use crate::thread_pool::{Shareable, ThreadPool};
 
 /// Scores that are held at a time, in numbers: 128 KiB, and as much for their gradients.
 const SCORES: usize = 32 << 10;
@@ -65,7 +65,7 @@ fn softmax_backward_generic<S: Simd>(
 
 /// The sequences of a batch and the heads of a layer.
 pub(crate) struct AttentionBackward<'a> {
-    pub pool: &'a Pool,
+    pub pool: &'a ThreadPool,
     pub isa: Isa,
     /// `[tokens, 3 * hidden]`: query, key and value side by side.
     pub qkv: &'a [f32],

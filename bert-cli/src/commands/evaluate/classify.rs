@@ -1,6 +1,6 @@
 //! `bert evaluate classify`: labels of texts, from any table.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::classification::{self, Options};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::tasks::classification::{LabelMap, TextFigures, evaluate};
@@ -10,20 +10,20 @@ use clap::Args;
 
 use super::super::train::TextColumns;
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::built_in;
 use crate::error::Result;
-use crate::model::Need;
-use crate::talk::Talk;
+use crate::model::Requirement;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a text classification model",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
     head: Head::SequenceClassification,
     built_in: built_in::SENTIMENT,
 };
 
-const KIND: Kind = Kind { name: "classify", card_task: "text-classification", need: &NEED };
+const KIND: Kind = Kind { name: "classify", card_task: "text-classification", requirement: &REQUIREMENT };
 
 /// Labels of texts, or of pairs of texts, from CSV, TSV or JSON lines
 #[derive(Args, Debug)]
@@ -48,10 +48,10 @@ pub struct ClassifyCommand {
 }
 
 impl ClassifyCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let options = self.columns.options()?;
         let examples = count(classification::read(&self.job.data, &options).map_err(failed)?)?;
-        self.job.run(talk, &KIND, &Texts { command: &self, options, examples })
+        self.job.run(reporter, &KIND, &Texts { command: &self, options, examples })
     }
 }
 

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::super::train::TextArgs;
 use super::job::{JobArgs, count_arg};
-use crate::cli::positive;
 use crate::error::{Error, Result};
+use crate::values::positive;
 
 /// How text becomes examples.
 #[derive(Args, Debug)]

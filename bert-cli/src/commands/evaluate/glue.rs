@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::glue::{self, Task as Glue};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::tasks::classification::{LabelMap, TextFigures};
@@ -12,20 +12,20 @@ use bert_tasks::{Device, Head, Pretrained, ProblemType, Task, TextClassification
 use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
-use crate::talk::Talk;
+use crate::model::Requirement;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a text classification model",
     example: "textattack/bert-base-uncased-MRPC",
     head: Head::SequenceClassification,
     built_in: BuiltIn::None,
 };
 
-const KIND: Kind = Kind { name: "glue", card_task: "text-classification", need: &NEED };
+const KIND: Kind = Kind { name: "glue", card_task: "text-classification", requirement: &REQUIREMENT };
 
 /// The nine tasks of GLUE, in their files as published
 #[derive(Args, Debug)]
@@ -58,10 +58,10 @@ pub struct GlueCommand {
 }
 
 impl GlueCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let task: Glue = self.task.parse().map_err(failed)?;
         let examples = count(glue::read(&self.job.data, task).map_err(failed)?)?;
-        self.job.run(talk, &KIND, &Files { command: &self, task, examples })
+        self.job.run(reporter, &KIND, &Files { command: &self, task, examples })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::DataError;
 use bert_tasks::evaluation::{
     self, Bootstrap, CardEntry, Comparison, Contestant, EvaluationError, Judged, Measure, Report,
@@ -12,14 +12,14 @@ use bert_tasks::evaluation::{
 use bert_tasks::{Device, Pretrained};
 use clap::{Args, ValueHint};
 
-use crate::Outcome;
-use crate::cli::positive;
-use crate::cli::up_to;
 use crate::error::{Error, Result};
-use crate::model::{ModelArgs, Need, precisions};
+use crate::model::{ModelArgs, Requirement, precisions};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
+use crate::reporter::{Reporter, TextBar};
 use crate::style::thousands;
-use crate::talk::{Talk, TextBar};
+use crate::values::positive;
+use crate::values::up_to;
 
 /// What the commands have in common.
 #[derive(Args, Debug)]
@@ -82,7 +82,7 @@ pub struct Kind {
     /// On hubs.
     pub card_task: &'static str,
     /// The models that can be evaluated so.
-    pub need: &'static Need,
+    pub requirement: &'static Requirement,
 }
 
 /// How a model is evaluated.
@@ -117,7 +117,7 @@ pub trait Evaluation {
 
 /// A model on its way through the examples.
 pub struct Run<'a> {
-    talk: &'a Talk,
+    reporter: &'a Reporter,
     data: &'a Path,
     /// Whether this is the model itself, not the one that it is compared with.
     pub first: bool,
@@ -129,8 +129,8 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(talk: &'a Talk, data: &'a Path, errors: Option<Sink>, first: bool) -> Self {
-        Self { talk, data, first, bar: None, errors, texts: 0, cut: 0, start: Instant::now() }
+    fn new(reporter: &'a Reporter, data: &'a Path, errors: Option<Sink>, first: bool) -> Self {
+        Self { reporter, data, first, bar: None, errors, texts: 0, cut: 0, start: Instant::now() }
     }
 
     /// Begins, with so many texts to come.
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
             let path = self.data.to_owned();
             return Err(bert_tasks::Error::from(EvaluationError::NoExamples { path }).into());
         }
-        self.bar = Some(self.talk.text_bar(texts));
+        self.bar = Some(self.reporter.text_bar(texts));
         self.start = Instant::now();
         Ok(())
     }
@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
 
     /// Says something about the model or the data.
     pub fn warn(&self, message: impl std::fmt::Display) {
-        self.talk.warning(message);
+        self.reporter.warning(message);
     }
 
     fn finish(self) -> Result<Effort> {
@@ -224,26 +224,26 @@ impl JobArgs {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run<E: Evaluation>(&self, talk: &Talk, kind: &Kind, evaluation: &E) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
-        let errors = self.open_errors(talk)?;
-        let run = Run::new(talk, &self.data, errors, true);
-        let (model, first, effort) = answer(talk, kind, evaluation, &self.model, run)?;
+    pub fn run<E: Evaluation>(&self, reporter: &Reporter, kind: &Kind, evaluation: &E) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
+        let errors = self.open_errors(reporter)?;
+        let run = Run::new(reporter, &self.data, errors, true);
+        let (model, first, effort) = answer(reporter, kind, evaluation, &self.model, run)?;
         if first.observations.is_empty() && !evaluation.predicts() {
             let path = self.data.clone();
             return Err(bert_tasks::Error::from(EvaluationError::NoLabels { path }).into());
         }
         let comparison = match self.second_model() {
             Some(args) => {
-                let run = Run::new(talk, &self.data, None, false);
-                let (model, second, _) = answer(talk, kind, evaluation, &args, run)?;
+                let run = Run::new(reporter, &self.data, None, false);
+                let (model, second, _) = answer(reporter, kind, evaluation, &args, run)?;
                 let (one, other) = (&first.observations, &second.observations);
                 let figures = evaluation::differences(&first.measure, one, other, &self.bootstrap());
                 Some(Comparison { model, figures, changed: first.changed(&second) })
             }
             None => None,
         };
-        self.report(talk, sink, kind, Some(model), &first, comparison, effort)
+        self.report(reporter, sink, kind, Some(model), &first, comparison, effort)
     }
 
     /// Reports on predictions that were there already.
@@ -252,21 +252,21 @@ impl JobArgs {
     /// Whatever ended it early.
     pub fn run_without_model<M: Measure>(
         &self,
-        talk: &Talk,
+        reporter: &Reporter,
         kind: &Kind,
         judge: impl FnOnce(&mut Run<'_>) -> Result<evaluation::Outcome<M>>,
     ) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
-        let mut run = Run::new(talk, &self.data, self.open_errors(talk)?, true);
+        let sink = Sink::open(&self.output, false, reporter)?;
+        let mut run = Run::new(reporter, &self.data, self.open_errors(reporter)?, true);
         let outcome = judge(&mut run)?;
         let effort = run.finish()?;
-        self.report(talk, sink, kind, None, &outcome, None, effort)
+        self.report(reporter, sink, kind, None, &outcome, None, effort)
     }
 
-    fn open_errors(&self, talk: &Talk) -> Result<Option<Sink>> {
+    fn open_errors(&self, reporter: &Reporter) -> Result<Option<Sink>> {
         let output =
             |path: &PathBuf| OutputArgs { jsonl: true, output: Some(path.clone()), ..OutputArgs::default() };
-        self.errors.as_ref().map(|path| Sink::open(&output(path), true, talk)).transpose()
+        self.errors.as_ref().map(|path| Sink::open(&output(path), true, reporter)).transpose()
     }
 
     fn bootstrap(&self) -> Bootstrap {
@@ -295,7 +295,7 @@ impl JobArgs {
     #[expect(clippy::too_many_arguments, reason = "each is one part of the report")]
     fn report<M: Measure>(
         &self,
-        talk: &Talk,
+        reporter: &Reporter,
         mut sink: Sink,
         kind: &Kind,
         model: Option<Contestant>,
@@ -322,14 +322,14 @@ impl JobArgs {
         };
         if report.model.is_some() {
             let (texts, rate) = (thousands(effort.texts), report.texts_per_second);
-            talk.notice(format_args!("{texts} texts in {seconds:.1} s, {rate:.0} texts/s"));
+            reporter.notice(format_args!("{texts} texts in {seconds:.1} s, {rate:.0} texts/s"));
         }
         if effort.cut > 0 {
             let cut = thousands(effort.cut);
-            talk.warning(format_args!("{cut} texts were longer than the model's input, and cut"));
+            reporter.warning(format_args!("{cut} texts were longer than the model's input, and cut"));
         }
         if report.figures.is_empty() {
-            talk.warning("no example has a label, so there are no figures, only predictions");
+            reporter.warning("no example has a label, so there are no figures, only predictions");
         }
         sink.write(None, &report)?;
         sink.finish()?;
@@ -351,15 +351,15 @@ impl JobArgs {
 
 /// Loads a model and has it answer.
 fn answer<E: Evaluation>(
-    talk: &Talk,
+    reporter: &Reporter,
     kind: &Kind,
     evaluation: &E,
     args: &ModelArgs,
     mut run: Run<'_>,
 ) -> Result<(Contestant, evaluation::Outcome<E::Measure>, Effort)> {
     let mut model = None;
-    let task = args.load(talk, kind.need, |files, device, precision| {
-        let name = args.source.label(kind.need, files);
+    let task = args.load(reporter, kind.requirement, |files, device, precision| {
+        let name = args.source.label(kind.requirement, files);
         model = Some(Contestant { name, precision: precision.to_string(), device: device.to_string() });
         evaluation.load(files, device, precision)
     })?;

@@ -1,6 +1,6 @@
 //! `bert evaluate mlm`: masked words of raw text.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::language_model::LanguageModelFigures;
 use bert_tasks::evaluation::tasks::language_model::{MaskedWords, evaluate};
@@ -9,20 +9,20 @@ use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
-use crate::talk::Talk;
+use crate::model::Requirement;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a masked language model",
     example: "google-bert/bert-base-uncased",
     head: Head::MaskedLm,
     built_in: BuiltIn::Base,
 };
 
-const KIND: Kind = Kind { name: "mlm", card_task: "fill-mask", need: &NEED };
+const KIND: Kind = Kind { name: "mlm", card_task: "fill-mask", requirement: &REQUIREMENT };
 
 /// Masked words of raw text
 #[derive(Args, Debug)]
@@ -49,8 +49,8 @@ pub struct MlmCommand {
 }
 
 impl MlmCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        self.job.run(talk, &KIND, &Words { command: &self, tokenizer: SameTokenizer::default() })
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        self.job.run(reporter, &KIND, &Words { command: &self, tokenizer: SameTokenizer::default() })
     }
 }
 

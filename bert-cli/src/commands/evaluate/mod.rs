@@ -18,9 +18,9 @@ mod swag;
 
 use clap::{Args, Subcommand};
 
-use crate::Outcome;
 use crate::error::Result;
-use crate::talk::Talk;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
 /// Measure how good a model is, by the figures that papers report
 #[derive(Args, Debug)]
@@ -61,17 +61,17 @@ impl EvaluateCommand {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         match self.kind {
-            Kind::Squad(command) => command.run(talk),
-            Kind::Glue(command) => command.run(talk),
-            Kind::Swag(command) => command.run(talk),
-            Kind::Ner(command) => command.run(talk),
-            Kind::Classify(command) => command.run(talk),
-            Kind::Sts(command) => command.run(talk),
-            Kind::Retrieval(command) => command.run(talk),
-            Kind::Mlm(command) => command.run(talk),
-            Kind::Nsp(command) => command.run(talk),
+            Kind::Squad(command) => command.run(reporter),
+            Kind::Glue(command) => command.run(reporter),
+            Kind::Swag(command) => command.run(reporter),
+            Kind::Ner(command) => command.run(reporter),
+            Kind::Classify(command) => command.run(reporter),
+            Kind::Sts(command) => command.run(reporter),
+            Kind::Retrieval(command) => command.run(reporter),
+            Kind::Mlm(command) => command.run(reporter),
+            Kind::Nsp(command) => command.run(reporter),
         }
     }
 }

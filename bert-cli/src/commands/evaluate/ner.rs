@@ -1,6 +1,6 @@
 //! `bert evaluate ner`: entities in texts.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::entities::{self, Format, Offsets, Options};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::entities::EntityFigures;
@@ -10,21 +10,21 @@ use bert_tasks::{Device, Head, Pretrained, Task, TokenClassification};
 use clap::{Args, ValueEnum};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::built_in;
-use crate::cli::positive;
 use crate::error::Result;
-use crate::model::Need;
-use crate::talk::Talk;
+use crate::model::Requirement;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
+use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a token classification model",
     example: "dslim/bert-base-NER",
     head: Head::TokenClassification,
     built_in: built_in::ENTITIES,
 };
 
-const KIND: Kind = Kind { name: "ner", card_task: "token-classification", need: &NEED };
+const KIND: Kind = Kind { name: "ner", card_task: "token-classification", requirement: &REQUIREMENT };
 
 /// Entities in texts: CoNLL columns, or JSON lines
 #[derive(Args, Debug)]
@@ -80,7 +80,7 @@ enum Unit {
 }
 
 impl NerCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let options = Options {
             format: self.format.map(|format| match format {
                 FileFormat::Conll => Format::Conll,
@@ -94,7 +94,7 @@ impl NerCommand {
             scheme: self.scheme.parse()?,
         };
         let examples = count(entities::read(&self.job.data, &options).map_err(failed)?)?;
-        self.job.run(talk, &KIND, &Texts { command: &self, options, examples })
+        self.job.run(reporter, &KIND, &Texts { command: &self, options, examples })
     }
 }
 

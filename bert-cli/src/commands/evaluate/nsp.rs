@@ -1,6 +1,6 @@
 //! `bert evaluate nsp`: whether a sentence follows another.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::evaluation::tasks::next_sentence::{SentencePairs, evaluate};
 use bert_tasks::evaluation::{self, Means};
 use bert_tasks::{Device, Head, Pretrained};
@@ -8,20 +8,20 @@ use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
-use crate::talk::Talk;
+use crate::model::Requirement;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a model with a next-sentence head",
     example: "google-bert/bert-base-uncased",
     head: Head::NextSentence,
     built_in: BuiltIn::None,
 };
 
-const KIND: Kind = Kind { name: "nsp", card_task: "text-classification", need: &NEED };
+const KIND: Kind = Kind { name: "nsp", card_task: "text-classification", requirement: &REQUIREMENT };
 
 /// Whether a sentence follows another in raw text
 #[derive(Args, Debug)]
@@ -40,8 +40,8 @@ pub struct NspCommand {
 }
 
 impl NspCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        self.job.run(talk, &KIND, &Sentences { command: &self, tokenizer: SameTokenizer::default() })
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        self.job.run(reporter, &KIND, &Sentences { command: &self, tokenizer: SameTokenizer::default() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! How reports look: a table of figures for people, rows of them in CSV.
+//! How reports screen: a table of figures for people, rows of them in CSV.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -36,22 +36,27 @@ impl Record for Report {
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let look = page.look;
+        let screen = page.screen;
         let title = format!("{} on {}", self.task, visible(&self.data));
-        writeln!(page, "{}, {} examples", look.paint(style::STRONG, title), thousands(self.examples as u64))?;
+        writeln!(
+            page,
+            "{}, {} examples",
+            screen.paint(style::STRONG, title),
+            thousands(self.examples as u64)
+        )?;
         if let Some(model) = &self.model {
-            writeln!(page, "  {}", look.paint(style::FAINT, described(model)))?;
+            writeln!(page, "  {}", screen.paint(style::FAINT, described(model)))?;
         }
         page.table(|table| {
             for Figure { name, value, interval } in self.figures.iter().filter(|figure| !is_part(figure)) {
-                let value = look.paint(style::VALUE, number(*value));
+                let value = screen.paint(style::VALUE, number(*value));
                 writeln!(table, "  {}\t{value}\t{}", visible(name), between(*interval))?;
             }
             Ok(())
         })?;
         parts(page, &self.figures)?;
         let Some(Comparison { model, figures, changed }) = &self.comparison else { return Ok(()) };
-        writeln!(page, "compared with\n  {}", look.paint(style::FAINT, described(model)))?;
+        writeln!(page, "compared with\n  {}", screen.paint(style::FAINT, described(model)))?;
         page.table(|table| {
             // Of single labels, the machine-readable forms tell.
             for Difference { name, second, difference, interval, .. } in
@@ -64,7 +69,7 @@ impl Record for Report {
                     Some(false) => style::BAD,
                     None => style::FAINT,
                 };
-                let change = look.paint(style, signed(*difference));
+                let change = screen.paint(style, signed(*difference));
                 let name = visible(name);
                 writeln!(table, "  {name}\t{}\t{change}\t{}", number(*second), between(*interval))?;
             }
@@ -97,9 +102,9 @@ fn parts(page: &mut Page<'_>, figures: &[Figure]) -> io::Result<()> {
     if parts.is_empty() {
         return Ok(());
     }
-    let look = page.look;
+    let screen = page.screen;
     page.table(|table| {
-        writeln!(table, "  {}", look.paint(style::FAINT, "\tprecision\trecall\tf1\tof f1"))?;
+        writeln!(table, "  {}", screen.paint(style::FAINT, "\tprecision\trecall\tf1\tof f1"))?;
         for three in parts.chunks(3) {
             let [precision, recall, f1] = three else { continue };
             let name = part_name(&f1.name);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::pairs::Options;
 use bert_tasks::data::retrieval::{self, Collection, Relevance, read_texts};
 use bert_tasks::embedding::EmbeddingOptions;
@@ -14,11 +14,12 @@ use clap::{Args, ValueHint};
 
 use super::super::embed::{self, RecipeArgs};
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::error::Result;
-use crate::talk::Talk;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
-const KIND: Kind = Kind { name: "retrieval", card_task: "sentence-similarity", need: &embed::NEED };
+const KIND: Kind =
+    Kind { name: "retrieval", card_task: "sentence-similarity", requirement: &embed::REQUIREMENT };
 
 /// Whether a search finds what it should: collections as BEIR has them, or pairs
 #[derive(Args, Debug)]
@@ -58,7 +59,7 @@ pub struct RetrievalCommand {
 }
 
 impl RetrievalCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let data = &self.job.data;
         let source = match (&self.queries, &self.corpus) {
             (Some(queries), Some(corpus)) => {
@@ -73,7 +74,7 @@ impl RetrievalCommand {
             }
             _ => Source::Pairs(retrieval::read_pairs(data, &Options::default()).map_err(failed)?),
         };
-        self.job.run(talk, &KIND, &Searches { command: &self, source })
+        self.job.run(reporter, &KIND, &Searches { command: &self, source })
     }
 }
 

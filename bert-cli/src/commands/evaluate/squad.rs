@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::evaluation::tasks::squad::{self, QuestionFigures, SquadOptions};
 use bert_tasks::evaluation::{self, PredictionFiles, read_null_odds, read_predictions};
 use bert_tasks::question_answering::QuestionAnsweringOptions;
@@ -11,21 +11,21 @@ use bert_tasks::{Device, Head, Pretrained, QuestionAnswering};
 use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, failed};
-use crate::Outcome;
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::Result;
-use crate::model::Need;
-use crate::talk::Talk;
+use crate::model::Requirement;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
+use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
     head: Head::QuestionAnswering,
     built_in: BuiltIn::None,
 };
 
-const KIND: Kind = Kind { name: "squad", card_task: "question-answering", need: &NEED };
+const KIND: Kind = Kind { name: "squad", card_task: "question-answering", requirement: &REQUIREMENT };
 
 /// Answers to questions about texts: SQuAD 1.1 and 2.0
 #[derive(Args, Debug)]
@@ -83,19 +83,19 @@ pub struct SquadCommand {
 }
 
 impl SquadCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let dataset = Dataset::open(&self.job.data).map_err(failed)?;
         let Some(predictions) = &self.predictions_file else {
-            return self.job.run(talk, &KIND, &Squad { command: &self, dataset });
+            return self.job.run(reporter, &KIND, &Squad { command: &self, dataset });
         };
         let predictions = read_predictions(predictions).map_err(failed)?;
         let odds = self.null_odds.as_ref().map(|path| read_null_odds(path).map_err(failed)).transpose()?;
         let missing = dataset.qas().filter(|qa| !predictions.contains_key(&qa.id)).count();
         if missing > 0 {
-            talk.warning(format_args!("{missing} questions have no prediction, and count as wrong"));
+            reporter.warning(format_args!("{missing} questions have no prediction, and count as wrong"));
         }
         let threshold = self.no_answer_threshold.unwrap_or(1.0);
-        self.job.run_without_model(talk, &KIND, |run| {
+        self.job.run_without_model(reporter, &KIND, |run| {
             run.begin(dataset.qas().count() as u64)?;
             let each = |judged| run.judged(&judged);
             squad::evaluate_predictions(&dataset, &predictions, odds.as_ref(), threshold, self.rouge, each)

@@ -1,6 +1,6 @@
 //! `bert evaluate sts`: how alike texts are.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::Format;
 use bert_tasks::data::pairs::{self, Options};
 use bert_tasks::evaluation;
@@ -12,11 +12,11 @@ use clap::builder::PossibleValuesParser;
 
 use super::super::embed::{self, RecipeArgs};
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
 use crate::error::Result;
-use crate::talk::Talk;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
-const KIND: Kind = Kind { name: "sts", card_task: "sentence-similarity", need: &embed::NEED };
+const KIND: Kind = Kind { name: "sts", card_task: "sentence-similarity", requirement: &embed::REQUIREMENT };
 
 /// How alike texts are: pairs with a score, from CSV, TSV or JSON lines
 #[derive(Args, Debug)]
@@ -57,7 +57,7 @@ pub struct StsCommand {
 }
 
 impl StsCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let (least, greatest) = match self.scores[..] {
             [least, greatest] => (least, greatest),
             // The reader says what a range is.
@@ -71,7 +71,7 @@ impl StsCommand {
             scores: least..=greatest,
         };
         let examples = count(pairs::read(&self.job.data, &options).map_err(failed)?)?;
-        self.job.run(talk, &KIND, &Pairs { command: &self, options, examples })
+        self.job.run(reporter, &KIND, &Pairs { command: &self, options, examples })
     }
 }
 

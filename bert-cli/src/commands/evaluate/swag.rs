@@ -1,29 +1,21 @@
 //! `bert evaluate swag`: which ending fits.
 
-use bert_core::contract::Precision;
+use bert_tasks::Precision;
 use bert_tasks::data::Format;
 use bert_tasks::data::multiple_choice;
 use bert_tasks::evaluation::tasks::multiple_choice::evaluate;
 use bert_tasks::evaluation::{self, Means};
-use bert_tasks::{Device, Head, MultipleChoice, Pretrained};
+use bert_tasks::{Device, MultipleChoice, Pretrained};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::super::choose;
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::Outcome;
-use crate::built_in::BuiltIn;
 use crate::error::Result;
-use crate::model::Need;
-use crate::talk::Talk;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
-const NEED: Need = Need {
-    kind: "a multiple choice model",
-    example: "aaraki/bert-base-uncased-finetuned-swag",
-    head: Head::MultipleChoice,
-    built_in: BuiltIn::None,
-};
-
-const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", need: &NEED };
+const KIND: Kind = Kind { name: "swag", card_task: "multiple-choice", requirement: &choose::REQUIREMENT };
 
 /// Which ending fits: SWAG's CSV, or JSON lines with choices
 #[derive(Args, Debug)]
@@ -41,10 +33,10 @@ pub struct SwagCommand {
 }
 
 impl SwagCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let format = self.format.as_deref().map(str::parse::<Format>).transpose().map_err(failed)?;
         let examples = count(multiple_choice::read(&self.job.data, format).map_err(failed)?)?;
-        self.job.run(talk, &KIND, &Endings { command: &self, format, examples })
+        self.job.run(reporter, &KIND, &Endings { command: &self, format, examples })
     }
 }
 

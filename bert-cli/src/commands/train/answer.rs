@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
-use crate::cli::positive;
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
+use crate::reporter::Reporter;
 use crate::style::thousands;
-use crate::talk::Talk;
+use crate::values::positive;
 
 /// Train a model to find the answers to questions in texts
 #[derive(Args, Debug)]
@@ -84,8 +84,8 @@ impl QuestionColumns {
 }
 
 impl AnswerCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let job = Job::new("train answer", self.run, self.settings)?;
         let mut files = job.train.iter().map(|path| read(path));
         let mut train = files.next().expect("there is one at least")?;
@@ -93,11 +93,11 @@ impl AnswerCommand {
             train.data.extend(file?.data);
         }
         let eval = job.eval.as_deref().map(read).transpose()?;
-        let base = job.open_model(talk)?;
+        let base = job.open_model(reporter)?;
         let longest = job.settings.options().longest(&base);
         let objective = QuestionAnswering::new(&base, train, eval, job.settings.columns.options(longest))?;
-        tell(talk, &objective.counts(), longest);
-        job.go(talk, sink, &base, &objective)
+        tell(reporter, &objective.counts(), longest);
+        job.go(reporter, sink, &base, &objective)
     }
 }
 
@@ -119,24 +119,25 @@ fn read(path: &Path) -> Result<Dataset> {
 }
 
 /// Says what becomes of questions that are out of the ordinary.
-fn tell(talk: &Talk, counts: &QuestionCounts, longest: usize) {
+fn tell(reporter: &Reporter, counts: &QuestionCounts, longest: usize) {
     let of = |count: usize| thousands(count as u64);
     let QuestionCounts { long, cut, without_tokens, without_window, .. } = *counts;
     if long > 0 {
         let questions = of(counts.questions);
-        talk.notice(format_args!(
+        reporter.notice(format_args!(
             "{} of {questions} questions are about texts longer than {longest} tokens, which take several windows",
             of(long)
         ));
     }
     if cut > 0 {
-        talk.warning(format_args!("{} questions are too long, and cut", of(cut)));
+        reporter.warning(format_args!("{} questions are too long, and cut", of(cut)));
     }
     if without_window > 0 {
-        talk.warning(format_args!("{} answers are longer than a window, and not learnt", of(without_window)));
+        reporter
+            .warning(format_args!("{} answers are longer than a window, and not learnt", of(without_window)));
     }
     if without_tokens > 0 {
-        talk.warning(format_args!(
+        reporter.warning(format_args!(
             "{} answers have no token to point at, and are left out",
             of(without_tokens)
         ));

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut};
 use super::settings::{Columns, Settings};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Train a model to choose which of several endings goes with a beginning
 #[derive(Args, Debug)]
@@ -49,21 +49,21 @@ struct ChoiceColumns {
 impl Columns for ChoiceColumns {}
 
 impl ChooseCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let job = Job::new("train choose", self.run, self.settings)?;
         let format = job.settings.columns.format.as_deref().map(str::parse::<Format>).transpose();
         let format = format.map_err(bert_tasks::Error::from)?;
         let (train, eval) = job.examples(|path| multiple_choice::read(path, format))?;
-        let base = job.open_model(talk)?;
+        let base = job.open_model(reporter)?;
         let objective = MultipleChoice::new(&base, train, eval)?;
         if let Some(label) = objective.only_label() {
-            talk.warning(format_args!(
+            reporter.warning(format_args!(
                 "choice {label} is the right one in all examples; are the labels missing?"
             ));
         }
         let longest = job.settings.options().longest(&base);
-        tell_cut(talk, objective.longer_than(longest)?, longest);
-        job.go(talk, sink, &base, &objective)
+        tell_cut(reporter, objective.longer_than(longest)?, longest);
+        job.go(reporter, sink, &base, &objective)
     }
 }

@@ -1,6 +1,6 @@
 //! `bert train classify`: a model that labels texts, as `bert classify` uses it.
 
-use bert_core::config::ProblemType;
+use bert_tasks::ProblemType;
 use bert_tasks::data::classification::{self, Options};
 use bert_tasks::training::Classification;
 use clap::builder::PossibleValuesParser;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut};
 use super::settings::{Columns, Settings};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Train a model to label texts, or pairs of texts
 #[derive(Args, Debug)]
@@ -107,15 +107,15 @@ impl TextColumns {
 }
 
 impl ClassifyCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let job = Job::new("train classify", self.run, self.settings)?;
         let options = job.settings.columns.options()?;
         let (train, eval) = job.examples(|path| classification::read(path, &options))?;
-        let base = job.open_model(talk)?;
+        let base = job.open_model(reporter)?;
         let objective = Classification::new(&base, train, eval)?;
         let longest = job.settings.options().longest(&base);
-        tell_cut(talk, objective.longer_than(longest)?, longest);
-        job.go(talk, sink, &base, &objective)
+        tell_cut(reporter, objective.longer_than(longest)?, longest);
+        job.go(reporter, sink, &base, &objective)
     }
 }

@@ -10,8 +10,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::reporter::Reporter;
 use crate::style::thousands;
-use crate::talk::Talk;
 
 /// How text is read, and what is masked.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl TextArgs {
     /// Text that cannot be read, or that has no token; a folder that holds the shards of another text.
     pub fn shards(
         &self,
-        talk: &Talk,
+        reporter: &Reporter,
         base: &Pretrained,
         files: &[PathBuf],
         folder: &Path,
@@ -77,7 +77,7 @@ impl TextArgs {
         let (shards, built) =
             self.corpus(files).shards(base.tokenizer(), folder).map_err(bert_tasks::Error::from)?;
         if built.is_some() {
-            talk.notice(format_args!(
+            reporter.notice(format_args!(
                 "{} tokens in {} documents, kept in {}",
                 thousands(shards.tokens()),
                 thousands(shards.documents() as u64),

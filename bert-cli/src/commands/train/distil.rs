@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bert_core::graph::Initial;
+use bert_tasks::Initial;
 use bert_tasks::Pretrained;
 use bert_tasks::pretraining::ExampleOptions;
 use bert_tasks::training::{DistillationOptions, EveryNthLayer, TrainOptions};
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::job::{Job, RunArgs};
 use super::raw_text::{RawTextArgs, begin, make_absolute, shape};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Make a small model of a large one with raw text: it learns to guess masked words as its teacher does
 #[derive(Args, Debug)]
@@ -90,12 +90,18 @@ const PAIRS: bool = false;
 
 impl StudentArgs {
     /// The student to begin with.
-    fn open(&self, job: &Job<Self>, talk: &Talk, student: &str, teacher: &Pretrained) -> Result<Pretrained> {
+    fn open(
+        &self,
+        job: &Job<Self>,
+        reporter: &Reporter,
+        student: &str,
+        teacher: &Pretrained,
+    ) -> Result<Pretrained> {
         let from_teacher = self.init_from_teacher.unwrap_or(false);
         if !Path::new(student).is_file() {
             return match from_teacher {
                 true => Err(Error::NoLayersToTake { student: student.to_owned() }),
-                false => job.open_model(talk),
+                false => job.open_model(reporter),
             };
         }
         let config = shape(Path::new(student))?;
@@ -116,8 +122,8 @@ impl DistilCommand {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let mut job = Job::new("distil", self.run, self.settings)?;
         let own = &mut job.settings.columns;
         let student = own.student.clone().ok_or(Error::NoSetting { flag: "student" })?;
@@ -127,12 +133,12 @@ impl DistilCommand {
         own.text.shards = shards;
         let student = path.map_or(student, |path| path.display().to_string());
         own.student = Some(student.clone());
-        // A configuration is no model that a run could begin with.
+        // A configuration is not a model that a run could begin with.
         job.settings.files.model = Some(student.clone()).filter(|student| !Path::new(student).is_file());
-        let teacher = job.open_teacher(talk)?.ok_or(Error::NoSetting { flag: "teacher" })?;
+        let teacher = job.open_teacher(reporter)?.ok_or(Error::NoSetting { flag: "teacher" })?;
         let own = job.settings.columns.clone();
-        let base = own.open(&job, talk, &student, &teacher)?;
-        let objective = own.text.objective(&job, talk, &base, PAIRS)?;
-        job.go(talk, sink, &base, &objective)
+        let base = own.open(&job, reporter, &student, &teacher)?;
+        let objective = own.text.objective(&job, reporter, &base, PAIRS)?;
+        job.go(reporter, sink, &base, &objective)
     }
 }

@@ -1,6 +1,6 @@
 //! `bert train embed`: a model that makes vectors of texts, as `bert embed` and `bert similarity` use it.
 
-use bert_core::contract::Pooling;
+use bert_tasks::Pooling;
 use bert_tasks::data::pairs::{self, Options};
 use bert_tasks::training::{Embeddings, EmbeddingsOptions, TrainOptions, TrainingError};
 use clap::builder::PossibleValuesParser;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut, training};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Train a model to make vectors of texts, for similarity and search
 #[derive(Args, Debug)]
@@ -147,8 +147,8 @@ impl PairColumns {
 }
 
 impl EmbedCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let job = Job::new("train embed", self.run, self.settings)?;
         let own = &job.settings.columns;
         let kind = own.kind.unwrap_or_default();
@@ -166,10 +166,10 @@ impl EmbedCommand {
         let eval = own.options(eval_kind, eval_columns)?;
         let (train, eval) =
             job.examples_by(|path| pairs::read(path, &train), |path| pairs::read(path, &eval))?;
-        let base = job.open_model(talk)?;
+        let base = job.open_model(reporter)?;
         let objective = Embeddings::new(&base, train, eval, own.training())?;
         let longest = objective.longest(options.longest(&base));
-        tell_cut(talk, objective.longer_than(longest)?, longest);
-        job.go(talk, sink, &base, &objective)
+        tell_cut(reporter, objective.longer_than(longest)?, longest);
+        job.go(reporter, sink, &base, &objective)
     }
 }

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut};
 use super::settings::{Columns, Settings};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
+use crate::reporter::Reporter;
 use crate::style::thousands;
-use crate::talk::Talk;
 
 /// Train a model to find names in texts: people, places, whatever your examples mark
 #[derive(Args, Debug)]
@@ -115,21 +115,21 @@ impl EntityColumns {
 }
 
 impl EntitiesCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let job = Job::new("train entities", self.run, self.settings)?;
         let options = job.settings.columns.options();
         let (train, eval) = job.examples(|path| entities::read(path, &options))?;
-        let base = job.open_model(talk)?;
+        let base = job.open_model(reporter)?;
         let objective = Entities::new(&base, train, eval, job.settings.columns.scheme())?;
         let longest = job.settings.options().longest(&base);
-        tell_cut(talk, objective.longer_than(longest)?, longest);
+        tell_cut(reporter, objective.longer_than(longest)?, longest);
         if objective.inexact() > 0 {
             let count = thousands(objective.inexact() as u64);
-            talk.warning(format_args!(
+            reporter.warning(format_args!(
                 "{count} entities begin or end inside a word: all of the word is learnt"
             ));
         }
-        job.go(talk, sink, &base, &objective)
+        job.go(reporter, sink, &base, &objective)
     }
 }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::corpus::TextArgs;
 use super::job::{Job, RunArgs};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// How many examples to evaluate on at most.
 const MOST: u64 = 4096;
@@ -59,10 +59,10 @@ impl Columns for TextColumns {
 }
 
 impl FillMaskCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let job = Job::new("train fill-mask", self.run, self.settings)?;
-        let base = job.open_model(talk)?;
+        let base = job.open_model(reporter)?;
         let options = job.settings.options();
         let text = &job.settings.columns.text;
         let options = ExampleOptions {
@@ -74,12 +74,12 @@ impl FillMaskCommand {
         };
         options.check().map_err(bert_tasks::Error::from)?;
         let examples = |files: &[PathBuf], folder: &str| -> Result<Examples> {
-            let shards = text.shards(talk, &base, files, &job.out.join(folder))?;
+            let shards = text.shards(reporter, &base, files, &job.out.join(folder))?;
             Ok(Examples::new(shards, options.clone()).map_err(bert_tasks::Error::from)?)
         };
         let train = examples(&job.train, "shards")?;
         let eval = job.eval.as_ref().map(|file| examples(std::slice::from_ref(file), "eval-shards"));
         let objective = Pretraining::new(train, eval.transpose()?, MOST);
-        job.go(talk, sink, &base, &objective)
+        job.go(reporter, sink, &base, &objective)
     }
 }

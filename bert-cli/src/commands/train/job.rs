@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bert_core::checkpoint;
+use bert_tasks::checkpoint;
 use bert_tasks::training::card::{self, Card};
 use bert_tasks::training::{Objective, Trainer, TrainingError};
 use bert_tasks::{Pretrained, data};
@@ -12,12 +12,12 @@ use clap::{Args, ValueHint};
 use super::progress::Progress;
 use super::settings::{Columns, Settings};
 use super::summary::Trained;
-use crate::Outcome;
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::Sink;
+use crate::reporter::Reporter;
 use crate::signals;
 use crate::style::thousands;
-use crate::talk::Talk;
 
 /// The file in the folder of a run that repeats it.
 const CONFIG: &str = "config.toml";
@@ -97,9 +97,9 @@ impl<C: Columns> Job<C> {
     ///
     /// # Errors
     /// One that is not there or cannot be used.
-    pub fn open_model(&self, talk: &Talk) -> Result<Pretrained> {
+    pub fn open_model(&self, reporter: &Reporter) -> Result<Pretrained> {
         self.settings.files.open_model(
-            talk,
+            reporter,
             #[cfg(feature = "hub")]
             self.run.offline,
         )
@@ -109,9 +109,9 @@ impl<C: Columns> Job<C> {
     ///
     /// # Errors
     /// One that is not there or cannot be used.
-    pub fn open_teacher(&self, talk: &Talk) -> Result<Option<Pretrained>> {
+    pub fn open_teacher(&self, reporter: &Reporter) -> Result<Option<Pretrained>> {
         self.settings.files.open_teacher(
-            talk,
+            reporter,
             #[cfg(feature = "hub")]
             self.run.offline,
         )
@@ -150,15 +150,15 @@ impl<C: Columns> Job<C> {
     /// Those of the device, the folder and the training; an output that cannot be written.
     pub fn go(
         self,
-        talk: &Talk,
+        reporter: &Reporter,
         mut sink: Sink,
         base: &Pretrained,
         objective: &dyn Objective,
     ) -> Result<Outcome> {
-        let teacher = self.open_teacher(talk)?;
+        let teacher = self.open_teacher(reporter)?;
         let device = self.settings.files.open_device()?;
         if self.settings.files.device.as_deref().is_none_or(|word| word.trim().eq_ignore_ascii_case("auto")) {
-            talk.notice(format_args!("device {device}"));
+            reporter.notice(format_args!("device {device}"));
         }
         let options = self.settings.options();
         if !self.run.resume {
@@ -177,7 +177,7 @@ impl<C: Columns> Job<C> {
         }
         let steps = trainer.steps(objective);
         signals::set_switch(trainer.stop_switch());
-        let mut progress = Progress::new(talk, steps, trainer.stop_switch());
+        let mut progress = Progress::new(reporter, steps, trainer.stop_switch());
         let on = |report: &_| progress.report(report);
         let ended = match self.run.resume {
             true => trainer.resume(objective, &self.out, on),
@@ -187,7 +187,7 @@ impl<C: Columns> Job<C> {
         let summary = ended?;
         if summary.stopped {
             let out = quoted(&self.out);
-            talk.notice(format_args!(
+            reporter.notice(format_args!(
                 "stopped after step {} of {steps}, and saved; go on with: bert {} --resume --out {out}",
                 summary.steps, self.command
             ));
@@ -237,9 +237,9 @@ fn all<T, I: Iterator<Item = data::Result<T>>>(
 }
 
 /// Says how many examples are longer than a run takes them.
-pub fn tell_cut(talk: &Talk, cut: usize, longest: usize) {
+pub fn tell_cut(reporter: &Reporter, cut: usize, longest: usize) {
     if cut > 0 {
-        talk.warning(format_args!(
+        reporter.warning(format_args!(
             "{} examples are longer than {longest} tokens, and cut",
             thousands(cut as u64)
         ));

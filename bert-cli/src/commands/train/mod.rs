@@ -30,9 +30,9 @@ pub use pretrain::PretrainCommand;
 
 use clap::{Args, Subcommand};
 
-use crate::Outcome;
 use crate::error::Result;
-use crate::talk::Talk;
+use crate::outcome::Outcome;
+use crate::reporter::Reporter;
 
 /// Train a model on your own examples
 #[derive(Args, Debug)]
@@ -69,15 +69,15 @@ impl TrainCommand {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         match self.task {
-            Task::Classify(command) => command.run(talk),
-            Task::Entities(command) => command.run(talk),
-            Task::Answer(command) => command.run(talk),
-            Task::Embed(command) => command.run(talk),
-            Task::Choose(command) => command.run(talk),
-            Task::FillMask(command) => command.run(talk),
-            Task::NextSentence(command) => command.run(talk),
+            Task::Classify(command) => command.run(reporter),
+            Task::Entities(command) => command.run(reporter),
+            Task::Answer(command) => command.run(reporter),
+            Task::Embed(command) => command.run(reporter),
+            Task::Choose(command) => command.run(reporter),
+            Task::FillMask(command) => command.run(reporter),
+            Task::NextSentence(command) => command.run(reporter),
         }
     }
 }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Job, RunArgs, tell_cut};
 use super::settings::{Columns, Settings};
-use crate::Outcome;
 use crate::error::Result;
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Train a model to tell whether one text follows another
 #[derive(Args, Debug)]
@@ -78,15 +78,15 @@ impl PairColumns {
 }
 
 impl NextSentenceCommand {
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let job = Job::new("train next-sentence", self.run, self.settings)?;
         let options = job.settings.columns.options()?;
         let (train, eval) = job.examples(|path| classification::read(path, &options))?;
-        let base = job.open_model(talk)?;
+        let base = job.open_model(reporter)?;
         let objective = NextSentence::new(&base, train, eval)?;
         let longest = job.settings.options().longest(&base);
-        tell_cut(talk, objective.longer_than(longest)?, longest);
-        job.go(talk, sink, &base, &objective)
+        tell_cut(reporter, objective.longer_than(longest)?, longest);
+        job.go(reporter, sink, &base, &objective)
     }
 }

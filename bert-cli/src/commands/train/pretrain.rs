@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bert_core::graph::Initial;
+use bert_tasks::Initial;
 use bert_tasks::pretraining::ExampleOptions;
 use bert_tasks::training::TrainOptions;
 use bert_tasks::{ModelSource, Pretrained};
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::job::{Job, RunArgs};
 use super::raw_text::{RawTextArgs, begin, make_absolute, shape};
 use super::settings::{Columns, Settings, tell_usual};
-use crate::Outcome;
 use crate::error::{Error, Result};
+use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// Train a model on raw text: masked words, and whether a sentence follows another
 #[derive(Args, Debug)]
@@ -90,17 +90,17 @@ impl PretrainCommand {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, talk: &Talk) -> Result<Outcome> {
-        let sink = Sink::open(&self.output, false, talk)?;
+    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let sink = Sink::open(&self.output, false, reporter)?;
         let mut job = Job::new("pretrain", self.run, self.settings)?;
         let own = &mut job.settings.columns;
         make_absolute([&mut own.architecture, &mut own.tokenizer, &mut own.text.shards]);
         let own = job.settings.columns.clone();
         let base = match &own.architecture {
             Some(architecture) => own.fresh(architecture, &job.out, job.settings.options().seed)?,
-            None => job.open_model(talk)?,
+            None => job.open_model(reporter)?,
         };
-        let objective = own.text.objective(&job, talk, &base, PAIRS)?;
-        job.go(talk, sink, &base, &objective)
+        let objective = own.text.objective(&job, reporter, &base, PAIRS)?;
+        job.go(reporter, sink, &base, &objective)
     }
 }

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use bert_tasks::training::Report;
 use indicatif::{HumanDuration, ProgressBar};
 
+use crate::reporter::Reporter;
 use crate::style::thousands;
-use crate::talk::Talk;
 
 /// What a loss counts for in the one that is shown, after each further step.
 const MEMORY: f64 = 0.9;
 
 /// Shows the reports of a run.
 pub struct Progress<'a> {
-    talk: &'a Talk,
+    reporter: &'a Reporter,
     bar: Option<ProgressBar>,
     start: Instant,
     smooth: Smooth,
@@ -27,10 +27,10 @@ pub struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Nothing so far. The line says so once `stop` is set.
-    pub fn new(talk: &'a Talk, steps: u64, stop: Arc<AtomicBool>) -> Self {
-        let bar = talk.step_bar(steps, stop);
+    pub fn new(reporter: &'a Reporter, steps: u64, stop: Arc<AtomicBool>) -> Self {
+        let bar = reporter.step_bar(steps, stop);
         let smooth = Smooth::default();
-        Self { talk, bar, start: Instant::now(), smooth, steps: 0, tokens: 0, seconds: 0.0 }
+        Self { reporter, bar, start: Instant::now(), smooth, steps: 0, tokens: 0, seconds: 0.0 }
     }
 
     /// Shows what happened.
@@ -59,7 +59,7 @@ impl<'a> Progress<'a> {
                 let examples = thousands(evaluation.examples as u64);
                 let details: String =
                     evaluation.details.iter().map(|(name, value)| format!(", {name} {value:.4}")).collect();
-                self.talk.notice(format_args!(
+                self.reporter.notice(format_args!(
                     "step {step}: {metric} {value:.4}{details} of {examples} examples{best}"
                 ));
             }
@@ -71,7 +71,7 @@ impl<'a> Progress<'a> {
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
         if self.bar.is_some() {
-            self.talk.end_bar();
+            self.reporter.end_bar();
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bert_core::ModelConfig;
-use bert_core::checkpoint;
-use bert_core::graph::{Head, ParameterSource};
+use bert_tasks::ModelConfig;
+use bert_tasks::checkpoint;
 use bert_tasks::pretraining::{ExampleOptions, Examples};
 use bert_tasks::training::{self, Pretraining};
+use bert_tasks::{Head, ParameterSource};
 use bert_tasks::{ModelSource, Pretrained};
 use clap::{Args, ValueHint};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::corpus::TextArgs;
 use super::job::Job;
 use super::settings::Columns;
 use crate::error::{Error, Result};
-use crate::talk::Talk;
+use crate::reporter::Reporter;
 
 /// How text becomes examples.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl RawTextArgs {
     pub fn objective<C: Columns>(
         &self,
         job: &Job<C>,
-        talk: &Talk,
+        reporter: &Reporter,
         base: &Pretrained,
         pairs: bool,
     ) -> Result<Pretraining> {
@@ -71,7 +71,7 @@ impl RawTextArgs {
         examples.check().map_err(bert_tasks::Error::from)?;
         let folder = self.shards.clone().unwrap_or_else(|| job.out.join("shards"));
         let made = |files: &[PathBuf], folder: &Path| -> Result<Examples> {
-            let shards = self.text.shards(talk, base, files, folder)?;
+            let shards = self.text.shards(reporter, base, files, folder)?;
             Ok(Examples::new(shards, examples.clone()).map_err(bert_tasks::Error::from)?)
         };
         let train = made(&job.train, &folder)?;
@@ -86,7 +86,7 @@ impl RawTextArgs {
 /// Reads the shape of a model from a `config.json`.
 ///
 /// # Errors
-/// A file that cannot be read or is no configuration.
+/// A file that cannot be read or is not a configuration.
 pub fn shape(file: &Path) -> Result<ModelConfig> {
     let text = std::fs::read_to_string(file)
         .map_err(|source| Error::Read { name: file.display().to_string(), source })?;

@@ -7,14 +7,14 @@ use clap::{Args, ValueHint};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::built_in::BuiltIn;
-use crate::cli::positive;
 use crate::error::{Error, Result};
 #[cfg(feature = "hub")]
-use crate::model::HubArgs;
-use crate::model::{Need, SourceArgs};
-use crate::talk::Talk;
+use crate::hub::HubArgs;
+use crate::model::{Requirement, SourceArgs};
+use crate::reporter::Reporter;
+use crate::values::positive;
 
-const NEED: Need = Need {
+const REQUIREMENT: Requirement = Requirement {
     kind: "a model to begin with",
     example: "google-bert/bert-base-uncased",
     head: Head::None,
@@ -22,7 +22,7 @@ const NEED: Need = Need {
 };
 
 /// A teacher is always named.
-const TEACHER: Need = Need {
+const TEACHER: Requirement = Requirement {
     kind: "a teacher",
     example: "google-bert/bert-base-uncased",
     head: Head::None,
@@ -80,7 +80,11 @@ impl FileArgs {
     ///
     /// # Errors
     /// One that is not there or cannot be used.
-    pub fn open_model(&self, talk: &Talk, #[cfg(feature = "hub")] offline: bool) -> Result<Pretrained> {
+    pub fn open_model(
+        &self,
+        reporter: &Reporter,
+        #[cfg(feature = "hub")] offline: bool,
+    ) -> Result<Pretrained> {
         let source = SourceArgs {
             model: self.model.clone(),
             adapter: None,
@@ -90,7 +94,7 @@ impl FileArgs {
                 offline,
             },
         };
-        source.open(talk, &NEED)
+        source.open(reporter, &REQUIREMENT)
     }
 
     /// Opens the teacher, if there is to be one.
@@ -99,7 +103,7 @@ impl FileArgs {
     /// As [`open_model`](Self::open_model).
     pub fn open_teacher(
         &self,
-        talk: &Talk,
+        reporter: &Reporter,
         #[cfg(feature = "hub")] offline: bool,
     ) -> Result<Option<Pretrained>> {
         if self.teacher.is_none() {
@@ -111,7 +115,7 @@ impl FileArgs {
             #[cfg(feature = "hub")]
             hub: HubArgs { revision: bert_tasks::hub::DEFAULT_REVISION.to_owned(), offline },
         };
-        source.open(talk, &TEACHER).map(Some)
+        source.open(reporter, &TEACHER).map(Some)
     }
 
     /// Opens the device.

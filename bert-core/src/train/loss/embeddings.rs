@@ -42,7 +42,7 @@ pub fn multiple_negatives_ranking<B: TrainBackend>(
         // So little that its exponential is 0, and so is its gradient.
         const NOTHING: f32 = -1e9;
         let shape = scores.shape();
-        let mut offsets = vec![0f32; shape.len()];
+        let mut offsets = vec![0f32; shape.elements()];
         for &(example, row) in left_out {
             let candidate = (row % texts - 1) * examples + row / texts;
             offsets[example * shape[1] + candidate] = NOTHING;

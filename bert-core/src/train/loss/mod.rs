@@ -82,7 +82,7 @@ pub fn distributions<B: TrainBackend>(
 /// [`Error::Empty`] without any target.
 pub fn labels<B: TrainBackend>(backend: &B, logits: &Tensor<B>, targets: &[Option<f32>]) -> Result<Loss<B>> {
     let shape = logits.shape();
-    assert_eq!(targets.len(), shape.len(), "a target for each score");
+    assert_eq!(targets.len(), shape.elements(), "a target for each score");
     let count = targets.iter().flatten().count();
     if count == 0 {
         return Err(Error::Empty { what: "list of targets" });
@@ -113,10 +113,10 @@ pub fn labels<B: TrainBackend>(backend: &B, logits: &Tensor<B>, targets: &[Optio
 /// A device that failed.
 pub fn squares<B: TrainBackend>(backend: &B, scores: &Tensor<B>, targets: &[f32]) -> Result<Loss<B>> {
     let shape = scores.shape();
-    assert_eq!(targets.len(), shape.len(), "a target for each score");
+    assert_eq!(targets.len(), shape.elements(), "a target for each score");
     let targets = backend.upload(&HostTensor::from_vec(targets.to_vec(), shape))?;
     let distance = backend.zip(BinaryOp::Sub, scores, &targets)?;
-    let share = (shape.len() as f64).recip();
+    let share = (shape.elements() as f64).recip();
     let loss = backend.zip(BinaryOp::Mul, &distance, &distance)?;
     Ok(Loss {
         parts: vec![backend.reduce(ReduceOp::Sum, &backend.map(UnaryOp::Scale(share), &loss)?)?],

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn large_and_small_numbers_are_no_trouble() {
+    fn large_and_small_numbers_are_handled() {
         for scale in [1e-200, 1.0, 1e200] {
             let [a, b] = [[1.0, 2.0, 4.0], [2.0, 4.0, 8.0]].map(|list| list.map(|number| number * scale));
             assert!((pearson(&a, &b).unwrap() - 1.0).abs() < 1e-12, "{scale}");

@@ -13,7 +13,7 @@ use crate::error::Result;
 /// The backend that is timed.
 ///
 /// # Errors
-/// [`Error::Cpu`](crate::error::Error::Cpu) for a number of threads that cannot be had.
+/// [`Error::Cpu`](crate::error::Error::Cpu) for a number of threads that cannot be started.
 pub fn cpu(threads: Option<usize>) -> Result<CpuBackend> {
     Ok(CpuBackend::new(CpuOptions { threads, ..CpuOptions::default() })?)
 }

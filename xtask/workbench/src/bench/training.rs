@@ -87,7 +87,7 @@ fn in_child(args: &Args, case: Case, threads: usize) -> Result<Report> {
 /// Times one case in this process and prints a line of JSON, for [`measure`] and for scripts that compare engines.
 ///
 /// # Errors
-/// A number of threads that cannot be had.
+/// A number of threads that cannot be started.
 pub fn report(args: &Args, case: Case) -> Result<()> {
     let shapes = Shape::value_variants();
     let shape = shapes.iter().find(|shape| shape.training_cases().contains(&case)).unwrap_or(&shapes[0]);

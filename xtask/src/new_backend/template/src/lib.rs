@@ -174,7 +174,7 @@ fn ids(view: &View<TemplateBuffer>) -> Result<Vec<u32>> {
 /// Where the elements of a view lie in its buffer, in row-major order. A view never leaves its buffer.
 fn positions(view: &View<TemplateBuffer>) -> impl Iterator<Item = usize> + '_ {
     let shape = view.shape();
-    (0..shape.len()).map(move |mut element| {
+    (0..shape.elements()).map(move |mut element| {
         let mut position = view.offset();
         for (&extent, &stride) in shape.iter().zip(view.strides()).rev() {
             position += element % extent * stride;

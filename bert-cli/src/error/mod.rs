@@ -1,13 +1,14 @@
 //! The one error type of the command: what was asked, what was found, what to do.
 
+mod record;
+
 use std::io;
 use std::path::PathBuf;
 
 use bert_tasks::evaluation::EvaluationError;
 use bert_tasks::training::TrainingError;
 
-use crate::input::RecordError;
-use crate::model::Need;
+pub use record::{RecordError, list};
 
 /// Shorthand for a result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -23,20 +24,24 @@ pub enum Error {
     #[error(transparent)]
     Tasks(#[from] bert_tasks::Error),
     /// A command without a model that has no default.
-    #[error("this command needs {}: name one with --model FOLDER or --model OWNER/NAME", need.kind)]
+    #[error("this command needs {kind}: name one with --model FOLDER or --model OWNER/NAME")]
     NoModel {
-        /// What it needs.
-        need: &'static Need,
+        /// The kind of model that it needs, in words.
+        kind: &'static str,
+        /// A model of that kind on the hub.
+        example: &'static str,
     },
     /// A model that the command cannot use.
     #[error("{source}")]
     Load {
-        /// What it should have been.
-        need: &'static Need,
+        /// The kind of model that it should have been, in words.
+        kind: &'static str,
+        /// A model of that kind on the hub.
+        example: &'static str,
         /// What is wrong with it.
         source: Box<bert_tasks::Error>,
     },
-    /// A name that is no folder, and that the hub does not give.
+    /// A name that is not a folder, and that the hub does not give.
     #[cfg(feature = "hub")]
     #[error("there is no folder {name:?}, and no such model from the hub")]
     NeitherFolderNorHub {
@@ -52,7 +57,9 @@ pub enum Error {
 
     /// A model that has not been downloaded.
     #[cfg(feature = "hub")]
-    #[error("no whole copy of {id} (revision {revision}) in the cache; get it with: bert models pull {id}")]
+    #[error(
+        "no complete copy of {id} (revision {revision}) in the cache; get it with: bert models pull {id}"
+    )]
     NotCached {
         /// The model.
         id: String,
@@ -81,6 +88,20 @@ pub enum Error {
         /// What the two texts are.
         names: [&'static str; 2],
         /// How many there are.
+        found: usize,
+    },
+    /// Arguments that are not a prompt and its choices.
+    #[error("expected a prompt and at least two choices; found {found} text(s)")]
+    NoChoices {
+        /// How many texts there are.
+        found: usize,
+    },
+    /// `--column`s that are not those of a prompt and its choices.
+    #[error(
+        "a prompt and its choices need --column for the prompt and for each choice, or in JSONL for the prompt and the list of choices; found --column {found} time(s)"
+    )]
+    ChoiceColumns {
+        /// How many columns were given.
         found: usize,
     },
     /// Texts as arguments and from a file.
@@ -152,7 +173,7 @@ pub enum Error {
     #[error(
         "{name} has {} column {column:?}; its columns are {}",
         if *twice { "more than one" } else { "no" },
-        crate::input::list(found)
+        list(found)
     )]
     Column {
         /// The file.
@@ -172,7 +193,7 @@ pub enum Error {
         flag: &'static str,
     },
     /// A student that has its own numbers is to begin with those of its teacher.
-    #[error("--init-from-teacher needs a config.json as --student, and {student} is none")]
+    #[error("--init-from-teacher needs a config.json as --student, and {student} is not one")]
     NoLayersToTake {
         /// The student.
         student: String,
@@ -188,7 +209,7 @@ pub enum Error {
         reason: String,
     },
     /// A setting that there is not.
-    #[error("{}: unknown key {key:?}; known are {}", path.display(), known.join(", "))]
+    #[error("{}: unknown key {key:?}; the known ones are {}", path.display(), known.join(", "))]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -247,15 +268,15 @@ impl Error {
     /// What the user may do, where the message does not say it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoModel { need } => {
-                format!("for example --model {}; BERT_MODEL sets it for good", need.example)
+            Self::NoModel { example, .. } => {
+                format!("for example --model {example}; BERT_MODEL sets it for good")
             }
-            Self::Load { need, source } if is_wrong_head(source) => {
-                format!("this command needs {}, for example --model {}", need.kind, need.example)
+            Self::Load { kind, example, source } if source.is_wrong_head() => {
+                format!("this command needs {kind}, for example --model {example}")
             }
             Self::NoText => "give texts as arguments, `-` for lines of stdin, or --input FILE".to_owned(),
-            Self::NotAPair { .. } => {
-                "put each text in quotes; for many pairs there is --input FILE".to_owned()
+            Self::NotAPair { .. } | Self::NoChoices { .. } => {
+                "put each text in quotes; for many inputs there is --input FILE".to_owned()
             }
             Self::Column { .. } | Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
             Self::IsFolder { .. } => {
@@ -285,10 +306,6 @@ fn hint_on_training(error: &TrainingError) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-fn is_wrong_head(error: &bert_tasks::Error) -> bool {
-    matches!(error, bert_tasks::Error::Core(bert_core::Error::WrongHead { .. }))
 }
 
 /// An error with its causes, in one line.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// cause; print the chain of [`source`](std::error::Error::source)s.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CacheTrouble {
+pub enum CacheProblem {
     /// A file that is not what it should be.
     #[error("the packed weight {} is not used, but made anew: {damage}", path.display())]
     Damaged {
@@ -39,7 +39,7 @@ pub enum CacheTrouble {
 #[non_exhaustive]
 pub enum Damage {
     /// A folder, a device or a pipe.
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NotAFile,
     /// It is cut off, or was never one of ours.
     #[error("it has {found} bytes and should have {expected}")]

@@ -1,6 +1,6 @@
 //! A pool of threads for loops over independent tasks.
 //!
-//! [`Pool::run`] shares task numbers out among the caller and the workers, and returns when all tasks are done. Each
+//! [`ThreadPool::run`] shares task numbers out among the caller and the workers, and returns when all tasks are done. Each
 //! thread begins with a part of its own, one after another in the order of the numbers, and then helps the others
 //! with theirs. So a thread meets the same rows in operation after operation, and finds them in its own caches:
 //! cores that share no cache may take three times as long to hand each other a line as those that do.
@@ -59,7 +59,7 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 /// See the [module](self).
-pub(crate) struct Pool {
+pub(crate) struct ThreadPool {
     shared: Arc<Shared>,
     workers: Vec<(Thread, JoinHandle<()>)>,
     /// Callers take turns. The lock is handed over fairly when it was held for long, so that no caller
@@ -72,10 +72,10 @@ thread_local! {
     static INSIDE_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Pool {
+impl ThreadPool {
     /// The pool with this many threads, the caller of a loop counted in. Backends share it.
     pub fn shared(threads: usize) -> std::io::Result<Arc<Self>> {
-        static POOLS: OnceLock<Mutex<Vec<Weak<Pool>>>> = OnceLock::new();
+        static POOLS: OnceLock<Mutex<Vec<Weak<ThreadPool>>>> = OnceLock::new();
         let mut pools = POOLS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|pool| pool.strong_count() > 0);
         if let Some(pool) = pools.iter().filter_map(Weak::upgrade).find(|pool| pool.threads() == threads) {
@@ -179,7 +179,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.stop.store(true, SeqCst);
         for (thread, worker) in self.workers.drain(..) {
@@ -289,7 +289,7 @@ mod tests {
 
     use super::*;
 
-    fn counts(pool: &Pool, tasks: usize) -> Vec<usize> {
+    fn counts(pool: &ThreadPool, tasks: usize) -> Vec<usize> {
         let counts: Vec<_> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
         pool.run(tasks, |task| {
             counts[task].fetch_add(1, Relaxed);
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn each_task_runs_once() {
         for threads in [1, 2, 3, 8] {
-            let pool = Pool::new(threads).unwrap();
+            let pool = ThreadPool::new(threads).unwrap();
             assert_eq!(pool.threads(), threads);
             for tasks in [0, 1, 2, 7, 1000] {
                 assert_eq!(counts(&pool, tasks), vec![1; tasks]);
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_thread_begins_with_its_own_part() {
-        let pool = Pool::new(3).unwrap();
+        let pool = ThreadPool::new(3).unwrap();
         for tasks in [0, 1, 2, 3, 7, 1000] {
             let parts: Vec<_> = (0..3).map(|thread| pool.shared.part(thread, tasks)).collect();
             let mut tasks_of_parts = parts.iter().cloned().flatten();
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn workers_wake_from_their_rest() {
-        let pool = Pool::new(3).unwrap();
+        let pool = ThreadPool::new(3).unwrap();
         for _ in 0..20 {
             assert_eq!(counts(&pool, 50), [1; 50]);
             while !pool.shared.parked.iter().all(|parked| parked.load(SeqCst)) {
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn callers_take_turns() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         thread::scope(|scope| {
             for _ in 0..6 {
                 scope.spawn(|| (0..200).for_each(|_| assert_eq!(counts(&pool, 9), [1; 9])));
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_loop_inside_a_task_runs_alone() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         let sum = AtomicUsize::new(0);
         pool.run(4, |outer| {
             pool.run(5, |inner| {
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
-        let pool = Pool::new(3).unwrap();
+        let pool = ThreadPool::new(3).unwrap();
         for bad in [0, 17, 99] {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 pool.run(100, |task| assert!(task != bad, "task {bad}"));
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn pieces_cover_the_whole() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         let mut whole = vec![0usize; 103];
         pool.run_pieces(&mut whole, 10, |task, piece| piece.iter_mut().for_each(|x| *x += task + 1));
         assert!(whole.iter().enumerate().all(|(i, &x)| x == i / 10 + 1));
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn backends_share_a_pool_of_a_size() {
-        let (a, b) = (Pool::shared(5).unwrap(), Pool::shared(5).unwrap());
+        let (a, b) = (ThreadPool::shared(5).unwrap(), ThreadPool::shared(5).unwrap());
         assert!(Arc::ptr_eq(&a, &b));
     }
 }

@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anstream::AutoStream;
-use bert_core::observe::passes::PassLog;
+use bert_tasks::PassLog;
 use clap::Args;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::style::{self, Look, visible};
+use crate::style::{self, Screen, visible};
 
 /// How much is said, and in which colours.
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "General")]
-pub struct TalkArgs {
+pub struct ReporterArgs {
     /// Say nothing on stderr but errors: no notices, warnings, or progress bars
     #[arg(short, long, global = true, env = "BERT_QUIET", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub quiet: bool,
@@ -52,22 +52,22 @@ impl ColorWhen {
 }
 
 /// The way to standard error.
-pub struct Talk {
-    look: Look,
+pub struct Reporter {
+    screen: Screen,
     quiet: bool,
     color: ColorWhen,
     bar: RefCell<Option<ProgressBar>>,
     passes: RefCell<Option<PassLog>>,
 }
 
-impl Talk {
+impl Reporter {
     /// As the user wants it.
-    pub fn new(args: TalkArgs) -> Self {
+    pub fn new(args: ReporterArgs) -> Self {
         let choice = args.color.resolve(&io::stderr());
         let color = choice != anstream::ColorChoice::Never;
-        let look = Look { color, terminal: io::stderr().is_terminal(), width: 80 };
+        let screen = Screen { color, terminal: io::stderr().is_terminal(), width: 80 };
         Self {
-            look,
+            screen,
             quiet: args.quiet,
             color: args.color,
             bar: RefCell::default(),
@@ -82,30 +82,30 @@ impl Talk {
 
     /// Whether a progress bar would be seen.
     pub fn shows_progress(&self) -> bool {
-        self.look.terminal && !self.quiet
+        self.screen.terminal && !self.quiet
     }
 
     /// Something failed.
     pub fn error(&self, message: impl fmt::Display) {
-        self.say(&self.look.paint(style::ERROR, "error:"), message);
+        self.say(&self.screen.paint(style::ERROR, "error:"), message);
     }
 
     /// What may be done about an error.
     pub fn hint(&self, message: impl fmt::Display) {
-        self.say(&self.look.paint(style::GOOD, "hint:"), message);
+        self.say(&self.screen.paint(style::GOOD, "hint:"), message);
     }
 
     /// A result may not be what it seems.
     pub fn warning(&self, message: impl fmt::Display) {
         if !self.quiet {
-            self.say(&self.look.paint(style::WARNING, "warning:"), message);
+            self.say(&self.screen.paint(style::WARNING, "warning:"), message);
         }
     }
 
     /// Something was chosen or done on the user's behalf.
     pub fn notice(&self, message: impl fmt::Display) {
         if !self.quiet {
-            self.say(&self.look.paint(style::FAINT, "note:"), message);
+            self.say(&self.screen.paint(style::FAINT, "note:"), message);
         }
     }
 
@@ -117,7 +117,7 @@ impl Talk {
     /// What the user wanted to know when all is done. It was asked for, so that `--quiet` does not silence it.
     pub fn report(&self) {
         if let Some(log) = self.passes.take() {
-            self.say(&self.look.paint(style::FAINT, "profile:"), log.totals());
+            self.say(&self.screen.paint(style::FAINT, "profile:"), log.totals());
         }
     }
 
@@ -135,7 +135,7 @@ impl Talk {
     }
 
     fn stream_choice(&self) -> anstream::ColorChoice {
-        if self.look.color { anstream::ColorChoice::Always } else { anstream::ColorChoice::Never }
+        if self.screen.color { anstream::ColorChoice::Always } else { anstream::ColorChoice::Never }
     }
 
     /// A bar for texts: the place in a file of `size` bytes, texts a second, time left. It shows only if
@@ -156,7 +156,7 @@ impl Talk {
                 ProgressStyle::with_template(template).map(|style| style.with_key("rate", rate)),
             )
         });
-        TextBar { talk: self, bar, count }
+        TextBar { reporter: self, bar, count }
     }
 
     /// A bar for a download.
@@ -207,7 +207,7 @@ impl Talk {
 
 /// The progress of texts through a model.
 pub struct TextBar<'a> {
-    talk: &'a Talk,
+    reporter: &'a Reporter,
     bar: Option<ProgressBar>,
     count: Arc<AtomicU64>,
 }
@@ -225,7 +225,7 @@ impl TextBar<'_> {
 impl Drop for TextBar<'_> {
     fn drop(&mut self) {
         if self.bar.is_some() {
-            self.talk.end_bar();
+            self.reporter.end_bar();
         }
     }
 }

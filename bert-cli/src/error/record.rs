@@ -1,0 +1,74 @@
+//! What can be wrong with one of many inputs.
+
+/// What can be wrong with one input, while the others are fine.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Bytes that are no text.
+    #[error("not valid UTF-8 (byte {position} of the text); save it as UTF-8, or use --lossy")]
+    NotUtf8 {
+        /// The first bad byte, counted from 1.
+        position: usize,
+    },
+    /// More than is read at once.
+    #[error("longer than {} MiB; break it into several texts", limit >> 20)]
+    TooLong {
+        /// The most bytes that are read.
+        limit: usize,
+    },
+    /// A line of a JSONL file that is not JSON.
+    #[error("not valid JSON ({0}); JSONL holds one whole value a line")]
+    Json(serde_json::Error),
+    /// A line of a JSONL file that is another kind of value.
+    #[error("expected {expected}, found {found}")]
+    JsonKind {
+        /// What would have been right.
+        expected: String,
+        /// What is there.
+        found: &'static str,
+    },
+    /// An object without the field.
+    #[error("no field {name:?}; there are {}; choose one with --column", list(found))]
+    NoField {
+        /// The field that was looked for.
+        name: String,
+        /// The fields that are there.
+        found: Vec<String>,
+    },
+    /// A line with too many or too few texts.
+    #[error("expected {} separated by tabs, found {found}", list(expected))]
+    Tabs {
+        /// The texts that belong together.
+        expected: Vec<String>,
+        /// How many there are.
+        found: usize,
+    },
+    /// A prompt without anything to choose from.
+    #[error("a prompt needs at least two choices; found {found}")]
+    TooFewChoices {
+        /// How many there are.
+        found: usize,
+    },
+    /// A row that breaks the rules of CSV.
+    #[error("expected {expected} columns as in the header, found {found}; texts with a comma need quotes")]
+    Columns {
+        /// How many the header has.
+        expected: u64,
+        /// How many the row has.
+        found: u64,
+    },
+}
+
+/// Names in quotes, for a message.
+pub fn list(names: &[String]) -> String {
+    /// A file with a thousand columns needs no message of a thousand names.
+    const MOST: usize = 12;
+    let mut shown: Vec<String> = names.iter().take(MOST).map(|name| format!("{name:?}")).collect();
+    if names.len() > MOST {
+        shown.push(format!("{} more", names.len() - MOST));
+    }
+    match shown.split_last() {
+        None => "none".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}

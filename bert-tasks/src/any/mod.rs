@@ -1,0 +1,209 @@
+//! Any task by its word: JSON in, JSON out. For programs that learn at run time which task they serve, such as a
+//! server or a web page.
+//!
+//! ```
+//! use bert_tasks::{AnyTask, Device};
+//! use serde_json::json;
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../bert-conformance/checkpoints/bert-masked-lm");
+//! # if !std::path::Path::new(folder).is_dir() { return Ok(()) } // outside of the repository
+//! // `folder` is a checkpoint folder, or the name of a model on the hub.
+//! let task = AnyTask::load("fill-mask", folder, &Device::auto()?)?;
+//! let record = task.ask(json!({"text": "the [MASK] is good", "top_k": 2}))?;
+//! assert!(record.get().starts_with(r#"{"text":"the [MASK] is good","masks":[{"range":{"start":4,"end":10}"#));
+//!
+//! // What a program wants to read is a type of its own.
+//! let record: bert_tasks::records::FillMaskRecord = serde_json::from_str(record.get())?;
+//! assert_eq!(record.answer.masks[0].candidates.len(), 2);
+//!
+//! let error = task.ask(json!({"txt": "the [MASK] is good"})).unwrap_err();
+//! assert_eq!(error.to_string(), r#"fill-mask knows no field "txt"; it knows text, top_k, targets"#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A request is an object with the input and, for this request alone, options. Null counts as not given.
+//!
+//! | word | input | options | of all requests |
+//! | --- | --- | --- | --- |
+//! | `fill-mask` | `text` | `top_k`, `targets` | |
+//! | `next-sentence` | `first`, `second` | | |
+//! | `answer` | `question`, `context` | `top_k`, `no_answer_threshold`, `max_answer_tokens`, `max_length`, `doc_stride`, `align_to_words` | |
+//! | `entities` | `text` | `aggregation`, `scheme`, `ignore_labels`, `max_length`, `stride` | |
+//! | `sentiment`, `classify` | `text`, `pair` (optional) | `top_k`, `scores` | |
+//! | `choose` | `prompt`, `choices` | | |
+//! | `embed` | `text` | `normalize`, `max_length`, `prompt` | `pooling` |
+//! | `sparse-embed` | `text` | `top_k`, `max_length` | |
+//! | `similarity` | `first`, `second` | `normalize`, `max_length`, `prompt` | `pooling` |
+//! | `features` | `text` | | `layers` |
+//!
+//! Options can be given to [`AnyTask::open`] too, as what holds where a request says nothing else. Those of all
+//! requests can be given only there: they decide what the model computes. The answers are the
+//! [records](crate::records), which the command line prints as well.
+
+mod error;
+mod fields;
+mod table;
+mod task;
+mod tasks;
+mod values;
+
+use std::fmt;
+use std::pin::Pin;
+
+use bert_core::contract::{MaybeSend, MaybeSync, Precision};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+pub use error::RequestError;
+pub use table::TaskKind;
+use task::{Json, JsonTask};
+
+use crate::wait::wait;
+use crate::{Device, Pretrained, Result, Session, Task};
+
+/// A task on a loaded model that takes JSON and answers JSON.
+pub struct AnyTask {
+    kind: &'static TaskKind,
+    task: Box<dyn Ask>,
+}
+
+/// What [`AnyTask`] needs of a task whose types are not known.
+trait Ask: MaybeSend + MaybeSync {
+    fn session(&self) -> &Session;
+    fn ask(&self, request: Value) -> Answering<'_>;
+    fn stream<'a>(&'a self, requests: Box<dyn Iterator<Item = Value> + 'a>) -> Answers<'a>;
+}
+
+#[cfg(not(target_family = "wasm"))]
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + Send + 'a>>;
+#[cfg(target_family = "wasm")]
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + 'a>>;
+type Answers<'a> = Box<dyn Iterator<Item = Result<Box<RawValue>>> + 'a>;
+
+impl<T: JsonTask> Ask for Json<T>
+where
+    Self: MaybeSend,
+{
+    fn session(&self) -> &Session {
+        Task::session(self)
+    }
+
+    fn ask(&self, request: Value) -> Answering<'_> {
+        Box::pin(async move { Ok(raw(&self.predict_one_async(request).await?)) })
+    }
+
+    fn stream<'a>(&'a self, requests: Box<dyn Iterator<Item = Value> + 'a>) -> Answers<'a> {
+        Box::new(Task::stream(self, requests).map(|answer| Ok(raw(&answer?))))
+    }
+}
+
+fn raw(record: &impl Serialize) -> Box<RawValue> {
+    // The only thing that JSON cannot hold are maps whose keys are no strings.
+    to_raw_value(record).expect("records are structs, lists, strings and numbers")
+}
+
+impl AnyTask {
+    /// The tasks that there are, in the order of their use.
+    pub fn kinds() -> &'static [TaskKind] {
+        table::TASKS
+    }
+
+    /// The task of a word.
+    ///
+    /// ```
+    /// use bert_tasks::{AnyTask, Head};
+    /// assert_eq!(AnyTask::kind_of("classify")?.word, "sentiment");
+    /// assert_eq!(AnyTask::kind_of("answer")?.head, Head::QuestionAnswering);
+    /// assert!(AnyTask::kind_of("translate").unwrap_err().to_string().contains("fill-mask"));
+    /// # Ok::<(), bert_tasks::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RequestError::UnknownTask`] lists the words that there are.
+    pub fn kind_of(word: &str) -> Result<&'static TaskKind> {
+        let known = Self::kinds().iter().find(|kind| kind.word == word || kind.alias == Some(word));
+        known.ok_or_else(|| {
+            let known = Self::kinds().iter().map(|kind| kind.word).collect();
+            RequestError::UnknownTask { found: fields::shorten(word), known }.into()
+        })
+    }
+
+    /// Loads a model for a task from a folder or by its id on the model hub.
+    ///
+    /// # Errors
+    /// A word that names no task; a model that is not there, made for another task, or damaged.
+    pub fn load(word: &str, name: &str, device: &Device) -> Result<Self> {
+        let files = Pretrained::open_for(name, Self::kind_of(word)?.head)?;
+        Self::open(word, &files, device, Precision::F32, &Value::Null)
+    }
+
+    /// Loads a model whose files are open. `options` is an object, or null for the defaults; they hold where a request
+    /// says nothing else.
+    ///
+    /// # Errors
+    /// [`RequestError`] for a word that names no task and for options that the task does not know; a value that makes
+    /// no sense to the task; a model that was made for another task, or is damaged.
+    pub fn open(
+        word: &str,
+        files: &Pretrained,
+        device: &Device,
+        precision: Precision,
+        options: &Value,
+    ) -> Result<Self> {
+        let kind = Self::kind_of(word)?;
+        Ok(Self { kind, task: (kind.open)(kind.word, files, device, precision, options)? })
+    }
+
+    /// Which task it is.
+    pub fn kind(&self) -> &'static TaskKind {
+        self.kind
+    }
+
+    /// The model that answers.
+    pub fn session(&self) -> &Session {
+        self.task.session()
+    }
+
+    /// Answers one request. The answer is the JSON text of a [record](crate::records), in one line without blanks;
+    /// it serialises as what it says, and [`get`](RawValue::get) is the text.
+    ///
+    /// # Errors
+    /// [`RequestError`] for a request that the task cannot read; what the task says of an input or an option; a device
+    /// that failed.
+    pub fn ask(&self, request: Value) -> Result<Box<RawValue>> {
+        wait(self.ask_async(request))
+    }
+
+    /// Answers one request that is a JSON text.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), and [`RequestError::Json`] for a text that is not JSON, or nested more than 128 levels
+    /// deep.
+    pub fn ask_text(&self, request: &str) -> Result<Box<RawValue>> {
+        self.ask(serde_json::from_str(request).map_err(RequestError::from)?)
+    }
+
+    /// As [`ask`](Self::ask), for callers that do something else meanwhile, or cannot wait as in a browser.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_async(&self, request: Value) -> Result<Box<RawValue>> {
+        self.task.ask(request).await
+    }
+
+    /// Answers any number of requests, in their order, in batches that are shared by requests with other options; see
+    /// [`Task::stream`]. A request that cannot be answered gives an error in its place, and the rest go on.
+    pub fn stream<'a>(
+        &'a self,
+        requests: impl IntoIterator<Item = Value, IntoIter: 'a>,
+    ) -> impl Iterator<Item = Result<Box<RawValue>>> + 'a {
+        self.task.stream(Box::new(requests.into_iter()))
+    }
+}
+
+impl fmt::Debug for AnyTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyTask").field("task", &self.kind.word).field("session", self.session()).finish()
+    }
+}
