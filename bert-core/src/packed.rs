@@ -1,8 +1,10 @@
 //! Batches without padding: sequences of 5, 90 and 12 tokens are 107 rows, never 3 × 90.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::config::ModelConfig;
+use crate::tensor::HostTensor;
 use crate::{Error, Result};
 
 /// Token ids and segment ids of several sequences, end to end, where each one ends, and which tokens are marked:
@@ -19,15 +21,21 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedBatch {
-    ids: Vec<u32>,
-    segments: Vec<u32>,
-    bounds: Vec<u32>,
-    marked: Vec<u32>,
+    // Shared with what is uploaded: from here on, ids are not copied again.
+    ids: Arc<Vec<u32>>,
+    segments: Arc<Vec<u32>>,
+    bounds: Arc<Vec<u32>>,
+    marked: Arc<Vec<u32>>,
 }
 
 impl Default for PackedBatch {
     fn default() -> Self {
-        Self { ids: vec![], segments: vec![], bounds: vec![0], marked: vec![] }
+        Self {
+            ids: Arc::default(),
+            segments: Arc::default(),
+            bounds: Arc::new(vec![0]),
+            marked: Arc::default(),
+        }
     }
 }
 
@@ -52,10 +60,11 @@ impl PackedBatch {
             "marked tokens are in the sequence"
         );
         let start = self.bounds[self.sequences()];
-        self.ids.extend(ids);
-        self.segments.extend(segments);
-        self.bounds.push(u32::try_from(self.ids.len()).expect("a batch fits in u32"));
-        self.marked.extend(marked.iter().map(|position| start + position));
+        Arc::make_mut(&mut self.ids).extend(ids);
+        Arc::make_mut(&mut self.segments).extend(segments);
+        let end = u32::try_from(self.ids.len()).expect("a batch fits in u32");
+        Arc::make_mut(&mut self.bounds).push(end);
+        Arc::make_mut(&mut self.marked).extend(marked.iter().map(|position| start + position));
     }
 
     /// Rows in all.
@@ -91,6 +100,12 @@ impl PackedBatch {
     /// `[sequences + 1]`: sequence `i` is rows `bounds[i]..bounds[i + 1]`.
     pub fn bounds(&self) -> &[u32] {
         &self.bounds
+    }
+
+    /// Ids, segments and bounds as tensors for an upload, and the marked rows if there are any, without a copy.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = HostTensor> + '_ {
+        let marked = Some(&self.marked).filter(|marked| !marked.is_empty());
+        [&self.ids, &self.segments, &self.bounds].into_iter().chain(marked).map(HostTensor::shared)
     }
 
     /// The rows of each sequence.

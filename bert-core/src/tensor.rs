@@ -199,6 +199,12 @@ impl HostTensor {
         Self { dtype: T::DTYPE, shape, source: Arc::new(values), range }
     }
 
+    /// A tensor `[values]` of numbers that others hold too, without a copy.
+    pub(crate) fn shared<T: Element>(values: &Arc<Vec<T>>) -> Self {
+        let range = 0..size_of_val(values.as_slice());
+        Self { dtype: T::DTYPE, shape: [values.len()].into(), source: values.clone(), range }
+    }
+
     /// A tensor that owns the numbers of `array`, copied only if they are not in row-major order.
     ///
     /// # Errors

@@ -7,8 +7,9 @@ use bert_tasks::embedding::EmbeddingOptions;
 use bert_tasks::records::*;
 use bert_tasks::sparse_embedding::SparseEmbeddingOptions;
 use bert_tasks::{
-    AnyTask, Embedding, Error, Features, FillMask, MultipleChoice, NextSentence, Pooling, Precision,
-    Pretrained, QuestionAnswering, Similarity, SparseEmbedding, TextClassification, TokenClassification,
+    AnyTask, Batcher, Embedding, Error, Features, FillMask, MultipleChoice, NextSentence, Pooling, Precision,
+    Pretrained, QuestionAnswering, Similarity, SparseEmbedding, Task, TextClassification,
+    TokenClassification,
 };
 use common::{Tiny, device};
 use serde::Serialize;
@@ -114,7 +115,7 @@ fn every_task_answers_as_its_own_type_does() {
 }
 
 #[test]
-fn requests_with_options_of_their_own_share_a_stream() {
+fn requests_with_options_of_their_own_share_batches() {
     let tiny = Tiny::new("BertForMaskedLM", &[]);
     let task = open("fill-mask", &tiny.open());
     let requests = [
@@ -129,7 +130,7 @@ fn requests_with_options_of_their_own_share_a_stream() {
     let found: Vec<_> = task.stream(requests.clone()).collect();
     assert_eq!(found.len(), requests.len());
     let mut counts = vec![];
-    for (found, request) in found.into_iter().zip(requests) {
+    for (found, request) in found.into_iter().zip(requests.clone()) {
         let alone = task.ask(request);
         match (found, alone) {
             (Ok(found), Ok(alone)) => {
@@ -145,6 +146,18 @@ fn requests_with_options_of_their_own_share_a_stream() {
         }
     }
     assert_eq!(counts, [Some(1), None, Some(5), None, Some(2), None, Some(7)]);
+
+    // So they do in a batcher.
+    let batcher = Batcher::new(open("fill-mask", &tiny.open())).unwrap();
+    let client = batcher.client();
+    let replies: Vec<_> = requests.iter().map(|request| client.submit(request.clone()).unwrap()).collect();
+    for (reply, request) in replies.into_iter().zip(requests) {
+        match (reply.wait(), task.ask(request)) {
+            (Ok(found), Ok(alone)) => assert_eq!(found.get(), alone.get()),
+            (Err(found), Err(alone)) => assert_eq!(found.to_string(), alone.to_string()),
+            (found, alone) => panic!("{found:?} {alone:?}"),
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! From the host to a device: parameters and batches in the groups that operations take.
 
+use std::sync::Arc;
+
 use super::backend::{Backend, upload_f32};
 use super::batch::DeviceBatch;
 use super::ops::Precision;
@@ -57,23 +59,12 @@ impl<Buf: Clone> DeviceBatch<Buf> {
         config: &ModelConfig,
     ) -> Result<Self> {
         batch.check(config)?;
-        let positions =
+        let positions: Vec<u32> =
             batch.sequence_rows().flat_map(|rows| config.positions.of(&batch.ids()[rows])).collect();
-        let mut tensors: Vec<_> =
-            [batch.ids(), batch.segments(), batch.bounds()].into_iter().map(<[u32]>::to_vec).collect();
-        tensors.push(positions);
-        if !batch.marked().is_empty() {
-            tensors.push(batch.marked().to_vec());
-        }
-        let tensors: Vec<_> = tensors
-            .into_iter()
-            .map(|values| {
-                let length = values.len();
-                HostTensor::from_vec(values, [length])
-            })
-            .collect();
+        let mut tensors = vec![HostTensor::shared(&Arc::new(positions))];
+        tensors.extend(batch.tensors());
         let views = backend.upload_all(&tensors)?;
-        let [ids, segments, device_bounds, positions] = &views[..4] else {
+        let [positions, ids, segments, device_bounds] = &views[..4] else {
             unreachable!("a view for each tensor")
         };
         Ok(Self {

@@ -40,6 +40,7 @@
 //! requests can be given only there: they decide what the model computes. The answers are the
 //! [records](crate::records), which the command line prints as well.
 
+mod erased;
 mod error;
 mod fields;
 mod table;
@@ -48,19 +49,17 @@ mod tasks;
 mod values;
 
 use std::fmt;
-use std::pin::Pin;
 
-use bert_core::contract::{MaybeSend, MaybeSync, Precision};
-use serde::Serialize;
+use bert_core::contract::Precision;
+use bert_core::graph::Output;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
+use erased::ErasedTask;
 pub use error::RequestError;
 pub use table::TaskKind;
-use task::{Json, JsonTask};
 
-use crate::wait::wait;
-use crate::{Device, Pretrained, Result, Session, Task};
+use crate::{Device, Prepared, Pretrained, Result, Rows, Session, Task};
 
 /// A task on a loaded model that takes JSON and answers JSON; see the [module](self).
 ///
@@ -78,42 +77,7 @@ use crate::{Device, Pretrained, Result, Session, Task};
 /// ```
 pub struct AnyTask {
     kind: &'static TaskKind,
-    task: Box<dyn Ask>,
-}
-
-/// What [`AnyTask`] needs of a task whose types are not known.
-trait Ask: MaybeSend + MaybeSync {
-    fn session(&self) -> &Session;
-    fn ask(&self, request: Value) -> Answering<'_>;
-    fn stream<'a>(&'a self, requests: Box<dyn Iterator<Item = Value> + 'a>) -> Answers<'a>;
-}
-
-#[cfg(not(target_family = "wasm"))]
-type Answering<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + Send + 'a>>;
-#[cfg(target_family = "wasm")]
-type Answering<'a> = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + 'a>>;
-type Answers<'a> = Box<dyn Iterator<Item = Result<Box<RawValue>>> + 'a>;
-
-impl<T: JsonTask> Ask for Json<T>
-where
-    Self: MaybeSend,
-{
-    fn session(&self) -> &Session {
-        Task::session(self)
-    }
-
-    fn ask(&self, request: Value) -> Answering<'_> {
-        Box::pin(async move { Ok(raw(&self.predict_one_async(request).await?)) })
-    }
-
-    fn stream<'a>(&'a self, requests: Box<dyn Iterator<Item = Value> + 'a>) -> Answers<'a> {
-        Box::new(Task::stream(self, requests).map(|answer| Ok(raw(&answer?))))
-    }
-}
-
-fn raw(record: &impl Serialize) -> Box<RawValue> {
-    // The only thing that JSON cannot hold are maps whose keys are no strings.
-    to_raw_value(record).expect("records are structs, lists, strings and numbers")
+    task: Box<dyn ErasedTask>,
 }
 
 impl AnyTask {
@@ -173,11 +137,6 @@ impl AnyTask {
         self.kind
     }
 
-    /// The model that answers.
-    pub fn session(&self) -> &Session {
-        self.task.session()
-    }
-
     /// Answers one request. The answer is the JSON text of a [record](crate::records), in one line without blanks;
     /// it serialises as what it says, and [`get`](RawValue::get) is the text.
     ///
@@ -185,7 +144,7 @@ impl AnyTask {
     /// [`RequestError`] for a request that the task cannot read; what the task says of an input or an option; a device
     /// that failed.
     pub fn ask(&self, request: Value) -> Result<Box<RawValue>> {
-        wait(self.ask_async(request))
+        self.predict_one(request)
     }
 
     /// Answers one request that is a JSON text.
@@ -196,22 +155,40 @@ impl AnyTask {
     pub fn ask_text(&self, request: &str) -> Result<Box<RawValue>> {
         self.ask(serde_json::from_str(request).map_err(RequestError::from)?)
     }
+}
 
-    /// As [`ask`](Self::ask), for callers that do something else meanwhile, or cannot wait as in a browser.
-    ///
-    /// # Errors
-    /// As [`ask`](Self::ask).
-    pub async fn ask_async(&self, request: Value) -> Result<Box<RawValue>> {
-        self.task.ask(request).await
+/// Being a task, it has [streams](Task::stream) for many requests, [batchers](crate::Batcher) for many callers, and
+/// [`predict_one_async`](Task::predict_one_async) where nobody can wait. Requests with options of their own share
+/// batches; one that cannot be answered is an error in its place.
+impl Task for AnyTask {
+    type Input = Value;
+    type Context = erased::Context;
+    type Piece = erased::Piece;
+    type Answer = Box<RawValue>;
+
+    fn session(&self) -> &Session {
+        self.task.session()
     }
 
-    /// Answers any number of requests, in their order, in batches that are shared by requests with other options; see
-    /// [`Task::stream`]. A request that cannot be answered gives an error in its place, and the rest go on.
-    pub fn stream<'a>(
-        &'a self,
-        requests: impl IntoIterator<Item = Value, IntoIter: 'a>,
-    ) -> impl Iterator<Item = Result<Box<RawValue>>> + 'a {
-        self.task.stream(Box::new(requests.into_iter()))
+    fn outputs(&self) -> Vec<Output> {
+        self.task.outputs()
+    }
+
+    fn prepare(&self, request: &Value) -> Result<Prepared<Self::Context>> {
+        self.task.prepare(request)
+    }
+
+    fn reduce(&self, context: &Self::Context, index: usize, rows: Rows) -> Result<Self::Piece> {
+        self.task.reduce(context, index, rows)
+    }
+
+    fn finish(
+        &self,
+        request: &Value,
+        context: Self::Context,
+        pieces: Vec<Self::Piece>,
+    ) -> Result<Box<RawValue>> {
+        self.task.finish(request, context, pieces)
     }
 }
 

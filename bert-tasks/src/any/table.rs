@@ -4,7 +4,7 @@ use bert_core::contract::Precision;
 use bert_core::graph::Head;
 use serde_json::Value;
 
-use super::Ask;
+use super::erased::ErasedTask;
 use super::task::{Json, JsonTask};
 use crate::{
     Device, Embedding, Features, FillMask, MultipleChoice, NextSentence, Pretrained, QuestionAnswering,
@@ -25,7 +25,7 @@ pub struct TaskKind {
     pub(super) open: Open,
 }
 
-type Open = fn(&'static str, &Pretrained, &Device, Precision, &Value) -> Result<Box<dyn Ask>>;
+type Open = fn(&'static str, &Pretrained, &Device, Precision, &Value) -> Result<Box<dyn ErasedTask>>;
 
 pub const TASKS: &[TaskKind] = &[
     row::<FillMask>("fill-mask", Head::MaskedLm, "the words that fit in the place of a mask"),
@@ -61,6 +61,6 @@ fn open<T: JsonTask<Options: 'static>>(
     device: &Device,
     precision: Precision,
     options: &Value,
-) -> Result<Box<dyn Ask>> {
+) -> Result<Box<dyn ErasedTask>> {
     Ok(Box::new(Json::<T>::open(word, files, device, precision, options)?))
 }
