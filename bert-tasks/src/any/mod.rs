@@ -64,7 +64,7 @@ use crate::{Device, Prepared, Pretrained, Result, Rows, Session, Task};
 /// A task on a loaded model that takes JSON and answers JSON; see the [module](self).
 ///
 /// ```
-/// use bert_tasks::{AnyTask, Device};
+/// use bert_tasks::{AnyTask, Device, Task};
 /// use serde_json::json;
 /// let model = "path/to/a-sentiment-model";
 /// # let model = bert_conformance::checkpoint("bert-sequence-classification");
