@@ -1,12 +1,17 @@
 //! Similarity: how alike two texts are, by the angle between their [vectors](crate::embedding).
 //!
+//! [`Similarity`] is the task. Many pairs at once:
+//!
 //! ```
-//! use bert_tasks::{Device, Similarity};
-//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../bert-conformance/checkpoints/bert-embedding");
-//! # if !std::path::Path::new(folder).is_dir() { return Ok(()) } // outside of the repository
-//! let similarity = Similarity::load(folder, &Device::auto()?)?;
-//! let same = similarity.predict("a good day", "a good day")?.cosine;
-//! assert!((same - 1.0).abs() < 1e-6 && similarity.predict("a good day", "a cat")?.cosine < same);
+//! use bert_tasks::next_sentence::TextPair;
+//! use bert_tasks::{Device, Similarity, Task};
+//! let model = "path/to/all-MiniLM-L6-v2";
+//! # let model = bert_conformance::checkpoint("bert-embedding");
+//! # let model = model.to_str().unwrap();
+//! let similarity = Similarity::load(model, &Device::auto()?)?;
+//! let pairs = ["a good movie", "a cat"].map(|second| TextPair { first: "a good day".into(), second: second.into() });
+//! let answers = similarity.predict_all(pairs)?;
+//! assert_eq!(answers.len(), 2);
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 
@@ -31,6 +36,17 @@ pub struct SimilarityAnswer {
 }
 
 /// An [`Embedding`] that is asked for two texts at a time.
+///
+/// ```
+/// use bert_tasks::{Device, Similarity};
+/// let model = "path/to/all-MiniLM-L6-v2";
+/// # let model = bert_conformance::checkpoint("bert-embedding");
+/// # let model = model.to_str().unwrap();
+/// let similarity = Similarity::load(model, &Device::auto()?)?;
+/// let same = similarity.predict("a good day", "a good day")?.cosine;
+/// assert!((same - 1.0).abs() < 1e-6 && similarity.predict("a good day", "a cat")?.cosine < same);
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Similarity {
     embedding: Embedding,

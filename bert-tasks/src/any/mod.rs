@@ -61,7 +61,20 @@ pub use table::TaskKind;
 
 use crate::{Device, Prepared, Pretrained, Result, Rows, Session, Task};
 
-/// A task on a loaded model that takes JSON and answers JSON.
+/// A task on a loaded model that takes JSON and answers JSON; see the [module](self).
+///
+/// ```
+/// use bert_tasks::{AnyTask, Device, Task};
+/// use serde_json::json;
+/// let model = "path/to/a-sentiment-model";
+/// # let model = bert_conformance::checkpoint("bert-sequence-classification");
+/// # let model = model.to_str().unwrap();
+/// let task = AnyTask::load("sentiment", model, &Device::auto()?)?;
+/// for record in task.stream([json!({"text": "a good movie"}), json!({"text": "a bad movie", "top_k": 1})]) {
+///     println!("{}", record?);
+/// }
+/// # Ok::<(), bert_tasks::Error>(())
+/// ```
 pub struct AnyTask {
     kind: &'static TaskKind,
     task: Box<dyn ErasedTask>,
