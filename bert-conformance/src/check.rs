@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bert_core::contract::{Backend, Precision};
+use fastrand::Rng;
 use ndarray::{ArrayD, Axis, Slice};
 
 use crate::case::Case;
@@ -11,7 +12,6 @@ use crate::data::DeviceInputs;
 use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::prepare::prepare;
-use crate::rng::Rng;
 use crate::tolerance::Tolerance;
 
 /// What came of a case.

@@ -11,10 +11,10 @@ use std::ops::Range;
 use bert_core::Backend;
 use bert_core::contract::{MASKED, Tensor};
 use bert_core::tensor::{DType, Element, HostTensor, Shape};
+use fastrand::Rng;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use crate::fault::Fault;
-use crate::rng::Rng;
 
 /// A number of the standard normal distribution, by the method of Box and Muller.
 pub fn normal(rng: &mut Rng) -> f64 {
@@ -67,10 +67,10 @@ impl Values {
             Self::Peaked => 25.0 * normal(rng),
             Self::Masked if rng.bool() => f64::from(MASKED),
             Self::Masked => normal(rng),
-            Self::Holed if rng.u32(..100) == 0 => f64::NAN,
+            Self::Holed if rng.u8(..100) == 0 => f64::NAN,
             Self::Holed => normal(rng),
-            Self::Wide => match rng.u32(..8) {
-                0 => *rng.choice(&SPECIAL),
+            Self::Wide => match rng.u8(..8) {
+                0 => *rng.choice(&SPECIAL).expect("not empty"),
                 sign => magnitude(rng, -42.0, 15.0) * if sign & 1 == 0 { 1.0 } else { -1.0 },
             },
             Self::Positive => magnitude(rng, -6.0, 6.0),

@@ -10,6 +10,7 @@ use bert_core::random::Random;
 use bert_core::reference::Reference;
 use bert_core::tensor::HostTensor;
 use bert_core::train::{AdamStep, AdamW, TrainBackend};
+use fastrand::Rng;
 use ndarray::ArrayD;
 
 use crate::check::{catch, same_bits};
@@ -17,7 +18,6 @@ use crate::compare::{Scale, compare};
 use crate::data::{normal, numbers};
 use crate::difference::Difference;
 use crate::fault::Fault;
-use crate::rng::Rng;
 use crate::suite::Suite;
 use crate::tolerance::{Tolerance, tolerance};
 

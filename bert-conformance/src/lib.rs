@@ -34,7 +34,6 @@ mod models;
 mod mutants;
 pub mod perf;
 mod prepare;
-mod rng;
 pub mod small;
 mod suite;
 mod tolerance;

@@ -9,12 +9,12 @@ use bert_core::contract::{
 };
 use bert_core::tensor::HostTensor;
 use bert_core::{PackedBatch, Result};
+use fastrand::Rng;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::case::{Bias, Case, Op, Scaling, Segments};
 use crate::data::{DeviceInputs, Layout, Operand, Values, normal};
 use crate::direct;
-use crate::rng::Rng;
 
 /// An operation with its inputs in place.
 ///

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bert_core::contract::{Backend, Precision};
 use bert_core::observe::trace;
+use fastrand::Rng;
 
 use crate::case::{Case, Op};
 use crate::cases;
@@ -12,7 +13,6 @@ use crate::data::{Values, seed};
 use crate::defaults::Defaults;
 use crate::difference::Difference;
 use crate::fault::Fault;
-use crate::rng::Rng;
 use crate::tolerance::{KNOWN, Tolerance, tolerance};
 
 /// What to compare.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use bert_core::checkpoint;
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Initial};
-use bert_core::random::Random;
 use bert_core::{ModelConfig, PackedBatch};
 use clap::ValueEnum;
+use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -87,11 +87,10 @@ fn random(lengths: &[usize], config: &ModelConfig) -> PackedBatch {
     const ENGLISH: std::ops::Range<u32> = 1000..30_000;
     let vocab = config.vocab_size as u32;
     let ids = if vocab >= ENGLISH.end { ENGLISH } else { 0..vocab };
+    let mut rng = Rng::with_seed(7);
     let mut batch = PackedBatch::default();
-    for (index, &length) in lengths.iter().enumerate() {
-        let random = Random::new(7).numbered(index as u64);
-        let id = |place: usize| ids.start + random.below(place as u64, ids.len()) as u32;
-        let mut sequence: Vec<u32> = (0..length).map(id).collect();
+    for &length in lengths {
+        let mut sequence: Vec<u32> = (0..length).map(|_| rng.u32(ids.clone())).collect();
         if ids == ENGLISH {
             (sequence[0], sequence[length - 1]) = (101, 102);
         }
