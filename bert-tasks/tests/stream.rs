@@ -145,6 +145,22 @@ fn an_iterator_that_blocks_is_read_ahead() {
     assert!(answers.next().is_none());
 }
 
+/// The iterator of a channel knows no end, so the first answer does not wait for a second input.
+#[test]
+fn the_first_of_a_channel_is_answered_before_the_second_is_there() {
+    for threads in [Some(1), None] {
+        let task = Echo::new(threads, NEVER, false);
+        let (sender, inputs) = std::sync::mpsc::channel();
+        sender.send(20u32).unwrap();
+        let mut answers = task.stream(inputs);
+        assert_eq!(answers.next().unwrap().unwrap(), 20.0);
+        sender.send(40).unwrap();
+        drop(sender);
+        assert_eq!(answers.next().unwrap().unwrap(), 40.0);
+        assert!(answers.next().is_none());
+    }
+}
+
 /// An iterator cannot say what is there, but it can be noticed that it is slow.
 #[test]
 fn a_slow_iterator_gets_each_answer_before_its_next_input() {

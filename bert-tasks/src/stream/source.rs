@@ -82,12 +82,15 @@ where
 }
 
 /// An iterator, which cannot say whether its next input is there. It is asked for many in a row as long as they come
-/// at once; after one that was slow it is asked again only when all answers are out.
+/// at once; after one that was slow it is asked again only when all answers are out. So it is after the first input of
+/// an iterator that knows no end, which may be a channel; a list of inputs knows how long it is.
 #[derive(Debug)]
 pub struct Inputs<I: Iterator> {
     inputs: Fuse<I>,
-    /// Whether the last input took long.
+    /// Whether the last input took long, or the next one may.
     slow: bool,
+    /// Whether the next input is the first of an iterator that knows no end.
+    unknown: bool,
 }
 
 /// An input that takes longer than this is waited for rather than read or made.
@@ -96,7 +99,8 @@ const SLOW: Duration = Duration::from_millis(10);
 
 impl<I: Iterator> Inputs<I> {
     pub(crate) fn new(inputs: I) -> Self {
-        Self { inputs: inputs.fuse(), slow: false }
+        let unknown = inputs.size_hint().1.is_none();
+        Self { inputs: inputs.fuse(), slow: false, unknown }
     }
 }
 
@@ -107,7 +111,7 @@ impl<I: Iterator> Source for Inputs<I> {
     fn next(&mut self) -> Option<I::Item> {
         let start = Instant::now();
         let input = self.inputs.next();
-        self.slow = start.elapsed() > SLOW;
+        self.slow = start.elapsed() > SLOW || std::mem::take(&mut self.unknown);
         input
     }
 
