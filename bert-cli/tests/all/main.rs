@@ -1,0 +1,19 @@
+//! All tests of the command, as one program: linking one is quicker than linking fifteen.
+
+mod common;
+mod distil;
+mod evaluate;
+#[cfg(feature = "hub")]
+mod hub;
+mod inputs;
+mod models;
+mod outputs;
+mod packed_cache;
+mod pretrain;
+mod tasks;
+mod tokenizer;
+mod train;
+mod train_errors;
+mod train_tasks;
+#[cfg(feature = "wgpu")]
+mod wgpu;

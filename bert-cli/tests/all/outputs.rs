@@ -1,0 +1,154 @@
+//! Where results go: files that are whole or not there, closed pipes, full disks, colours.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::common::{Tiny, bert, bert_reading, command, count_files};
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let model = Tiny::new("BertForMaskedLM");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.json");
+    let out = path.to_str().unwrap();
+    let good = bert(["fill-mask", "-m", model.arg(), "--json", "-o", out, "rome is [MASK]"]);
+    assert_eq!(good.ok(), "");
+    let written = fs::read_to_string(&path).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&written).is_ok(), "{written}");
+
+    bert(["fill-mask", "-m", model.arg(), "--json", "-o", out, "no mask"]).fails(&["[MASK]"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), written);
+    assert_eq!(count_files(folder.path()), 1);
+
+    let other = folder.path().join("other.json");
+    bert(["fill-mask", "-m", model.arg(), "-o", other.to_str().unwrap(), "no mask"]).fails(&["[MASK]"]);
+    assert_eq!(count_files(folder.path()), 1);
+}
+
+#[test]
+fn what_has_an_answer_is_written_when_other_texts_have_none() {
+    let model = Tiny::new("BertForMaskedLM");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.jsonl");
+    let args = ["fill-mask", "-m", model.arg(), "--jsonl", "-o", path.to_str().unwrap(), "-"];
+    bert_reading(args, b"a [MASK]\nnone\nb [MASK]\n").reports(&["stdin, line 2", "[MASK]"]);
+    let lines: Vec<serde_json::Value> =
+        fs::read_to_string(&path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["line"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn places_that_cannot_be_written_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing/out.json");
+    bert(["devices", "-o", missing.to_str().unwrap()]).fails(&[
+        "cannot write",
+        "missing/out.json",
+        "No such file",
+    ]);
+    bert(["devices", "-o", folder.path().to_str().unwrap()]).fails(&["is a folder"]);
+    let read_only = folder.path().join("read-only");
+    fs::write(&read_only, "old").unwrap();
+    let mut permissions = fs::metadata(&read_only).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&read_only, permissions).unwrap();
+    bert(["devices", "-o", read_only.to_str().unwrap()]).fails(&["cannot write", "read-only", "permission"]);
+    assert_eq!(fs::read_to_string(&read_only).unwrap(), "old");
+    assert_eq!(count_files(folder.path()), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_file_system_and_a_full_disk_are_errors() {
+    bert(["devices", "-o", "/proc/bert-out.json"]).fails(&["cannot write", "/proc/bert-out.json"]);
+    bert(["devices", "-o", "/dev/full"]).fails(&["cannot write /dev/full", "No space left", "--output"]);
+    let stdout = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command(["devices", "--json"]).stdout(stdout).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.starts_with("error: cannot write stdout: No space left"), "{stderr}");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let model = Tiny::new("BertModel");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("texts.txt");
+    fs::write(&path, "paris\n".repeat(100_000)).unwrap();
+    let args = ["tokenize", "-m", model.arg(), "--jsonl", "-i", path.to_str().unwrap()];
+    let mut child = command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 10]).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_no_file() {
+    let model = Tiny::new("BertModel");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.jsonl");
+    let args = ["tokenize", "-m", model.arg(), "--jsonl", "-o", path.to_str().unwrap(), "-"];
+    let mut child = command(args).stdin(Stdio::piped()).spawn().unwrap();
+    while count_files(folder.path()) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    // Waiting closes the standard input of a child, at whose end the run would end by itself.
+    let stdin = child.stdin.take();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(stdin);
+    assert_eq!(count_files(folder.path()), 0);
+}
+
+#[test]
+fn colours_are_for_terminals_unless_asked_for() {
+    let model = Tiny::new("BertForMaskedLM");
+    let run = |color: &[&str], variables: &[(&str, &str)]| {
+        let args = ["fill-mask", "-m", model.arg(), "rome [MASK]", "paris [MASK]"];
+        let output = command([&args, color].concat()).envs(variables.iter().copied()).output().unwrap();
+        assert!(output.status.success());
+        [output.stdout, output.stderr].map(|stream| stream.contains(&b'\x1b'))
+    };
+    assert_eq!(run(&[], &[]), [false, false]);
+    assert_eq!(run(&["--color", "always"], &[]), [true, true]);
+    assert_eq!(run(&["--color", "always"], &[("NO_COLOR", "1")]), [true, true]);
+    assert_eq!(run(&[], &[("CLICOLOR_FORCE", "1")]), [true, true]);
+    assert_eq!(run(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]), [false, false]);
+    assert_eq!(run(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), [false, false]);
+}
+
+#[test]
+fn escapes_in_a_text_do_not_reach_plain_output_but_stay_in_data() {
+    let model = Tiny::new("BertForMaskedLM");
+    let text = "a\x1b[31m [MASK]\x07";
+    let plain = bert(["fill-mask", "-m", model.arg(), text, text]).ok();
+    assert!(
+        !plain.contains('\x1b') && !plain.contains('\x07') && plain.contains("a␛[31m [MASK]␇"),
+        "{plain}"
+    );
+    let csv = bert(["fill-mask", "-m", model.arg(), "--csv", text]).ok();
+    assert!(csv.contains(text), "{csv}");
+    let json = bert(["fill-mask", "-m", model.arg(), "--json", text]).json();
+    assert_eq!(json["text"], text);
+}
+
+#[test]
+fn quiet_leaves_nothing_but_errors() {
+    let model = Tiny::new("BertForMaskedLM");
+    let talk = bert(["fill-mask", "-m", model.arg(), "rome [MASK]"]);
+    assert!(talk.stderr.starts_with("note: model "), "{}", talk.stderr);
+    assert_eq!(bert(["fill-mask", "-q", "-m", model.arg(), "rome [MASK]"]).stderr, "");
+    assert_eq!(bert(["fill-mask", "--device", "cpu", "-m", model.arg(), "rome [MASK]"]).stderr, "");
+    bert(["fill-mask", "-q", "-m", model.arg(), "rome"]).fails(&["[MASK]"]);
+}
+
+#[test]
+fn formats_exclude_each_other() {
+    bert(["devices", "--json", "--csv"]).fails(&["--json", "--csv", "cannot be used"]);
+}

@@ -1,0 +1,23 @@
+//! All tests that use the crate from outside, as one program: linking one is quicker than linking twenty.
+
+mod any;
+mod batcher;
+mod common;
+mod data;
+#[cfg(feature = "cpu")]
+mod device;
+mod distillation;
+mod embedding;
+mod evaluation;
+mod families;
+mod fill_mask;
+mod invariance;
+mod lora;
+mod question_answering;
+mod requests;
+mod sequence_tasks;
+mod sparse_embedding;
+mod stream;
+mod token_classification;
+mod tokenizer;
+mod training;

@@ -1,6 +1,0 @@
-//! The readers of data over the optional folder of real data sets, and pre-training examples from its text.
-
-#[path = "../common/mod.rs"]
-mod common;
-mod pretraining;
-mod real_files;
