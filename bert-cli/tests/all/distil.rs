@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::common::{Run, bert, training};
 use bert_conformance::small::Small;
 use bert_tasks::ModelConfig;
-use crate::common::{Run, bert, training};
 use serde_json::{Value, json};
 
 const WORDS: [&str; 10] = ["bank", "river", "paris", "london", "money", "good", "bad", "you", "live", "work"];

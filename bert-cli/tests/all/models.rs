@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use crate::common::{Tiny, bert};
 use bert_conformance::small::Small;
 use bert_tasks::Head;
-use crate::common::{Tiny, bert};
 use serde_json::json;
 
 const MASKED: &str = "rome is [MASK]";
@@ -19,8 +19,10 @@ fn the_model_comes_from_the_option_or_the_environment() {
     let model = Tiny::new("BertForMaskedLM");
     let found = fill(&model).json();
     assert_eq!(found["masks"][0]["candidates"].as_array().unwrap().len(), 5);
-    let same =
-        crate::common::bert_with(["fill-mask", "--json", MASKED], &[("BERT_MODEL", model.path().as_os_str())]);
+    let same = crate::common::bert_with(
+        ["fill-mask", "--json", MASKED],
+        &[("BERT_MODEL", model.path().as_os_str())],
+    );
     assert_eq!(same.json(), found);
 }
 

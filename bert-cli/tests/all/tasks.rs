@@ -1,7 +1,7 @@
 //! What each command answers, on tiny models: shapes and rules, not knowledge.
 
-use bert_tasks::{AnyTask, Device, DeviceOptions};
 use crate::common::{Tiny, bert, bert_reading};
+use bert_tasks::{AnyTask, Device, DeviceOptions};
 use serde_json::{Value, json};
 
 /// A run on the CPU, where nothing has to be said about the device.

@@ -97,7 +97,8 @@ fn a_run_on_questions_that_was_killed_leads_to_the_same_model() {
     let more = [&FAST[..], &more].concat();
     train(&setting, "answer", "train.json", "whole", &more).ok();
     let out = setting.arg("killed");
-    let mut child = crate::common::command(args(&setting, "answer", "train.json", "killed", &more)).spawn().unwrap();
+    let mut child =
+        crate::common::command(args(&setting, "answer", "train.json", "killed", &more)).spawn().unwrap();
     let metrics = setting.path("killed").join("metrics.jsonl");
     while fs::read_to_string(&metrics).unwrap_or_default().lines().count() < 8 {
         std::thread::sleep(std::time::Duration::from_millis(2));

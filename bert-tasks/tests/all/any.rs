@@ -1,5 +1,6 @@
 //! Every task by its word: the same answers as from its own type, and errors that say what to do.
 
+use crate::common::{Tiny, device};
 use bert_tasks::any::RequestError;
 use bert_tasks::embedding::EmbeddingOptions;
 use bert_tasks::records::*;
@@ -9,7 +10,6 @@ use bert_tasks::{
     Pretrained, QuestionAnswering, Similarity, SparseEmbedding, Task, TextClassification,
     TokenClassification,
 };
-use crate::common::{Tiny, device};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

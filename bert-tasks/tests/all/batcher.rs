@@ -7,10 +7,10 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-use bert_tasks::batcher::{Batcher, BatcherOptions, Client};
-use bert_tasks::{Embedding, Error, Precision, Task};
 use crate::common::echo::{Counting, DAMAGED, Echo, MANY, NEVER};
 use crate::common::{Tiny, device};
+use bert_tasks::batcher::{Batcher, BatcherOptions, Client};
+use bert_tasks::{Embedding, Error, Precision, Task};
 
 /// A number whose sequence has one token.
 const SHORT: u32 = 17 * 20;

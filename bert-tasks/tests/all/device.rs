@@ -2,10 +2,10 @@
 
 use std::error::Error as _;
 
+use crate::common::Tiny;
 use bert_backend_cpu::{CpuBackend, CpuError, CpuOptions};
 use bert_core::reference::Reference;
 use bert_tasks::{Device, DeviceOptions, Embedding, Error, PackedCache, Precision};
-use crate::common::Tiny;
 
 fn open(word: &str) -> Result<Device, Error> {
     Device::open(word, DeviceOptions::default())

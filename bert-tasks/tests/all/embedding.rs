@@ -2,11 +2,11 @@
 
 use std::fs;
 
+use crate::common::{Tiny, device, shared, trained};
 use bert_core::contract::Pooling;
 use bert_tasks::embedding::{Embedding, EmbeddingOptions, cosine};
 use bert_tasks::features::{Features, FeaturesOptions};
 use bert_tasks::{Device, Error, PackedCache, Precision, Task};
-use crate::common::{Tiny, device, shared, trained};
 
 fn options(pooling: &[Pooling]) -> EmbeddingOptions {
     EmbeddingOptions { pooling: Some(pooling.to_vec()), ..Default::default() }

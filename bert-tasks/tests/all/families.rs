@@ -6,6 +6,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::common::device;
 use bert_conformance::small::Small;
 use bert_core::contract::Precision;
 use bert_tasks::fill_mask::{FillMask, FillMaskOptions};
@@ -14,7 +15,6 @@ use bert_tasks::token_classification::{TokenClassification, TokenClassificationO
 use bert_tasks::{
     Embedding, Error, Features, ModelSource, MultipleChoice, NextSentence, Pretrained, TextClassification,
 };
-use crate::common::device;
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -87,7 +87,7 @@ fn add_tokenizer(folder: &Path, family: &str) {
 fn checkpoint(family: &str, head: &str) -> (TempDir, Pretrained) {
     let name = format!("{family}-{head}");
     let from = match family {
-        "electra" => tests().join("../../bert-conformance/checkpoints").join(name),
+        "electra" => tests().join("../../../bert-conformance/checkpoints").join(name),
         _ => tests().join("families").join(name),
     };
     let folder = TempDir::new().unwrap();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::common::{Tiny, device, shared};
 use bert_core::checkpoint::MemoryFiles;
 use bert_core::contract::Precision;
 use bert_tasks::fill_mask::{FillMask, FillMaskOptions};
 use bert_tasks::{Device, DeviceOptions, Error, MemoryModel, ModelSource, Pretrained, Task};
-use crate::common::{Tiny, device, shared};
 
 fn tiny() -> FillMask {
     let tiny = Tiny::new("BertForMaskedLM", &[]);

@@ -1,11 +1,11 @@
 //! An answer depends on its text alone: not on the texts beside it, their order, how batches are cut, or how
 //! many threads compute. Not approximately: the same bits.
 
+use crate::common::Tiny;
 use bert_core::contract::{Pooling, Precision};
 use bert_tasks::embedding::{Embedding, EmbeddingOptions};
 use bert_tasks::features::Features;
 use bert_tasks::{Device, DeviceOptions, Task};
-use crate::common::Tiny;
 use proptest::prelude::*;
 
 /// Texts of a few words, of many, of none, and of anything.

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use crate::common::Tiny;
 use bert_core::checkpoint::{self, AdapterConfig, Checkpoint};
 use bert_core::graph::{self, Head};
 use bert_tasks::data::classification::{Example, Options, read};
 use bert_tasks::training::{Classification, LoraOptions, Report, Summary, TrainOptions, Trainer};
 use bert_tasks::{Device, DeviceOptions, Precision, Pretrained, TextClassification};
-use crate::common::Tiny;
 use tempfile::TempDir;
 
 const TEXTS: [&str; 4] = ["paris good work", "live bad river", "the bank", "a good a"];

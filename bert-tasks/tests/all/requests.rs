@@ -1,5 +1,6 @@
 //! Options that come with an input: they are for it alone, in a stream and in a batcher, and wrong ones are its error.
 
+use crate::common::{Tiny, device};
 use bert_tasks::fill_mask::FillMaskOptions;
 use bert_tasks::question_answering::{Question, QuestionAnsweringOptions};
 use bert_tasks::text_classification::{Text, TextClassificationOptions};
@@ -8,7 +9,6 @@ use bert_tasks::{
     Batcher, Error, FillMask, Precision, QuestionAnswering, Request, Task, TextClassification,
     TokenClassification,
 };
-use crate::common::{Tiny, device};
 
 /// What a request with options answers is what the task with these options answers, and its neighbours are answered as
 /// ever.

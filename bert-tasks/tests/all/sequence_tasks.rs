@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::common::{Tiny, device, trained};
 use bert_conformance::small::configure;
 use bert_core::config::ProblemType;
 use bert_core::contract::Precision;
@@ -9,7 +10,6 @@ use bert_tasks::multiple_choice::{Choices, MultipleChoice};
 use bert_tasks::next_sentence::{NextSentence, TextPair};
 use bert_tasks::text_classification::{Text, TextClassification, TextClassificationOptions};
 use bert_tasks::{Error, Head, ModelSource, Task};
-use crate::common::{Tiny, device, trained};
 use serde_json::json;
 
 #[test]

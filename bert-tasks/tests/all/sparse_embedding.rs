@@ -1,10 +1,10 @@
 //! Sparse embeddings: the weights that follow from a masked-LM head's scores, and the words of a real model.
 
+use crate::common::{Tiny, device, trained};
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use bert_tasks::sparse_embedding::SparseEmbeddingOptions;
 use bert_tasks::{Error, Pretrained, SparseEmbedding, Task};
-use crate::common::{Tiny, device, trained};
 
 #[test]
 fn weights_are_the_largest_scores_cut_at_zero_on_a_logarithmic_scale() {

@@ -7,9 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::common::echo::{DAMAGED, Echo, NEVER};
 use bert_tasks::stream::{Received, read_ahead};
 use bert_tasks::{Error, Task};
-use crate::common::echo::{DAMAGED, Echo, NEVER};
 
 #[test]
 fn answers_and_refusals_come_in_order() {

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use crate::common::{Tiny, device, shared, trained};
 use bert_conformance::small::configure;
 use bert_core::contract::Precision;
 use bert_tasks::token_classification::{
@@ -9,7 +10,6 @@ use bert_tasks::token_classification::{
 };
 use bert_tasks::tokenizer::Windows;
 use bert_tasks::{Error, Pretrained, Sequence, Task, TextClassification};
-use crate::common::{Tiny, device, shared, trained};
 use ndarray::Array2;
 use proptest::prelude::*;
 

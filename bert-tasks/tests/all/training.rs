@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use crate::common::Tiny;
 use bert_core::graph::Head;
 use bert_tasks::data::classification::{Example, Options, read};
 use bert_tasks::training::{Classification, Report, Summary, TrainOptions, Trainer, TrainingError};
 use bert_tasks::{Device, Error, Pretrained, TextClassification};
-use crate::common::Tiny;
 use tempfile::TempDir;
 
 /// Texts whose label says one word of them.

@@ -1,5 +1,4 @@
 //! The readers of data over the optional folder of real data sets, and pre-training examples from its text.
 
-#[path = "../common/mod.rs"]
 mod pretraining;
 mod real_files;

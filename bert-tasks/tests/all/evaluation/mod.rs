@@ -1,5 +1,4 @@
 //! Evaluation: figures against the reference implementations, and whole runs on tiny checkpoints.
 
-#[path = "../common/mod.rs"]
 mod reference;
 mod runs;

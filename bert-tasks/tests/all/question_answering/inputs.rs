@@ -4,8 +4,8 @@ use bert_core::contract::Precision;
 use bert_tasks::question_answering::{Question, QuestionAnsweringOptions};
 use bert_tasks::{Error, QuestionAnswering, Task};
 
-use crate::common::{Tiny, device};
 use super::planted::{VOCAB, task_with};
+use crate::common::{Tiny, device};
 
 fn tiny() -> QuestionAnswering {
     QuestionAnswering::load(Tiny::new("BertForQuestionAnswering", &[]).name(), &device()).unwrap()

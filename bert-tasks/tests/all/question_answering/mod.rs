@@ -1,7 +1,6 @@
 //! Question answering: decoding against a plain reading of SQuAD's rules, on logits that are made up; the
 //! whole way through a tiny random model; and the data sets with their official figures.
 
-#[path = "../common/mod.rs"]
 mod decoding;
 mod inputs;
 mod planted;

@@ -5,8 +5,8 @@ use std::fs;
 use bert_tasks::question_answering::QuestionAnsweringOptions;
 use bert_tasks::question_answering::squad::Dataset;
 
-use crate::common::shared;
 use super::planted::{Asked, task_with};
+use crate::common::shared;
 
 /// Wherever an answer begins and ends with a token, it comes out to the letter.
 #[test]
