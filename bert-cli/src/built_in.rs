@@ -16,7 +16,7 @@ pub enum BuiltIn {
     Base,
     /// The base with an adapter.
     #[cfg_attr(not(feature = "embedded-model"), allow(dead_code))]
-    Adapter(EmbeddedAdapter),
+    Adapter(&'static EmbeddedAdapter),
 }
 
 impl fmt::Debug for BuiltIn {
@@ -29,9 +29,9 @@ impl fmt::Debug for BuiltIn {
     }
 }
 
-/// The base.
+/// The base. A static, as the adapters are: of a constant, the command would hold a copy for each use.
 #[cfg(feature = "embedded-model")]
-pub const MODEL: Option<EmbeddedModel> = Some(EmbeddedModel {
+pub static MODEL: Option<EmbeddedModel> = Some(EmbeddedModel {
     name: "english-mlm",
     config: include_str!("../models/english-mlm/config.json"),
     vocab: include_str!("../models/english-mlm/vocab.txt"),
@@ -39,18 +39,21 @@ pub const MODEL: Option<EmbeddedModel> = Some(EmbeddedModel {
     weights: include_bytes!("../models/english-mlm/model.safetensors"),
 });
 #[cfg(not(feature = "embedded-model"))]
-pub const MODEL: Option<EmbeddedModel> = None;
+pub static MODEL: Option<EmbeddedModel> = None;
 
 macro_rules! adapter {
     ($(#[$doc:meta])* $name:ident = $folder:literal) => {
         $(#[$doc])*
         #[cfg(feature = "embedded-model")]
-        pub const $name: BuiltIn = BuiltIn::Adapter(EmbeddedAdapter {
-            name: $folder,
-            adapter_config: include_str!(concat!("../models/", $folder, "/adapter_config.json")),
-            config: include_str!(concat!("../models/", $folder, "/config.json")),
-            weights: include_bytes!(concat!("../models/", $folder, "/adapter_model.safetensors")),
-        });
+        pub const $name: BuiltIn = {
+            static ADAPTER: EmbeddedAdapter = EmbeddedAdapter {
+                name: $folder,
+                adapter_config: include_str!(concat!("../models/", $folder, "/adapter_config.json")),
+                config: include_str!(concat!("../models/", $folder, "/config.json")),
+                weights: include_bytes!(concat!("../models/", $folder, "/adapter_model.safetensors")),
+            };
+            BuiltIn::Adapter(&ADAPTER)
+        };
         $(#[$doc])*
         #[cfg(not(feature = "embedded-model"))]
         pub const $name: BuiltIn = BuiltIn::None;
@@ -99,7 +102,7 @@ impl BuiltInTask {
                 BuiltIn::None => continue,
                 BuiltIn::Base => (None, vec![], base.weights.len()),
                 BuiltIn::Adapter(adapter) => {
-                    let labels = files.with_embedded_adapter(&adapter)?.config().labels.clone();
+                    let labels = files.with_embedded_adapter(adapter)?.config().labels.clone();
                     (Some(adapter.name), labels, adapter.weights.len())
                 }
             };

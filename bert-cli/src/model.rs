@@ -45,7 +45,7 @@ impl Requirement {
 /// An adapter over a model.
 enum AdapterSource {
     Folder(PathBuf),
-    BuiltIn(EmbeddedAdapter),
+    BuiltIn(&'static EmbeddedAdapter),
 }
 
 /// Which model.
@@ -158,7 +158,7 @@ impl SourceArgs {
         let files = Pretrained::from_source(source)?;
         Ok(match adapter {
             Some(AdapterSource::Folder(folder)) => files.with_adapter(folder)?,
-            Some(AdapterSource::BuiltIn(adapter)) => files.with_embedded_adapter(&adapter)?,
+            Some(AdapterSource::BuiltIn(adapter)) => files.with_embedded_adapter(adapter)?,
             None => files,
         })
     }

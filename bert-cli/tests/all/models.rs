@@ -258,3 +258,16 @@ fn a_name_that_is_no_folder_is_looked_up_in_the_cache() {
         run(&["fill-mask", "--offline", "--device", "cpu", "-m", "owner/name", "--json", MASKED]).json();
     assert_eq!(found, fill(&model).json());
 }
+
+/// A constant that is used in three places would be three copies.
+#[test]
+fn the_command_holds_each_built_in_model_once() {
+    let command = fs::read(env!("CARGO_BIN_EXE_bert")).unwrap();
+    for name in ["english-mlm/model", "english-sentiment/adapter_model", "english-entities/adapter_model"] {
+        let file = format!("{}/models/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let weights = fs::read(file).unwrap();
+        let part = &weights[weights.len() / 2..][..64];
+        let copies = command.windows(64).filter(|bytes| bytes[0] == part[0] && *bytes == part).count();
+        assert_eq!(copies, 1, "{name}");
+    }
+}
