@@ -90,6 +90,7 @@ pub struct Inputs<I: Iterator> {
     /// Whether the last input took long, or the next one may.
     slow: bool,
     /// Whether the next input is the first of an iterator that knows no end.
+    #[cfg(not(target_family = "wasm"))]
     unknown: bool,
 }
 
@@ -99,8 +100,12 @@ const SLOW: Duration = Duration::from_millis(10);
 
 impl<I: Iterator> Inputs<I> {
     pub(crate) fn new(inputs: I) -> Self {
-        let unknown = inputs.size_hint().1.is_none();
-        Self { inputs: inputs.fuse(), slow: false, unknown }
+        Self {
+            slow: false,
+            #[cfg(not(target_family = "wasm"))]
+            unknown: inputs.size_hint().1.is_none(),
+            inputs: inputs.fuse(),
+        }
     }
 }
 

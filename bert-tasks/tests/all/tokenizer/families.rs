@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::common::shared;
 use super::files::load;
-use super::golden::shared;
 use super::message;
 
 #[derive(Deserialize)]

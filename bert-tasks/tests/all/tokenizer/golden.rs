@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 
+use crate::common::{shared, trained};
 use bert_tasks::tokenizer::Tokenizer;
 use flate2::read::GzDecoder;
 use safetensors::SafeTensors;
@@ -12,21 +12,6 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-
-fn workspace() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace root").to_owned()
-}
-
-/// A file of the reference data, or a printed reason why there is none.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("BERT_SHARED").map_or_else(|| workspace().join("../shared"), PathBuf::from);
-    let file = folder.join(path);
-    if !file.exists() {
-        eprintln!("SKIPPED: no reference data at {}", file.display());
-        return None;
-    }
-    Some(file)
-}
 
 #[derive(Deserialize)]
 struct Line {
@@ -124,12 +109,8 @@ struct Golden {
 #[test]
 fn checkpoints_give_the_golden_inputs() {
     for name in ["all-MiniLM-L6-v2", "splade-tiny-mlm", "rampart-ner", "antiberty-pretraining"] {
-        let folder = workspace().join("target/models").join(name);
         let Some(golden) = shared(&format!("golden/{name}")) else { return };
-        if !folder.is_dir() {
-            eprintln!("SKIPPED {name}: no checkpoint at {}; run cargo xtask models", folder.display());
-            continue;
-        }
+        let Some(folder) = trained(name) else { continue };
         let tokenizer = Tokenizer::from_folder(&folder).unwrap();
         let texts: Golden =
             serde_json::from_str(&fs::read_to_string(golden.join("golden.json")).unwrap()).unwrap();
@@ -159,12 +140,8 @@ fn checkpoints_give_the_golden_inputs() {
 /// The two ways to store a tokenizer lead to the same one.
 #[test]
 fn vocab_txt_and_tokenizer_json_agree() {
-    let folder = workspace().join("target/models/all-MiniLM-L6-v2");
     let Some((_, lines)) = lines("uncased") else { return };
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: no checkpoint at {}; run cargo xtask models", folder.display());
-        return;
-    }
+    let Some(folder) = trained("all-MiniLM-L6-v2") else { return };
     let read = |name| fs::read_to_string(folder.join(name)).unwrap();
     let json = Tokenizer::from_folder(&folder).unwrap();
     let vocab = Tokenizer::from_parts(&read("vocab.txt"), Some(&read("tokenizer_config.json"))).unwrap();

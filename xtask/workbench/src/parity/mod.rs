@@ -9,7 +9,7 @@ mod record;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bert_tasks::data::{classification, entities, squad};
+use bert_tasks::data::{self, classification, entities, squad};
 use bert_tasks::pretraining::{Corpus, ExampleOptions, Examples};
 use bert_tasks::question_answering::QuestionAnsweringOptions;
 use bert_tasks::token_classification::Scheme;
@@ -162,6 +162,11 @@ fn score(model: &Path, data: &Data) -> Result<()> {
     Ok(())
 }
 
+/// All examples of a file that was opened.
+fn collected<T>(examples: data::Result<impl Iterator<Item = data::Result<T>>>) -> Result<Vec<T>> {
+    Ok(examples.and_then(Iterator::collect).map_err(bert_tasks::Error::from)?)
+}
+
 fn open(folder: &Path) -> Result<Pretrained> {
     Ok(Pretrained::open(&folder.to_string_lossy())?)
 }
@@ -179,19 +184,13 @@ impl Data {
         let (train, eval) = (&*self.train, self.eval.as_deref());
         Ok(match self.task {
             Task::Classify => {
-                let read = |path: &Path| -> Result<Vec<_>> {
-                    let examples = classification::read(path, &classification::Options::default());
-                    Ok(examples.and_then(Iterator::collect).map_err(bert_tasks::Error::from)?)
-                };
+                let read = |path: &Path| collected(classification::read(path, &Default::default()));
                 let mut train = read(train)?;
                 train.truncate(self.examples);
                 Box::new(Classification::new(base, train, eval.map(read).transpose()?.unwrap_or_default())?)
             }
             Task::Entities => {
-                let read = |path: &Path| -> Result<Vec<_>> {
-                    let examples = entities::read(path, &entities::Options::default());
-                    Ok(examples.and_then(Iterator::collect).map_err(bert_tasks::Error::from)?)
-                };
+                let read = |path: &Path| collected(entities::read(path, &Default::default()));
                 let mut train = read(train)?;
                 train.truncate(self.examples);
                 let eval = eval.map(read).transpose()?.unwrap_or_default();
