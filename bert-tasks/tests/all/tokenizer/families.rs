@@ -11,9 +11,9 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::common::shared;
 use super::files::load;
 use super::message;
+use crate::common::shared;
 
 #[derive(Deserialize)]
 struct Golden {
