@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// A folder with the one file of a weight, and what that should give.
 fn one_file() -> (TempDir, PathBuf, HostTensor, [Vec<u8>; 3]) {
     let folder = tempfile::tempdir().unwrap();
-    let weight = Random(7).tensor([65, 257]);
+    let weight = Random::new(7).tensor([65, 257]);
     let expected = packed(&backend(), &weight);
     through(&PackedCache::new(folder.path()), &backend(), &weight);
     let file = files(folder.path()).remove(0);
@@ -50,7 +50,7 @@ fn one_file() -> (TempDir, PathBuf, HostTensor, [Vec<u8>; 3]) {
 
 #[test]
 fn what_comes_back_is_what_packing_gives() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for backend in backends() {
         let folder = tempfile::tempdir().unwrap();
         // A folder that is not there yet is made.
@@ -92,7 +92,7 @@ fn other_precisions_are_not_kept() {
     let cache = PackedCache::new(folder.path());
     let backend = backend().with_packed_cache(&cache).unwrap();
     for precision in [Precision::F32, Precision::Bf16] {
-        backend.prepare_weight((&Random(3).tensor([9, 9])).into(), precision).unwrap();
+        backend.prepare_weight((&Random::new(3).tensor([9, 9])).into(), precision).unwrap();
     }
     assert!(files(folder.path()).is_empty());
     assert_eq!((cache.read(), cache.written()), (0, 0));
@@ -170,7 +170,7 @@ fn a_damaged_file_is_made_anew() {
 fn a_file_under_the_name_of_another_is_not_taken_for_it() {
     let (folder, file, _, _) = one_file();
     // Of the same shape.
-    let other = Random(8).tensor([65, 257]);
+    let other = Random::new(8).tensor([65, 257]);
     let expected = through(&PackedCache::new(folder.path()), &backend(), &other);
     let name = files(folder.path()).into_iter().find(|path| *path != file).unwrap();
     fs::copy(&file, &name).unwrap();
@@ -240,7 +240,7 @@ fn a_folder_that_cannot_be_written_is_told_of_once() {
     for folder in [blocked.clone(), blocked.join("below")] {
         let cache = PackedCache::new(&folder);
         for seed in 1..4 {
-            let weight = Random(seed).tensor([20, 30]);
+            let weight = Random::new(seed).tensor([20, 30]);
             assert_eq!(through(&cache, &backend(), &weight), packed(&backend(), &weight));
         }
         let problems = cache.take_problems();
@@ -263,7 +263,7 @@ fn a_read_only_folder_is_read() {
     if fs::write(folder.path().join("probe"), "").is_ok() {
         eprintln!("SKIPPED writing to a read-only folder: this user may");
     } else {
-        through(&cache, &backend(), &Random(9).tensor([5, 5]));
+        through(&cache, &backend(), &Random::new(9).tensor([5, 5]));
         assert!(matches!(cache.take_problems()[..], [CacheProblem::Write { .. }]));
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -272,7 +272,7 @@ fn a_read_only_folder_is_read() {
 #[test]
 fn many_at_once_agree() {
     let folder = tempfile::tempdir().unwrap();
-    let weights: Vec<_> = (1..5).map(|seed| Random(seed).tensor([48, 80])).collect();
+    let weights: Vec<_> = (1..5).map(|seed| Random::new(seed).tensor([48, 80])).collect();
     let expected: Vec<_> = weights.iter().map(|weight| packed(&backend(), weight)).collect();
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -32,7 +32,7 @@ pub(super) fn batch<B: Backend>(backend: &B, lengths: &[usize]) -> DeviceBatch<B
 
 #[test]
 fn linear_layers_of_all_sizes() {
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     // The bound is that of 768 products, multiplied and added with two roundings as portable code does.
     for rows in [1, 2, 3, 4, 5, 6, 7, 13, 17, 64, 200] {
         for (inner, outer) in [(1, 1), (3, 17), (64, 63), (65, 64), (257, 65), (520, 33), (768, 96)] {
@@ -72,7 +72,7 @@ impl super::Operation for Layer<'_> {
 
 #[test]
 fn a_row_has_the_same_bits_alone_and_among_others() {
-    let mut random = Random(12);
+    let mut random = Random::new(12);
     let (inner, outer) = (520, 100);
     let x = random.tensor([250, inner]);
     let (weight, bias) = (random.tensor([outer, inner]), random.tensor([outer]));
@@ -96,7 +96,7 @@ fn a_row_has_the_same_bits_alone_and_among_others() {
 
 #[test]
 fn linear_layers_of_a_strided_input() {
-    let mut random = Random(13);
+    let mut random = Random::new(13);
     let inputs = [random.tensor([40, 30])];
     let (weight, bias) = (random.tensor([21, 25]), random.tensor([21]));
     struct Strided<'a>(Layer<'a>);
@@ -120,7 +120,7 @@ fn linear_layers_of_a_strided_input() {
 
 #[test]
 fn weights_of_every_float_type() {
-    let mut random = Random(14);
+    let mut random = Random::new(14);
     let x = [random.tensor([3, 70])];
     let numbers = random.tensor([37, 70]);
     let halves: Vec<_> = numbers.as_slice::<f32>().unwrap().iter().map(|&x| half::f16::from_f32(x)).collect();
@@ -159,11 +159,13 @@ fn weights_of_every_float_type() {
 
 #[test]
 fn layer_norm_of_far_means_and_constant_rows() {
-    let mut random = Random(15);
+    let mut random = Random::new(15);
     for length in SIZES {
+        // A few numbers may lie near one another: the rounding of their mean is divided by a small spread.
+        let few = if length < 4 { 10.0 } else { 1.0 };
         // Near 1000 neighbouring numbers are 6e-5 apart, and the mean is one of them.
         for (mean, spread, tolerance) in
-            [(0.0, 1.0, 5e-6), (1e3, 1.0, 1e-3), (-5.0, 0.0, 5e-6), (0.0, 1e-6, 5e-6)]
+            [(0.0, 1.0, 5e-6), (1e3, 1.0, 1e-3), (-5.0, 0.0, 5e-6 * few), (0.0, 1e-6, 5e-6)]
         {
             let inputs = [
                 random.around(mean, spread, [19, length]),
@@ -186,7 +188,7 @@ fn layer_norm_of_far_means_and_constant_rows() {
 
 #[test]
 fn softmax_of_flat_and_peaked_rows() {
-    let mut random = Random(16);
+    let mut random = Random::new(16);
     for length in SIZES {
         for spread in [0.0, 1.0, 300.0, 1e30] {
             let inputs = [random.around(0.0, spread, [5, 3, length])];
@@ -211,7 +213,7 @@ fn attention_of_ragged_batches() {
             backend.attention(&inputs[0], &spec, &batch(backend, self.0)).unwrap()
         }
     }
-    let mut random = Random(17);
+    let mut random = Random::new(17);
     let batches: [&[usize]; 6] = [&[1], &[3, 1, 17], &[64], &[65, 2, 63], &[257, 1], &[130, 130]];
     for lengths in batches {
         let tokens = lengths.iter().sum();
@@ -223,8 +225,9 @@ fn attention_of_ragged_batches() {
                     qkv = random.tensor([tokens, 3 * heads * size]);
                 }
                 let name = format!("attention of {lengths:?}, {heads} heads of {size}, spread {spread}");
-                // A score of 1000 has an error of 1e-4, and its exponential the same relative one.
-                let bound = OfRow(if spread == 1.0 { 3e-6 } else { 2e-3 });
+                // A score of 1000 has an error of 1e-4, and its exponential the same relative one. A row that
+                // is one number may be a sum whose summands cancel.
+                let bound = OfRowOrOne(if spread == 1.0 { 3e-6 } else { 2e-3 });
                 compare(&name, bound, std::slice::from_ref(&qkv), Attend(lengths, heads, Precision::F32));
                 // Of numbers that bf16 holds, nothing but the weights has to be rounded, to 8 bits.
                 let held = |&x: &f32| half::bf16::from_f32(x).to_f32();
@@ -246,7 +249,7 @@ fn attention_of_ragged_batches() {
 
 #[test]
 fn attention_is_rounded_where_bf16_has_instructions_and_nowhere_else() {
-    let qkv = Random(19).tensor([40, 3 * 64]);
+    let qkv = Random::new(19).tensor([40, 3 * 64]);
     for backend in backends() {
         let (qkv, batch) = (backend.upload(&qkv).unwrap(), batch(&backend, &[33, 7]));
         let [exact, bf16, int8] = [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| {
@@ -260,7 +263,7 @@ fn attention_is_rounded_where_bf16_has_instructions_and_nowhere_else() {
 
 #[test]
 fn a_sequence_has_the_same_bits_alone_and_among_others() {
-    let mut random = Random(18);
+    let mut random = Random::new(18);
     let (heads, size) = (3, 32);
     let hidden = heads * size;
     let lengths = [40, 300, 1, 129];
@@ -288,9 +291,9 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
 
 #[test]
 fn pooling() {
-    struct ThreadPool(Pooling);
+    struct Pool(Pooling);
     const LENGTHS: [usize; 5] = [3, 1, 17, 200, 1];
-    impl super::Operation for ThreadPool {
+    impl super::Operation for Pool {
         fn run<B: Backend>(
             &self,
             backend: &B,
@@ -299,18 +302,18 @@ fn pooling() {
             backend.pool(&inputs[0], &batch(backend, &LENGTHS), self.0).unwrap()
         }
     }
-    let mut random = Random(19);
+    let mut random = Random::new(19);
     for hidden in SIZES {
         let x = [random.around(-1.0, 0.7, [LENGTHS.iter().sum(), hidden])];
         for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Max, Pooling::MeanSqrtLen] {
-            compare(&format!("{pooling:?}"), OfRow(2e-6), &x, ThreadPool(pooling));
+            compare(&format!("{pooling:?}"), OfRow(2e-6), &x, Pool(pooling));
         }
     }
 }
 
 #[test]
 fn embeddings() {
-    let mut random = Random(20);
+    let mut random = Random::new(20);
     for hidden in SIZES {
         let inputs = [
             random.tensor([23, hidden]),
@@ -339,7 +342,7 @@ fn embeddings() {
 
 #[test]
 fn many_callers_get_right_answers() {
-    let mut random = Random(21);
+    let mut random = Random::new(21);
     let x = random.tensor([33, 64]);
     let weight = random.tensor([96, 64]);
     for backend in backends() {

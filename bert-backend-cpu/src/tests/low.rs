@@ -65,7 +65,7 @@ fn rounded(backend: &CpuBackend, row: &[f32]) -> (Vec<u8>, RowScale) {
 
 #[test]
 fn products_of_bytes_are_what_the_integers_say() {
-    let mut random = Random(31);
+    let mut random = Random::new(31);
     for backend in backends() {
         for (inner, outer) in SIZES {
             for (of_x, of_weight) in [(0, 0), (1, 1), (2, 2), (0, 1), (1, 0)] {
@@ -104,7 +104,7 @@ fn products_of_bytes_are_what_the_integers_say() {
 
 #[test]
 fn bytes_are_near_their_numbers_and_no_lane_overflows() {
-    let mut random = Random(32);
+    let mut random = Random::new(32);
     for backend in backends() {
         let ByteLimits { most, lane } = byte_limits(backend.cpu.isa);
         for kind in 0..3 {
@@ -149,7 +149,7 @@ fn bytes_are_near_their_numbers_and_no_lane_overflows() {
 
 #[test]
 fn products_of_bf16_are_those_of_rounded_numbers() {
-    let mut random = Random(33);
+    let mut random = Random::new(33);
     let round = |x: f32| bf16::from_f32(x).to_f64();
     for backend in backends() {
         for (inner, outer) in SIZES {
@@ -186,7 +186,7 @@ fn bf16_that_is_widened_says_so() {
 
 #[test]
 fn activations_follow_products_of_every_precision() {
-    let mut random = Random(34);
+    let mut random = Random::new(34);
     let (weight, bias, x) = (random.tensor([33, 70]), random.tensor([33]), random.tensor([7, 70]));
     for backend in backends() {
         let x = backend.upload(&x).unwrap();
@@ -234,7 +234,7 @@ fn bf16_rounds_halves_to_even_and_keeps_what_is_no_number() {
 
 #[test]
 fn what_is_not_finite_spoils_its_row_alone() {
-    let mut random = Random(35);
+    let mut random = Random::new(35);
     let weight = random.tensor([40, 100]);
     for backend in backends() {
         for precision in [Precision::Bf16, Precision::Int8] {
@@ -294,7 +294,7 @@ fn numbers_of_any_size_are_rounded_to_bytes() {
 
 #[test]
 fn weights_are_cut_into_bytes_from_every_float_type() {
-    let mut random = Random(36);
+    let mut random = Random::new(36);
     let numbers = random.tensor([5, 40]);
     let values = numbers.as_slice::<f32>().unwrap();
     // What f16 holds exactly, so that all types hold the same numbers.
@@ -322,7 +322,7 @@ fn weights_are_cut_into_bytes_from_every_float_type() {
 
 #[test]
 fn rounded_rows_of_strided_tensors() {
-    let mut random = Random(37);
+    let mut random = Random::new(37);
     let x = random.tensor([9, 50]);
     for backend in backends() {
         let view = backend.upload(&x).unwrap().slice(1, 3..40).unwrap();

@@ -8,7 +8,7 @@ use crate::kernels::pack::Strided;
 
 #[test]
 fn matmul_of_all_sizes() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for m in SIZES {
         for k in [1, 3, 64, 65, 257] {
             for n in SIZES {
@@ -26,7 +26,7 @@ fn matmul_of_all_sizes() {
 
 #[test]
 fn matmul_of_strided_batches() {
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     for (m, k, n) in [(1, 3, 5), (7, 64, 33), (65, 17, 64)] {
         // [2, k, 3, m] read as [2, 3, m, k]; [n, k] read as [2, 3, k, n]
         let inputs = [random.tensor([2, k, 3, m]), random.tensor([n, k])];
@@ -47,7 +47,7 @@ fn matmul_of_strided_batches() {
 
 #[test]
 fn functions_of_strided_views() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for (a, b) in [(1, 1), (3, 17), (65, 257), (1030, 9)] {
         let x = random.around(3.0, 1.0, [a, 3, b]);
         for op in [
@@ -81,7 +81,7 @@ fn functions_of_strided_views() {
 
 #[test]
 fn pairs_of_strided_views() {
-    let mut random = Random(4);
+    let mut random = Random::new(4);
     for (rows, columns) in [(1, 1), (3, 17), (65, 257), (1000, 33)] {
         let inputs = [
             random.around(2.0, 1.0, [rows, columns]),
@@ -108,7 +108,7 @@ fn pairs_of_strided_views() {
 
 #[test]
 fn reductions() {
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     for length in SIZES {
         let x = [random.tensor([5, length, 3])];
         for op in [ReduceOp::Sum, ReduceOp::Max] {
@@ -122,7 +122,7 @@ fn reductions() {
 
 #[test]
 fn sums_of_positive_numbers_are_exact_to_the_last_digits() {
-    let mut random = Random(6);
+    let mut random = Random::new(6);
     for length in [1, 64, 257, 5000] {
         let x = [random.around(1.0, 0.5, [7, length])];
         compare("sum", OfRow(1e-6), &x, operation!(|b, x| b.reduce(ReduceOp::Sum, &x[0])));
@@ -131,7 +131,7 @@ fn sums_of_positive_numbers_are_exact_to_the_last_digits() {
 
 #[test]
 fn gathered_rows() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     for length in SIZES {
         let table = random.tensor([11, length]);
         let ids = HostTensor::from_vec((0..40u32).map(|i| i * 7 % 11).collect(), [40]);

@@ -18,7 +18,7 @@ const LENGTHS: [usize; 7] = [1, 2, 17, 64, 65, 130, 300];
 
 #[test]
 fn transposed_copies() {
-    let mut random = Random(61);
+    let mut random = Random::new(61);
     for (rows, columns) in [(1, 1), (1, 9), (7, 1), (8, 8), (16, 17), (35, 64), (130, 33)] {
         let x = [random.tensor([2, columns, rows]), random.tensor([columns, 3, rows])];
         compare(
@@ -44,7 +44,7 @@ fn transposed_copies() {
 
 #[test]
 fn weight_gradients_of_all_sizes() {
-    let mut random = Random(62);
+    let mut random = Random::new(62);
     for rows in LENGTHS.into_iter().chain([600]) {
         for (inner, outer) in [(1, 1), (3, 17), (17, 3), (65, 64), (64, 130), (96, 257)] {
             let inputs = [random.tensor([rows, inner]), random.tensor([rows, outer])];
@@ -66,7 +66,7 @@ fn weight_gradients_of_all_sizes() {
 
 #[test]
 fn gradients_of_activations() {
-    let mut random = Random(63);
+    let mut random = Random::new(63);
     let mut z: Vec<f32> = (0..40_000).map(|i| (i as f32 - 20_000.0) / 2_000.0).collect();
     z.extend([0.0, -0.0, 1e-30, -1e-30, 1e-6, 14.0, -14.0, 30.0, -30.0, 88.0, -88.0, 1e4, -1e4, 1e15, -1e15]);
     let length = z.len();
@@ -81,7 +81,7 @@ fn gradients_of_activations() {
 
 #[test]
 fn gradients_of_layer_norms() {
-    let mut random = Random(64);
+    let mut random = Random::new(64);
     for hidden in LENGTHS.into_iter().chain([768]) {
         for rows in [1, 5, 64, 65, 200] {
             for (mean, spread, bound) in [(0.0, 1.0, 2e-5), (-30.0, 0.5, 2e-4)] {
@@ -91,6 +91,8 @@ fn gradients_of_layer_norms() {
                     random.tensor([hidden]),
                     random.tensor([rows, hidden]),
                 ];
+                // Two numbers may lie near each other: the rounding of their mean is divided by a small spread.
+                let bound = if hidden < 4 && mean != 0.0 { 10.0 * bound } else { bound };
                 for part in [0, 1, 2] {
                     let op = operation!(|b, x| {
                         let norm = LayerNorm { weight: x[1].clone(), bias: x[2].clone(), eps: 1e-3 };
@@ -106,7 +108,7 @@ fn gradients_of_layer_norms() {
 
 #[test]
 fn gradients_of_attention() {
-    let mut random = Random(65);
+    let mut random = Random::new(65);
     for (heads, head_size) in [(3, 1), (2, 17), (2, 32), (2, 64), (1, 128)] {
         let hidden = heads * head_size;
         let tokens = LENGTHS.iter().sum::<usize>();
@@ -123,7 +125,7 @@ fn gradients_of_attention() {
 /// The same numbers are dropped as by the default bodies, forwards and backwards, whatever the sizes of blocks.
 #[test]
 fn attention_with_dropout() {
-    let mut random = Random(71);
+    let mut random = Random::new(71);
     for (heads, head_size) in [(3, 1), (2, 17), (2, 64)] {
         let hidden = heads * head_size;
         let tokens = LENGTHS.iter().sum::<usize>();
@@ -147,7 +149,7 @@ fn attention_with_dropout() {
 
 #[test]
 fn dropped_numbers() {
-    let mut random = Random(72);
+    let mut random = Random::new(72);
     for shape in [[1, 1], [3, 17], [130, 64], [7, 5001]] {
         let x = [random.tensor(shape)];
         let dropout = Dropout { probability: 0.3, random: bert_core::random::Random::new(6).numbered(2) };
@@ -160,7 +162,7 @@ fn dropped_numbers() {
 
 #[test]
 fn gradients_are_added_in_place_where_nobody_else_has_the_sum() {
-    let mut random = Random(73);
+    let mut random = Random::new(73);
     for length in [1, 17, 20_000] {
         let inputs = [random.tensor([length]), random.tensor([length])];
         let op = operation!(|b, x| {
@@ -179,7 +181,7 @@ fn gradients_are_added_in_place_where_nobody_else_has_the_sum() {
 
 #[test]
 fn a_sequence_has_the_same_gradients_alone_and_among_others() {
-    let mut random = Random(66);
+    let mut random = Random::new(66);
     let hidden = 2 * 32;
     let tokens = LENGTHS.iter().sum::<usize>();
     let (qkv, dy) = (random.tensor([tokens, 3 * hidden]), random.tensor([tokens, hidden]));
@@ -200,7 +202,7 @@ fn a_sequence_has_the_same_gradients_alone_and_among_others() {
 
 #[test]
 fn scattered_rows() {
-    let mut random = Random(67);
+    let mut random = Random::new(67);
     for (rows, width, count) in [(1, 1, 1), (300, 17, 2), (130, 64, 40), (65, 5, 30_522), (64, 768, 3)] {
         let x = [random.tensor([rows, width])];
         let op = operation!(|b, x| {
@@ -213,7 +215,7 @@ fn scattered_rows() {
 
 #[test]
 fn cross_entropies() {
-    let mut random = Random(68);
+    let mut random = Random::new(68);
     for classes in [1, 2, 3, 17, 300, 30_522] {
         for spread in [1.0, 40.0] {
             let mut targets = random.around(0.5, 0.5, [5, classes]).as_slice::<f32>().unwrap().to_vec();
@@ -242,7 +244,7 @@ fn cross_entropies() {
 
 #[test]
 fn sums_of_squares() {
-    let mut random = Random(69);
+    let mut random = Random::new(69);
     for length in LENGTHS.into_iter().chain([8192, 100_001]) {
         let x = [random.around(0.5, 0.5, [length])];
         let op = operation!(|b, x| {
@@ -268,7 +270,7 @@ fn steps<B: TrainBackend>(backend: &B, x: &[Tensor<B>], options: &AdamW, decays:
 
 #[test]
 fn steps_of_adamw() {
-    let mut random = Random(70);
+    let mut random = Random::new(70);
     for length in LENGTHS.into_iter().chain([20_000]) {
         let mut inputs =
             vec![random.tensor([length]), random.tensor([length]), random.around(0.5, 0.4, [length])];

@@ -28,7 +28,7 @@ fn packed_weights_give_the_same_bits_on_any_device() {
     let Some(both) = both() else { return };
     has(&both[0], "shader-f16");
     has(&both[0], "packed_4x8_integer_dot_product");
-    let mut random = Random(31);
+    let mut random = Random::new(31);
     for (rows, inputs, outputs) in [(1, 3, 5), (33, 64, 65), (70, 257, 130)] {
         let (x, weight, bias) =
             (random.tensor([rows, inputs]), random.tensor([outputs, inputs]), random.tensor([outputs]));
@@ -47,7 +47,7 @@ fn packed_weights_give_the_same_bits_on_any_device() {
 fn attention_gives_the_same_bits_on_any_device() {
     let Some(both) = both() else { return };
     has(&both[0], "subgroups");
-    let mut random = Random(32);
+    let mut random = Random::new(32);
     for (heads, size) in [(1, 5), (3, 16), (2, 64)] {
         let qkv = random.tensor([105, 3 * heads * size]);
         let [able, plain] = both.each_ref().map(|backend| {
@@ -64,7 +64,7 @@ fn attention_gives_the_same_bits_on_any_device() {
 fn rows_are_reduced_right_with_subgroups_and_without() {
     let Some(both) = both() else { return };
     has(&both[0], "subgroups");
-    let mut random = Random(33);
+    let mut random = Random::new(33);
     for length in [1, 33, 127, 128, 129, 768, 5000] {
         let (x, weight, bias) =
             (random.tensor([9, length]), random.tensor([length]), random.tensor([length]));

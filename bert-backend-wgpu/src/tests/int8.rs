@@ -45,7 +45,7 @@ fn clear(random: &mut Random, [rows, depth]: [usize; 2]) -> Vec<f32> {
 #[test]
 fn products_are_those_of_the_levels() {
     let Some(backend) = backend() else { return };
-    let mut random = Random(41);
+    let mut random = Random::new(41);
     for (rows, depth, outputs) in
         [(1, 1, 1), (3, 17, 5), (33, 63, 64), (9, 64, 65), (70, 257, 130), (2, 3072, 7)]
     {
@@ -78,7 +78,7 @@ fn weights_in_parts_and_views_with_strides() {
     else {
         return;
     };
-    let mut random = Random(42);
+    let mut random = Random::new(42);
     let (x, weight) = (clear(&mut random, [5, 90]), clear(&mut random, [700, 90])); // 63 KB: two parts
     let expected = expected(&x, &weight, 90);
     let weight = HostTensor::from_vec(weight, [700, 90]);
@@ -95,7 +95,7 @@ fn weights_in_parts_and_views_with_strides() {
 #[test]
 fn a_row_does_not_depend_on_its_neighbours() {
     let Some(backend) = backend() else { return };
-    let mut random = Random(43);
+    let mut random = Random::new(43);
     let (rows, depth) = (40, 100);
     let mut values = clear(&mut random, [rows, depth]);
     values[3 * depth..4 * depth].iter_mut().for_each(|x| *x *= 1e6);

@@ -16,7 +16,7 @@ fn small_buffers() -> Limits {
 #[test]
 fn a_table_larger_than_a_binding_is_split_by_rows() {
     let Some(backend) = backend_within(small_buffers()) else { return };
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let table = random.tensor([301, 48]); // 58 KB: four parts
     let ids = HostTensor::from_vec((0..500u32).map(|i| i * 97 % 301).collect(), [500]);
     let few = HostTensor::from_vec((0..70u32).map(|i| i * 53 % 200).collect(), [70]);
@@ -44,7 +44,7 @@ fn a_table_larger_than_a_binding_is_split_by_rows() {
 #[test]
 fn embeddings_and_decoders_in_parts_are_right() {
     let Some(backend) = backend_within(small_buffers()) else { return };
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let tables = [
         random.tensor([300, 40]),
         random.tensor([64, 40]),
@@ -83,7 +83,7 @@ fn embeddings_and_decoders_in_parts_are_right() {
 fn more_workgroups_than_a_dimension_holds_are_folded() {
     let limits = Limits { max_compute_workgroups_per_dimension: 16, ..Limits::defaults() };
     let Some(backend) = backend_within(limits) else { return };
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let (x, weight) = (random.tensor([100, 33]), random.tensor([200, 33]));
 
     fn run<B: Backend>(backend: &B, x: &HostTensor, weight: &HostTensor) -> Vec<f64> {

@@ -34,17 +34,17 @@ fn backend() -> Option<WgpuBackend> {
     backend_within(Limits::defaults())
 }
 
-/// Numbers that repeat from run to run: xorshift64*.
-struct Random(u64);
+/// Numbers that repeat from run to run.
+struct Random(fastrand::Rng);
 
 impl Random {
+    fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
     /// In `-1..1`
     fn number(&mut self) -> f32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 40;
-        bits as f32 / (1u64 << 23) as f32 - 1.0
+        2.0 * self.0.f32() - 1.0
     }
 
     fn tensor(&mut self, shape: impl Into<Shape>) -> HostTensor {

@@ -33,7 +33,7 @@ impl<B: Backend> Small<B> {
 
     /// With a function of the weights of linear layers.
     fn rounded(backend: &B, precision: Precision, round: fn(f32) -> f32) -> Self {
-        let mut random = Random(7);
+        let mut random = Random::new(7);
         let mut linear = |outputs: usize, inputs: usize| {
             let (weight, bias) = (random.tensor([outputs, inputs]), random.tensor([outputs]));
             let weight = weight.to_f32().unwrap().iter().map(|&x| round(x)).collect();
@@ -115,7 +115,7 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
     let Some(backend) = backend() else { return };
     let model = Small::new(&backend, Precision::F32);
     let lengths = [40, 1, 129];
-    let mut random = Random(18);
+    let mut random = Random::new(18);
     let tokens: usize = lengths.iter().sum();
     let x = backend.upload(&random.tensor([tokens, HIDDEN])).unwrap();
     let run = |x: &Tensor<crate::WgpuBackend>, lengths: &[usize]| {
@@ -168,7 +168,7 @@ fn many_callers_get_right_answers() {
 #[test]
 fn heads_of_any_size() {
     let Some(backend) = backend() else { return };
-    let mut random = Random(20);
+    let mut random = Random::new(20);
     for (heads, size) in [(1, 1), (2, 17), (3, 64), (1, 128), (1, 160)] {
         let lengths = [33, 1, 64];
         let qkv: HostTensor = random.tensor([98, 3 * heads * size]);
