@@ -30,7 +30,8 @@ const SPECIAL: u8 = 1;
 const CONTINUES: u8 = 2;
 
 impl Vocabulary {
-    /// Looks at all tokens of a tokenizer. A token that begins with `##` continues a word.
+    /// Looks at all tokens of a tokenizer. Which of them continue a word depends on its
+    /// [kind](crate::tokenizer::TokenizerKind::continues_word).
     ///
     /// # Errors
     /// [`PretrainingError::NoToken`] without a mask token, or with nothing but special tokens.
@@ -41,11 +42,14 @@ impl Vocabulary {
         let mut hasher = blake3::Hasher::new();
         let mut kinds = Vec::with_capacity(size as usize);
         let mut replacements = vec![];
-        for id in 0..size {
-            let token = tokenizer.id_to_token(id);
+        let tokens: Vec<_> = (0..size).map(|id| tokenizer.id_to_token(id)).collect();
+        // A vocabulary of which no token begins a word does not mark words at all.
+        let marks_words = tokens.iter().flatten().any(|token| !tokenizer.kind().continues_word(token));
+        for (id, token) in (0..size).zip(tokens) {
             let named = [Some(special.cls), Some(special.sep), special.unk, special.pad, special.mask];
             let is_special = tokenizer.is_special(id) || named.contains(&Some(id));
-            let continues = token.as_deref().is_some_and(|token| token.len() > 2 && token.starts_with("##"));
+            let continues =
+                marks_words && token.as_deref().is_some_and(|token| tokenizer.kind().continues_word(token));
             if token.is_some() && !is_special {
                 replacements.push(id);
             }
@@ -81,7 +85,7 @@ impl Vocabulary {
         self.kinds.get(id as usize).is_none_or(|kind| kind & SPECIAL != 0)
     }
 
-    /// Whether a token continues a word (`##ing`).
+    /// Whether a token continues a word: `##ing` of WordPiece, `ing` beside `Ġgo`.
     pub fn continues(&self, id: u32) -> bool {
         self.kinds.get(id as usize).is_some_and(|kind| kind & CONTINUES != 0)
     }
@@ -101,5 +105,30 @@ impl Vocabulary {
     /// Ids of tokens that are not special.
     pub(super) fn replacements(&self) -> &[u32] {
         &self.replacements
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_vocabulary_that_marks_blanks() {
+        let json = r#"{"added_tokens": [{"id": 0, "content": "<s>", "special": true, "single_word": false,
+                "lstrip": false, "rstrip": false, "normalized": false},
+            {"id": 1, "content": "</s>", "special": true, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false},
+            {"id": 2, "content": "<mask>", "special": true, "single_word": false, "lstrip": true, "rstrip": false,
+                "normalized": false}],
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+            "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+            "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 1], "cls": ["<s>", 0],
+                "trim_offsets": true, "add_prefix_space": false},
+            "model": {"type": "BPE", "vocab": {"<s>": 0, "</s>": 1, "<mask>": 2, "a": 3, "Ġ": 4, "Ġa": 5}, "merges": ["Ġ a"]}}"#;
+        let marked = Vocabulary::new(&Tokenizer::from_bytes(json.as_bytes()).unwrap()).unwrap();
+        assert_eq!([3, 4, 5].map(|id| marked.continues(id)), [true, false, false]);
+        let unmarked = json.replace('Ġ', "b");
+        let unmarked = Vocabulary::new(&Tokenizer::from_bytes(unmarked.as_bytes()).unwrap()).unwrap();
+        assert_eq!([3, 4, 5].map(|id| unmarked.continues(id)), [false; 3]);
     }
 }

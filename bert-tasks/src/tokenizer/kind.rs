@@ -6,6 +6,7 @@ use tokenizers::ModelWrapper;
 use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 
+use super::marks;
 use super::model::Model;
 
 /// The algorithm that splits texts into tokens.
@@ -44,6 +45,23 @@ impl TokenizerKind {
             ModelWrapper::Unigram(_) => Self::Unigram,
             ModelWrapper::WordLevel(_) => Self::WordLevel,
             ModelWrapper::WordPiece(_) => Self::WordPiece,
+        }
+    }
+
+    /// Whether a token of the vocabulary continues the word of the token before it: `##ing` of WordPiece; what has
+    /// no mark of a blank where tokens have one.
+    ///
+    /// ```
+    /// use bert_tasks::tokenizer::TokenizerKind::{ByteLevelBpe, Unigram, WordLevel, WordPiece};
+    /// assert!(WordPiece.continues_word("##ing") && !WordPiece.continues_word("go"));
+    /// assert!(ByteLevelBpe.continues_word("ing") && !ByteLevelBpe.continues_word("Ġgo"));
+    /// assert!(Unigram.continues_word("ing") && !Unigram.continues_word("▁go"));
+    /// assert!(!WordLevel.continues_word("going"));
+    /// ```
+    pub fn continues_word(self, token: &str) -> bool {
+        match self {
+            Self::WordPiece => token.len() > 2 && token.starts_with("##"),
+            _ => self.marks_blanks() && !token.starts_with(marks::MARKS),
         }
     }
 

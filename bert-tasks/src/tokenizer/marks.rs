@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::encoded::Encoded;
 
 /// The marks by which a vocabulary writes a blank.
-const MARKS: [char; 2] = ['Ġ', '▁'];
+pub(super) const MARKS: [char; 2] = ['Ġ', '▁'];
 
 fn is_mark(char: char) -> bool {
     MARKS.contains(&char) || char.is_whitespace()

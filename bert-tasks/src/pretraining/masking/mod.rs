@@ -16,7 +16,8 @@ pub struct Masking {
     pub mask: f64,
     /// The part that a random token replaces: 0.1. The rest stays as it is.
     pub random: f64,
-    /// Whether the pieces of a word (`##`) are chosen together.
+    /// Whether the tokens of a word are chosen together. A vocabulary that marks blanks tells words by them alone:
+    /// a comma belongs to the word before it.
     pub whole_words: bool,
     /// The most tokens of an example that are to be guessed.
     pub max_predictions: Option<usize>,
