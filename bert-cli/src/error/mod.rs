@@ -192,6 +192,24 @@ pub enum Error {
         /// Its name.
         flag: &'static str,
     },
+    /// A setting that changes nothing without another one.
+    #[error("--{flag} does nothing without --{needs}")]
+    NoEffect {
+        /// Its name.
+        flag: &'static str,
+        /// The setting that it belongs to.
+        needs: &'static str,
+    },
+    /// A run of one command that another one is to go on with or repeat.
+    #[error("{}: these are the settings of `bert {found}`, not of `bert {expected}`", path.display())]
+    OtherCommand {
+        /// The file of settings.
+        path: PathBuf,
+        /// The command that made it.
+        found: String,
+        /// The command that reads it.
+        expected: &'static str,
+    },
     /// A student that has its own numbers is to begin with those of its teacher.
     #[error("--init-from-teacher needs a config.json as --student, and {student} is not one")]
     NoLayersToTake {

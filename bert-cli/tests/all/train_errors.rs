@@ -17,6 +17,10 @@ fn a_file_of_settings_that_is_wrong_says_where() {
         ("labels = \"some\"", &["own.toml: ", "single", "multi", "labels"]),
         ("batch-size = 2\nbatch_size = 3", &["own.toml: ", "twice"]),
         ("weight-decay = -1", &["weight_decay is -1", "between 0 and 1"]),
+        (
+            "command = \"train entities\"",
+            &["own.toml: ", "`bert train entities`, not of `bert train classify`"],
+        ),
     ] {
         fs::write(&own, text).unwrap();
         setting.train("out", &["--config", &own]).reports_without(&setting, "out", parts);
@@ -84,6 +88,19 @@ fn runs_that_cannot_begin_or_go_on_are_errors() {
     setting
         .train("nan", &["--lr", "1e30", "--weight-decay", "0"])
         .fails(&["is not a finite number", "lower"]);
+    for (settings, parts) in [
+        (&["--patience", "2"][..], &["--patience does nothing without --eval"][..]),
+        (&["--eval-steps", "2"], &["--eval-steps does nothing without --eval"]),
+        (&["--lora=false", "--lora-rank", "2"], &["--lora-rank does nothing without --lora"]),
+        (
+            &["--text-column", "text", "--label-column", "text"],
+            &["column of the label is text", "another column"],
+        ),
+    ] {
+        setting.train("idle", settings).reports_without(&setting, "idle", parts);
+    }
+    let entities = bert(["train", "entities", "--resume", "--out", &setting.arg("out")]);
+    entities.fails(&["config.toml", "`bert train classify`, not of `bert train entities`"]);
     setting.train("short", &["--max-length", "2"]).reports_without(&setting, "short", &["max_length is 2"]);
     setting.train("none", &["--epochs", "0"]).reports_without(&setting, "none", &["epochs is 0"]);
     setting.train("device", &["--batch-size", "x"]).reports_without(&setting, "device", &["--batch-size"]);

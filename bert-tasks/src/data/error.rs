@@ -161,6 +161,15 @@ pub enum DataError {
         found: String,
     },
 
+    /// A file without anything that a file of labelled words has.
+    #[error(
+        "{place}: not a file of labelled words: no blank line ends a sentence, and no label is O or begins as B-PER does"
+    )]
+    NotTagged {
+        /// The last line.
+        place: Place,
+    },
+
     /// An entity that is not a part of its text, or overlaps another one.
     #[error("{}entity {label} at {}..{}: {reason}", place.as_ref().map_or(String::new(), |place| format!("{place}: ")), range.start, range.end)]
     Span {

@@ -63,7 +63,7 @@ impl<C: Columns> Job<C> {
     /// Settings that are wrong or missing; a folder that holds a run already, or none to resume.
     pub fn new(command: &'static str, run: RunArgs, flags: Settings<C>) -> Result<Self> {
         let mut settings = match &run.config {
-            Some(path) => flags.over_file(path)?,
+            Some(path) => flags.over_file(path, command)?,
             None => flags,
         };
         let out = settings.files.out.clone().ok_or(Error::NoSetting { flag: "out" })?;
@@ -76,12 +76,15 @@ impl<C: Columns> Job<C> {
             }
             let own = out.join(CONFIG);
             if run.config.is_none() && own.exists() {
-                settings = settings.over_file(&own)?;
+                settings = settings.over_file(&own, command)?;
             }
         }
         settings.files = settings.files.or_environment()?;
         let options = settings.options();
         options.check().map_err(training)?;
+        if let Some((flag, needs)) = settings.options.without_effect(settings.files.eval.is_some()) {
+            return Err(Error::NoEffect { flag, needs });
+        }
         if options.distillation.is_some() && settings.files.teacher.is_none() {
             return Err(Error::NoSetting { flag: "teacher" });
         }

@@ -37,14 +37,28 @@ pub struct LoraArgs {
 }
 
 impl LoraArgs {
+    /// The first setting of an adapter that is given.
+    fn given(&self) -> Option<&'static str> {
+        let Self { lora: _, lora_rank, lora_alpha, lora_dropout, lora_targets, modules_to_save } = self;
+        let given = [
+            ("lora-rank", lora_rank.is_some()),
+            ("lora-alpha", lora_alpha.is_some()),
+            ("lora-dropout", lora_dropout.is_some()),
+            ("lora-targets", lora_targets.is_some()),
+            ("modules-to-save", modules_to_save.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+
+    /// A setting of adapters where there are to be none.
+    pub fn without_effect(&self) -> Option<&'static str> {
+        self.given().filter(|_| self.lora == Some(false))
+    }
+
     /// What the trainer is told.
     pub fn options(&self) -> Option<LoraOptions> {
         let Self { lora, lora_rank, lora_alpha, lora_dropout, lora_targets, modules_to_save } = self;
-        let any = lora_rank.is_some()
-            || lora_alpha.is_some()
-            || lora_dropout.is_some()
-            || lora_targets.is_some()
-            || modules_to_save.is_some();
+        let any = self.given().is_some();
         let usual = LoraOptions::default();
         lora.unwrap_or(any).then(|| LoraOptions {
             rank: lora_rank.unwrap_or(usual.rank),
@@ -84,7 +98,8 @@ mod tests {
         assert_eq!(LoraArgs::default().options(), None);
         assert_eq!(LoraArgs { lora: Some(true), ..LoraArgs::default() }.options(), Some(usual.clone()));
         let rank = LoraArgs { lora_rank: Some(4), ..LoraArgs::default() };
-        assert_eq!(rank.options(), Some(LoraOptions { rank: 4, ..usual }));
-        assert_eq!(LoraArgs { lora: Some(false), ..rank }.options(), None);
+        assert_eq!((rank.options(), rank.without_effect()), (Some(LoraOptions { rank: 4, ..usual }), None));
+        let idle = LoraArgs { lora: Some(false), ..rank };
+        assert_eq!((idle.options(), idle.without_effect()), (None, Some("lora-rank")));
     }
 }

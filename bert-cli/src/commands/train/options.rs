@@ -114,6 +114,13 @@ enum Schedule {
 }
 
 impl OptionArgs {
+    /// A setting that changes nothing, and what it needs.
+    pub fn without_effect(&self, has_eval: bool) -> Option<(&'static str, &'static str)> {
+        let of_eval = [("eval-steps", self.eval_steps.is_some()), ("patience", self.patience.is_some())];
+        let idle = of_eval.into_iter().find(|&(_, given)| given && !has_eval);
+        idle.map(|(flag, _)| (flag, "eval")).or_else(|| Some((self.lora.without_effect()?, "lora")))
+    }
+
     /// What the trainer is told; what is not given is as usual for the task.
     pub fn options(&self, usual: TrainOptions) -> TrainOptions {
         TrainOptions {

@@ -13,6 +13,9 @@ use super::options::OptionArgs;
 use super::source::FileArgs;
 use crate::error::{Error, Result};
 
+/// The key that says which command a file of settings is of.
+const COMMAND: &str = "command";
+
 /// All settings of a task; `C` are the columns of its files.
 #[derive(Args, Clone, Debug)]
 pub struct Settings<C: Columns> {
@@ -61,9 +64,9 @@ impl<C: Columns> Settings<C> {
     /// These settings, and those of a file where nothing was set.
     ///
     /// # Errors
-    /// A file that cannot be read, is no TOML, or says what it cannot.
-    pub fn over_file(&self, path: &Path) -> Result<Self> {
-        let mut table = read(path, &Self::keys())?;
+    /// A file that cannot be read, is no TOML, says what it cannot, or is that of another command.
+    pub fn over_file(&self, path: &Path, command: &'static str) -> Result<Self> {
+        let mut table = read(path, command, &Self::keys())?;
         let wrong = |error| settings_error(path, None, &error);
         // What is wrong in the file is wrong under a flag, too.
         Self::of(&table).map_err(wrong)?;
@@ -88,6 +91,7 @@ impl<C: Columns> Settings<C> {
     pub fn to_toml(&self, command: &str) -> Result<String> {
         let mut text = "# The settings of this run. To do it again:\n".to_owned();
         let _ = writeln!(text, "# bert {command} --config THIS-FILE --out ANOTHER-FOLDER\n");
+        let _ = writeln!(text, "{COMMAND} = {command:?}");
         for group in [lines_of(&self.files), lines_of(&self.columns), lines_of(&self.options)] {
             text.push_str(&group?);
         }
@@ -109,14 +113,20 @@ fn lines_of(group: &impl Serialize) -> Result<String> {
     toml::to_string(group).map_err(|error| Error::Format { format: "TOML", source: error.into() })
 }
 
-/// Reads a file whose keys are all known; `batch_size` is `batch-size`.
-fn read(path: &Path, known: &[String]) -> Result<Table> {
+/// Reads a file of a command, whose keys are all known; `batch_size` is `batch-size`.
+fn read(path: &Path, command: &'static str, known: &[String]) -> Result<Table> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| Error::Read { name: path.display().to_string(), source })?;
-    let table: Table = toml::from_str(&text).map_err(|error| {
+    let mut table: Table = toml::from_str(&text).map_err(|error| {
         let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
         settings_error(path, line, &error)
     })?;
+    if let Some(found) = table.remove(COMMAND)
+        && found.as_str() != Some(command)
+    {
+        let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+        return Err(Error::OtherCommand { path: path.to_owned(), found, expected: command });
+    }
     let mut read = Table::new();
     for (key, value) in table {
         let name = key.replace('_', "-");

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::error::Result;
+use super::error::{DataError, Result};
 use super::rows::{Reading, Row, Rows, Wanted};
 use super::{Format, LabelSet, Place};
 use crate::ProblemType;
@@ -112,8 +112,19 @@ const SCORE: &[&str] = &["score", "similarity", "label", "target"];
 /// Reads a file.
 ///
 /// # Errors
-/// A file that cannot be opened, or whose format is not known. What is wrong inside comes out as an item.
+/// A file that cannot be opened, or whose format is not known; one column for the text and the label. What is wrong
+/// inside comes out as an item.
 pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Examples> {
+    if let (Some(text), Some(label)) = (&options.text, &options.label)
+        && text == label
+    {
+        let expected = "another column than that of the text";
+        return Err(DataError::Setting {
+            setting: "the column of the label",
+            found: label.clone(),
+            expected,
+        });
+    }
     let problem = options.problem.unwrap_or(ProblemType::SingleLabelClassification);
     let labels = if problem == ProblemType::Regression { SCORE } else { LABEL };
     let second = if options.text.is_some() { &[] } else { SECOND };

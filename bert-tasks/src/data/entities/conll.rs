@@ -74,6 +74,32 @@ pub struct Sentences {
     /// Until the end.
     lines: Option<Lines>,
     options: Options,
+    seen: Seen,
+}
+
+/// What tells a file of labelled words from any other table.
+#[derive(Default)]
+struct Seen {
+    sentences: usize,
+    words: usize,
+    /// Whether a label is `O` or has a prefix.
+    tag: bool,
+}
+
+impl Seen {
+    fn add(&mut self, sentence: &Sentence) {
+        let is_tag = |label: &String| {
+            label == "O" || matches!(label.as_bytes(), [b'B' | b'I' | b'E' | b'S' | b'L' | b'U', b'-', _, ..])
+        };
+        self.sentences += 1;
+        self.words += sentence.words.len();
+        self.tag |= sentence.labels.iter().any(is_tag);
+    }
+
+    /// Whether nothing of the file looks like words with labels: no tag, and no blank line between sentences.
+    fn is_other(&self) -> bool {
+        self.sentences == 1 && self.words > 1 && !self.tag
+    }
 }
 
 /// Opens a file.
@@ -90,9 +116,10 @@ pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Sentences> {
 /// The word is the first column and the label the last; columns are separated by tabs, or by blanks in lines
 /// without tabs. `-DOCSTART-` lines begin documents and count as blank.
 ///
-/// An item is [`DataError::NoTag`] where a line has no label; nothing follows an error.
+/// An item is [`DataError::NoTag`] where a line has no label, and [`DataError::NotTagged`] at the end of a file that
+/// has neither blank lines nor a label such as `O` or `B-PER`; nothing follows an error.
 pub fn read(name: impl AsRef<Path>, source: Source, options: Options) -> Sentences {
-    Sentences { lines: Some(Lines::new(name, source)), options }
+    Sentences { lines: Some(Lines::new(name, source)), options, seen: Seen::default() }
 }
 
 /// The next sentence.
@@ -125,7 +152,17 @@ impl Iterator for Sentences {
     type Item = Result<Sentence>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        next_until_error(&mut self.lines, |lines| sentence(lines, self.options))
+        next_until_error(&mut self.lines, |lines| {
+            let next = sentence(lines, self.options)?;
+            match &next {
+                Some(sentence) => self.seen.add(sentence),
+                None if self.seen.is_other() => {
+                    return Err(DataError::NotTagged { place: lines.place().clone() });
+                }
+                None => {}
+            }
+            Ok(next)
+        })
     }
 }
 
@@ -164,6 +201,18 @@ mod tests {
         assert_eq!(of(file).next().unwrap().unwrap().words, ["#", "#tag", "a"]);
         let mut without = read("file", Box::new(file), Options { comments: true });
         assert_eq!(without.next().unwrap().unwrap().words, ["a"]);
+    }
+
+    #[test]
+    fn a_table_of_other_things_is_told() {
+        let mut rows = of(b"a fine film\tgood\na dull one\tbad\n");
+        assert!(rows.next().unwrap().is_ok());
+        let error = rows.next().unwrap().unwrap_err().to_string();
+        assert!(error.starts_with("file") && error.contains("B-PER"), "{error}");
+        assert!(rows.next().is_none());
+        // Parts of speech have no `O`; their sentences end.
+        assert!(of(b"a DET\nfilm NOUN\n\nit PRON\n").all(|sentence| sentence.is_ok()));
+        assert!(of(b"Oslo LOC\nis O\n").all(|sentence| sentence.is_ok()));
     }
 
     #[test]
