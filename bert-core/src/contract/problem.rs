@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum CacheProblem {
     /// A file that is not what it should be.
-    #[error("the packed weight {} is not used, but made anew: {damage}", path.display())]
+    #[error("the packed weight {} is not used and is packed again: {damage}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum CacheProblem {
         damage: Damage,
     },
     /// A file that is there and cannot be read.
-    #[error("the packed weight {} cannot be read, and is made anew", path.display())]
+    #[error("the packed weight {} cannot be read and is packed again", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum CacheProblem {
         source: io::Error,
     },
     /// A file that cannot be written. No other is tried after it.
-    #[error("packed weights are not kept, and the next start makes them again: cannot write {}", path.display())]
+    #[error("packed weights are not kept, and the next start packs them again: cannot write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Damage {
         found: u64,
     },
     /// It holds another weight than its name says, or none.
-    #[error("it does not begin as it should")]
+    #[error("its header is wrong")]
     Header,
     /// Its bytes have changed since it was written.
     #[error("its checksum is wrong")]

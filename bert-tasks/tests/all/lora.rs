@@ -230,7 +230,7 @@ fn what_goes_wrong_is_said() {
     let one = TrainOptions { epochs: 1, ..options(Some(lora(&["query"]))) };
     setting.run(&out, &one, None);
     for (lora, part) in [
-        (lora(&["quary"]), "no layer is called \"quary\"; there are dense, key, query, value"),
+        (lora(&["quary"]), "no layer is called \"quary\"; the known ones are dense, key, query, value"),
         (
             LoraOptions { modules_to_save: vec!["head".into()], ..lora(&["query"]) },
             "no layer is called \"head\"",
