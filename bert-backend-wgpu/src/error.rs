@@ -64,7 +64,9 @@ pub enum WgpuError {
     },
 
     /// The device has no memory left. Later calls may succeed.
-    #[error("the device is out of memory: there is no room for {bytes} more bytes; make batches smaller or choose --device cpu")]
+    #[error(
+        "the device is out of memory: there is no room for {bytes} more bytes; make batches smaller or choose --device cpu"
+    )]
     OutOfMemory {
         /// How much was asked for, or 0 where the driver did not say for what.
         bytes: u64,

@@ -74,7 +74,7 @@ pub enum Error {
     },
 
     /// A cache of packed weights for a device that cannot use it.
-    #[error("the device {device} keeps no packed weights, so a cache of them does nothing")]
+    #[error("the device {device} keeps no packed weights, so a cache for them has no effect")]
     NoPackedCache {
         /// The device.
         device: &'static str,
@@ -90,14 +90,14 @@ pub enum Error {
     },
 
     /// A request for a [`Batcher`](crate::Batcher) with which as many wait as may.
-    #[error("{capacity} requests wait already; try again later, or raise the capacity of the batcher")]
+    #[error("{capacity} requests are waiting already; try again later, or raise the capacity of the batcher")]
     QueueFull {
         /// How many may wait.
         capacity: usize,
     },
 
     /// A request for a [`Batcher`](crate::Batcher) that was shut down, or whose thread came to an end.
-    #[error("the batcher has ended and answers no more requests")]
+    #[error("the batcher has stopped and takes no more requests")]
     BatcherEnded,
 
     /// The batch that a request was part of could not be computed.
@@ -115,7 +115,7 @@ pub enum Error {
     },
 
     /// A thread that the system did not start.
-    #[error("cannot start a thread; end other programs, or raise the limit of threads")]
+    #[error("cannot start a thread; stop other programs, or raise the limit on threads")]
     Thread {
         /// What the system said.
         source: std::io::Error,
@@ -178,7 +178,7 @@ pub enum Error {
     },
 
     /// Target words that the vocabulary does not hold as one token.
-    #[error("not a single token of this vocabulary: {}", refused.iter().map(|(word, pieces)| format!("{word:?} ({})", pieces.join(" "))).collect::<Vec<_>>().join(", "))]
+    #[error("each target must be a single token of the vocabulary; these are not: {}", refused.iter().map(|(word, pieces)| format!("{word:?} ({})", pieces.join(" "))).collect::<Vec<_>>().join(", "))]
     Targets {
         /// Each word with the tokens that it falls into.
         refused: Vec<(String, Vec<String>)>,
@@ -195,7 +195,7 @@ pub enum Error {
 
     /// A stage of a sentence-transformers model that this crate does not have.
     #[error(
-        "this sentence-transformers model needs {class} (at {path:?} in modules.json), which is not supported; without it the vectors would be others"
+        "this sentence-transformers model needs {class} (at {path:?} in modules.json), which is not supported; without it the vectors would be wrong"
     )]
     Module {
         /// The stage.

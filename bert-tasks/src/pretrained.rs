@@ -263,12 +263,13 @@ impl Pretrained {
         if let Some(folder) = source.adapter_folder() {
             let no_model =
                 |reason: &str| Error::NoModel { asked: source.to_string(), reason: reason.to_owned() };
-            let unnamed =
-                "it is an adapter that does not say of which model; open that one, with this adapter";
+            let unnamed = "it is an adapter that does not name its model; open that model, with this adapter";
             let base = Adapter::open(folder)?.config().base.clone().ok_or_else(|| no_model(unnamed))?;
             let base = ModelSource::find(&base)?;
             if base.adapter_folder().is_some() {
-                return Err(no_model("it is an adapter of an adapter; merge the first one into its model"));
+                return Err(no_model(
+                    "it is an adapter of an adapter; merge that adapter into its model first",
+                ));
             }
             return Self::from_source(base)?.with_adapter(folder);
         }

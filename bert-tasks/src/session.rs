@@ -64,7 +64,7 @@ impl Session {
     /// The same, for a length that a user chose.
     pub(crate) fn with_chosen_length(self, length: usize) -> Result<Self> {
         if length <= self.tokenizer.special_count(false) {
-            let expected = "more than the special tokens take";
+            let expected = "more than the number of special tokens";
             return Err(Error::Setting { setting: "max_length", found: length.to_string(), expected });
         }
         Ok(self.with_max_length(length))

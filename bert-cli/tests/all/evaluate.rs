@@ -231,8 +231,7 @@ fn glue_matches_labels_by_name_and_writes_submissions() {
             .zip(["0\t", "1\t"])
             .all(|(line, index)| { line.starts_with(index) && ["0", "1"].contains(&&line[2..]) })
     );
-    evaluate("glue", &model, &test, &["--task", "sst-2"])
-        .fails(&["none of its examples has a label", "--predictions"]);
+    evaluate("glue", &model, &test, &["--task", "sst-2"]).fails(&["no example has a label", "--predictions"]);
 
     let rte = files.write("rte.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n");
     let run = evaluate("glue", &model, &rte, &["--task", "rte"]);

@@ -122,8 +122,8 @@ fn questions_that_are_of_no_use_are_errors() {
     let none = r#"{"id": "2", "question": "the", "answers": [], "is_impossible": true}"#;
     for (text, parts) in [
         (file(""), &["train.json holds no examples"][..]),
-        (file(none), &["none of the 1 questions to train on has an answer"]),
-        (file(&format!("{good}, {wrong}")), &["train.json: question \"7\"", "does not stand at char 5"]),
+        (file(none), &["none of the questions to train on has an answer (1 in all)"]),
+        (file(&format!("{good}, {wrong}")), &["train.json: question \"7\"", "is not at character 5"]),
         ("{\"data\": [\n{\"paragraphs\": 1}]}".to_owned(), &["train.json", "line 2"]),
     ] {
         fs::write(setting.path("train.json"), text).unwrap();
@@ -219,13 +219,13 @@ fn entities_that_are_of_no_use_are_errors() {
     fs::write(setting.path("good.conll"), conll(4)).unwrap();
     for (name, text, parts) in [
         ("train.conll", "paris B-LOC\nmoney\n", &["train.conll:2: a word without a label: \"money\""][..]),
-        ("train.conll", "paris O\nmoney O\n", &["none of the 1 examples to train on has an entity"]),
+        ("train.conll", "paris O\nmoney O\n", &["none of the examples to train on has an entity (1 in all)"]),
         ("train.conll", "\n\n", &["train.conll holds no examples"]),
-        ("train.json", "", &["train.json", "the name does not tell the format"]),
+        ("train.json", "", &["train.json", "the file name does not tell the format"]),
         (
             "train.jsonl",
             "{\"text\": \"paris\", \"entities\": []}\n{\"text\": \"paris\", \"entities\": [{\"start\": 0, \"end\": 9, \"label\": \"LOC\"}]}\n",
-            &["train.jsonl:2: entity LOC at 0..9: it ends behind the text"],
+            &["train.jsonl:2: entity LOC at 0..9: it ends after the end of the text"],
         ),
     ] {
         fs::write(setting.path(name), text).unwrap();
@@ -236,7 +236,7 @@ fn entities_that_are_of_no_use_are_errors() {
     train(&setting, "entities", "good.conll", "out", &["--eval", &dev]).reports_without(
         &setting,
         "out",
-        &["dev.jsonl:1: no label \"B-ORG\"", "B-LOC"],
+        &["dev.jsonl:1: unknown label \"B-ORG\"", "B-LOC"],
     );
 }
 

@@ -249,7 +249,9 @@ impl fmt::Display for Advice {
             Self::Onnx => {
                 ". ONNX is not supported: use the model.safetensors of the model that it was exported from"
             }
-            Self::Gguf => ". GGUF is not supported: use the model.safetensors of the model that it was made from",
+            Self::Gguf => {
+                ". GGUF is not supported: use the model.safetensors of the model that it was made from"
+            }
             Self::RenameTorch => {
                 ". If one of these holds the weights, give its path, or rename it to pytorch_model.bin"
             }
@@ -407,7 +409,9 @@ pub enum ShapeCause {
 impl fmt::Display for ShapeCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transposed => f.write_str("it looks transposed, as TensorFlow stores it: convert the checkpoint again"),
+            Self::Transposed => {
+                f.write_str("it looks transposed, as TensorFlow stores it: convert the checkpoint again")
+            }
             Self::Config(field) => {
                 write!(f, "check {field} in config.json: it must match these weights")
             }

@@ -128,7 +128,7 @@ fn front_matter(card: &str) -> Result<Option<Range<usize>>, CardError> {
         }
         end += line.len();
     }
-    let reason = "the YAML that begins here never ends: there is no second line of ---".to_owned();
+    let reason = "the YAML block that begins here is not closed: add a second line of ---".to_owned();
     Err(CardError { line: Some(1), reason })
 }
 

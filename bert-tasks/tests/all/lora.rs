@@ -265,6 +265,6 @@ fn what_goes_wrong_is_said() {
     config["base_model_name_or_path"] = serde_json::Value::Null;
     fs::write(&path, config.to_string()).unwrap();
     let error = Pretrained::open(out.to_str().unwrap()).err().unwrap();
-    assert!(error.to_string().contains("does not say of which model"), "{error}");
+    assert!(error.to_string().contains("does not name its model"), "{error}");
     assert!(base.with_adapter(&out).is_ok());
 }

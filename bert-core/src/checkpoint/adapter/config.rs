@@ -128,7 +128,11 @@ impl AdapterConfig {
                 _ => false,
             };
             if !nothing {
-                return unsupported(key, &all[key], "this is not supported, and without it the results would be wrong");
+                return unsupported(
+                    key,
+                    &all[key],
+                    "this is not supported, and without it the results would be wrong",
+                );
             }
         }
         if file.bias.as_deref().is_some_and(|bias| bias != "none") {

@@ -31,9 +31,7 @@ pub enum AdapterError {
     },
 
     /// A tensor that belongs to nothing that the model has.
-    #[error(
-        "the adapter's tensor {name} matches no layer of the model; is it an adapter of another model?"
-    )]
+    #[error("the adapter's tensor {name} matches no layer of the model; is it an adapter of another model?")]
     Stray {
         /// Its name.
         name: String,
