@@ -66,7 +66,9 @@ fn answers_are_learnt_over_windows() {
     let more = ["--eval", &train_file, "--json", "--max-length", "16", "--doc-stride", "4"];
     let run = train(&setting, "answer", "train.json", "model", &[&FAST[..], &more].concat());
     assert!(
-        run.stderr.starts_with("note: 40 of 40 questions are about texts longer than 16 tokens"),
+        run.stderr.starts_with(
+            "note: questions about texts longer than 16 tokens, which take several windows: 40 of 40"
+        ),
         "{}",
         run.stderr
     );
@@ -147,7 +149,7 @@ fn questions_that_are_of_no_use_are_errors() {
     fs::write(setting.path("train.jsonl"), format!("{{\"context\": \"paris money\", \"qas\": {qas}}}\n"))
         .unwrap();
     let run = train(&setting, "answer", "train.jsonl", "mrqa", &["--max-question-tokens", "2"]);
-    assert_eq!(run.stderr, "warning: 1 questions are too long, and cut\n");
+    assert_eq!(run.stderr, "warning: 1 question is too long, and cut\n");
     let help = bert(["train", "answer", "--help"]).ok();
     assert!(
         help.contains("longer ones are cut [default: 384]") && help.contains("rate [default: 3e-5]"),
@@ -208,7 +210,7 @@ fn entities_are_learnt_from_columns_and_spans() {
     assert_eq!(
         run.stderr,
         "warning: 16 examples are longer than 4 tokens, and cut\n\
-         warning: 1 entities begin or end inside a word: all of the word is learnt\n"
+         warning: 1 entity begins or ends inside a word: all of the word is learnt\n"
     );
 }
 
@@ -366,7 +368,7 @@ fn pairs_that_are_of_no_use_are_errors() {
     }
     fs::write(setting.path("train.csv"), "a,bank river paris\nc,d\n").unwrap();
     let run = train(&setting, "embed", "train.csv", "cut", &["--max-length", "4", "--epochs", "1"]);
-    assert_eq!(run.stderr, "warning: 1 examples are longer than 4 tokens, and cut\n");
+    assert_eq!(run.stderr, "warning: 1 example is longer than 4 tokens, and cut\n");
 }
 
 #[test]
@@ -413,7 +415,7 @@ fn choices_are_learnt() {
     assert_eq!(
         run.stderr,
         "warning: choice 1 is the right one in all examples; are the labels missing?\n\
-         warning: 1 examples are longer than 5 tokens, and cut\n"
+         warning: 1 example is longer than 5 tokens, and cut\n"
     );
 }
 

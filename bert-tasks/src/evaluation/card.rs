@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn what_cannot_be_added_to_is_refused() {
         for (card, line, reason) in [
-            ("---\nlicense: mit\n", Some(1), "never ends"),
+            ("---\nlicense: mit\n", Some(1), "not closed"),
             ("---\na: 1\nb: [\n---\n", Some(4), "YAML"),
             ("---\nmodel-index: 7\n---\n", None, "not a list"),
             ("---\nmodel-index:\n- 7\n---\n", None, "not an object"),
