@@ -200,7 +200,7 @@ async function whatIsMissingIsNamed() {
     "bad-config": /config\.json is not a model configuration: EOF/,
     "bad-weights": /bad-weights\/model\.safetensors is no usable safetensors file: the header should take/,
     "broken-server": /Cannot fetch http.*\/broken-server\/model\.safetensors: the server answers 500/,
-    "cut-off": /cut-off\/model\.safetensors broke off/,
+    "cut-off": /The connection was lost while fetching \S*cut-off\/model\.safetensors/,
   };
   for (const [kind, pattern] of Object.entries(cases)) {
     const page = await open(kind);
