@@ -64,12 +64,12 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// A word that names no kind of device.
+    /// An unknown kind of device.
     #[error("unknown device {found:?}; the known ones are {known}")]
     UnknownDevice {
         /// The word.
         found: String,
-        /// The words that would have been right.
+        /// The known kinds.
         known: String,
     },
 
@@ -89,14 +89,14 @@ pub enum Error {
         reason: String,
     },
 
-    /// A request for a [`Batcher`](crate::Batcher) with which as many wait as may.
+    /// A request for a [`Batcher`](crate::Batcher) whose queue is full.
     #[error("{capacity} requests are waiting already; try again later, or raise the capacity of the batcher")]
     QueueFull {
         /// How many may wait.
         capacity: usize,
     },
 
-    /// A request for a [`Batcher`](crate::Batcher) that was shut down, or whose thread came to an end.
+    /// A request for a [`Batcher`](crate::Batcher) that was shut down, or whose thread ended.
     #[error("the batcher has stopped and takes no more requests")]
     BatcherEnded,
 
@@ -107,14 +107,14 @@ pub enum Error {
         source: std::sync::Arc<Error>,
     },
 
-    /// The batch that a request was part of met a bug of the task or the backend.
+    /// The batch that a request was part of panicked: a bug in the task or the backend.
     #[error("computing the batch with this request panicked: {message}")]
     Panicked {
         /// What the panic said.
         message: String,
     },
 
-    /// A thread that the system did not start.
+    /// A thread that the system could not start.
     #[error("cannot start a thread; stop other programs, or raise the limit on threads")]
     Thread {
         /// What the system said.
@@ -131,7 +131,7 @@ pub enum Error {
     NoModel {
         /// The name.
         asked: String,
-        /// Why it leads nowhere, and what to do.
+        /// Why there is no such model, and what to do.
         reason: String,
     },
 
@@ -153,7 +153,7 @@ pub enum Error {
         source: serde_json::Error,
     },
 
-    /// A tokenizer that knows no mask token, where one is needed.
+    /// A tokenizer without a mask token, where one is needed.
     #[error("this model's tokenizer has no mask token; a masked language model is needed")]
     NoMaskToken,
 
@@ -180,7 +180,7 @@ pub enum Error {
     /// Target words that the vocabulary does not hold as one token.
     #[error("each target must be a single token of the vocabulary; these are not: {}", refused.iter().map(|(word, pieces)| format!("{word:?} ({})", pieces.join(" "))).collect::<Vec<_>>().join(", "))]
     Targets {
-        /// Each word with the tokens that it falls into.
+        /// Each word with the tokens that it is split into.
         refused: Vec<(String, Vec<String>)>,
     },
 
@@ -213,7 +213,7 @@ pub enum Error {
         known: Vec<String>,
     },
 
-    /// A model that gives infinities or NaN where an answer takes numbers.
+    /// A model that gives infinite values or NaN where an answer needs finite numbers.
     #[error(
         "the {output} of the model are not all finite; its parameters are damaged, or overflow in this precision"
     )]

@@ -1,9 +1,9 @@
-//! What can go wrong with a cache, none of which keeps a weight from being right.
+//! What can go wrong with a cache. None of it makes a weight wrong.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A file or a folder of a [`PackedCache`](super::PackedCache) that was of no use. A message does not repeat its
+/// A file or a folder of a [`PackedCache`](super::PackedCache) that could not be used. A message does not repeat its
 /// cause; print the chain of [`source`](std::error::Error::source)s.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,7 +41,7 @@ pub enum Damage {
     /// A folder, a device or a pipe.
     #[error("it is not a regular file")]
     NotAFile,
-    /// It is cut off, or was never one of ours.
+    /// It is truncated, or is not a packed weight.
     #[error("it has {found} bytes and should have {expected}")]
     Length {
         /// The length that it should have, in bytes.

@@ -13,7 +13,7 @@ pub enum RequestError {
     UnknownTask {
         /// The word, or its beginning.
         found: String,
-        /// The words that would have been right.
+        /// The known tasks.
         known: Vec<&'static str>,
     },
 
