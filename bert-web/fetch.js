@@ -73,7 +73,7 @@ async function* pieces(stream, url) {
       yield value;
     }
   } catch (error) {
-    throw new Error(`${url} broke off: ${error.message}`, { cause: error });
+    throw new Error(`The connection was lost while fetching ${url}: ${error.message}`, { cause: error });
   } finally {
     reader.cancel().catch(() => {}); // where it was left before its end
   }

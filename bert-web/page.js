@@ -86,7 +86,7 @@ async function answer(text) {
   try {
     const { masks, truncated } = JSON.parse(await filler.fill(text));
     at("answers").replaceChildren(...masks.map(table));
-    const cut = truncated ? "; the text is longer than the model can see, its end was left out" : "";
+    const cut = truncated ? "; the text is longer than the input of the model, so its end was cut" : "";
     say(`Answered in ${seconds(start)}${cut}`);
   } catch (error) {
     at("answers").replaceChildren();

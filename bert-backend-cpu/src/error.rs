@@ -8,14 +8,14 @@ use crate::thread_pool::MAX_THREADS;
 #[non_exhaustive]
 pub enum CpuError {
     /// A name of an instruction set that means nothing.
-    #[error("{found:?} names no instruction set; the known ones are portable, avx2, avx512, neon")]
+    #[error("unknown instruction set {found:?}; the known ones are portable, avx2, avx512, neon")]
     UnknownSimd {
         /// What was given.
         found: String,
     },
 
     /// An instruction set that this machine does not have.
-    #[error("this machine has no {asked}; the best that it has is {best}")]
+    #[error("this machine does not have {asked}; the best that it has is {best}")]
     SimdUnavailable {
         /// What was asked for.
         asked: SimdLevel,
@@ -40,7 +40,7 @@ pub enum CpuError {
     },
 
     /// A weight with so many input features that a sum of products of bytes might not fit in 32 bits.
-    #[error("int8 takes {most} input features at most, but a weight has {found}; use f32 or bf16")]
+    #[error("int8 takes at most {most} input features, but a weight has {found}; use f32 or bf16")]
     TooDeep {
         /// How many it has.
         found: usize,

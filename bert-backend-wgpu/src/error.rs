@@ -26,7 +26,7 @@ pub enum WgpuError {
     },
 
     /// An adapter was asked for by a number that none has.
-    #[error("there is no graphics adapter {asked}; there are {}", known.join(", "))]
+    #[error("there is no graphics adapter {asked}; the known ones are {}", known.join(", "))]
     AdapterIndex {
         /// The number.
         asked: usize,
@@ -35,7 +35,7 @@ pub enum WgpuError {
     },
 
     /// The adapter lacks something that the kernels need.
-    #[error("{adapter} has a {limit} of {found}, the kernels need {needed}; choose another adapter")]
+    #[error("{adapter} has a {limit} of {found}, but the kernels need {needed}; choose another adapter")]
     Limit {
         /// The adapter, in words.
         adapter: String,
@@ -64,7 +64,9 @@ pub enum WgpuError {
     },
 
     /// The device has no memory left. Later calls may succeed.
-    #[error("the device has no room for {bytes} more bytes; make batches smaller or choose --device cpu")]
+    #[error(
+        "the device is out of memory: there is no room for {bytes} more bytes; make batches smaller or choose --device cpu"
+    )]
     OutOfMemory {
         /// How much was asked for, or 0 where the driver did not say for what.
         bytes: u64,
@@ -72,7 +74,7 @@ pub enum WgpuError {
 
     /// A tensor that cannot be split is larger than what a shader can see at once.
     #[error(
-        "{op}: a tensor of {bytes} bytes is larger than the {limit} that this device binds; make batches smaller"
+        "{op}: a tensor of {bytes} bytes is larger than the {limit} bytes that this device can bind; make batches smaller"
     )]
     TooLarge {
         /// The operation.

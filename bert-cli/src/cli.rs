@@ -7,8 +7,8 @@ use crate::reporter::ReporterArgs;
 
 /// The classic BERT tasks from the terminal
 ///
-/// Runs BERT and DistilBERT checkpoints on texts: from a folder, from the Hugging Face hub, or the English
-/// model that is built in.
+/// Runs and trains checkpoints of BERT and its relatives (DistilBERT, RoBERTa, ELECTRA, ALBERT): from a folder, from the
+/// Hugging Face hub, or the built-in English model.
 #[derive(Debug, Parser)]
 #[command(
     name = "bert",

@@ -16,6 +16,7 @@ use bert_tasks::{
 use crate::built_in::{BuiltIn, MODEL};
 use crate::error::{Error, Result, describe};
 use crate::reporter::Reporter;
+use crate::style::counted;
 
 /// What a command asks of its model.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +75,11 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "DEVICE", env = "BERT_DEVICE", hide_env_values = true, default_value = "auto")]
     pub device: String,
 
-    /// How many CPU threads to compute with; as many as the system grants, if not given
+    /// How many CPU threads to compute with; as many as the system allows, if not given
     #[arg(long, value_name = "COUNT", env = "BERT_THREADS", hide_env_values = true, value_parser = crate::values::positive, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 
-    /// The numbers that linear layers compute with; only f32 is exact, and `auto` never takes another
+    /// The precision of linear layers; only f32 is exact, and `auto` never chooses another
     #[arg(
         long,
         value_name = "PRECISION",
@@ -90,8 +91,8 @@ pub struct DeviceArgs {
     )]
     pub precision: Precision,
 
-    /// Keep the weights as int8 packs them, and start from them the next time: in DIR, or in the folder `packed`
-    /// beside the model. On the CPU alone; the answers are the same
+    /// Keep the packed int8 weights, and start from them the next time: in DIR, or in the folder `packed` beside the
+    /// model. Only on the CPU; the answers are the same
     #[arg(
         long,
         value_name = "DIR",
@@ -104,7 +105,7 @@ pub struct DeviceArgs {
     )]
     pub packed_cache: Option<OsString>,
 
-    /// Say on stderr at the end what the model's forward passes took: time, and on graphics adapters kernels,
+    /// Report the cost of the forward passes on stderr at the end: time, and on graphics adapters kernels,
     /// submissions and bytes moved
     #[arg(long)]
     pub profile: bool,
@@ -120,8 +121,8 @@ pub fn precisions() -> impl TypedValueParser<Value = Precision> {
         ("f32", "Exact, on every device"),
         (
             "bf16",
-            "Close to f32, in half the memory. Twice as fast on CPUs whose bf16 dot products are (AMD's with AVX-512, \
-             from Zen 4 on); right but no faster on others",
+            "Close to f32, in half the memory. Twice as fast on CPUs with fast bf16 dot products (AMD with AVX-512, \
+             since Zen 4); correct but no faster on others",
         ),
         ("f16", "Close to f32, in half the memory. On GPUs"),
         (
@@ -310,7 +311,9 @@ impl ModelArgs {
             reporter.notice(format_args!("model {name}, device {device}{precision}"));
         }
         if device.is_software() && !self.device.is_auto() {
-            reporter.notice(format_args!("device {device} is a program on the CPU; --device cpu is faster"));
+            reporter.notice(format_args!(
+                "device {device} is software that runs on the CPU; --device cpu is faster"
+            ));
         }
         if device.info().emulated.contains(&precision) {
             reporter.warning(format_args!(
@@ -320,7 +323,7 @@ impl ModelArgs {
         let mut cache = None;
         match self.device.packed_folder(&device, files.source()) {
             Some(Ok(folder)) => device = device.with_packed_cache(cache.insert(PackedCache::new(folder)))?,
-            Some(Err(reason)) => reporter.notice(format_args!("--packed-cache does nothing: {reason}")),
+            Some(Err(reason)) => reporter.notice(format_args!("--packed-cache has no effect: {reason}")),
             None => (),
         }
         let embedded = matches!(files.source(), ModelSource::Embedded(_));
@@ -339,11 +342,10 @@ impl ModelArgs {
         if let [(name, count), others @ ..] = &broken[..] {
             let more = match others.len() {
                 0 => String::new(),
-                others => format!(", and so are some in {others} more tensors"),
+                others => format!(", and in {}", counted(others as u64, "other tensor", "other tensors")),
             };
             reporter.warning(format_args!(
-                "the model is damaged: {count} numbers of {name} are infinite or not a number{more}; \
-                 its answers mean nothing"
+                "the model is damaged: NaN or infinite values in {name} ({count}){more}; its answers are meaningless"
             ));
         }
         Ok(task)
@@ -358,7 +360,7 @@ fn warn_of(cache: &PackedCache, reporter: &Reporter) {
         let Some(first) = problems.first() else { continue };
         let more = match problems.len() - 1 {
             0 => String::new(),
-            others => format!("; so are {others} more"),
+            others => format!("; the same holds for {}", counted(others as u64, "other file", "other files")),
         };
         reporter.warning(format_args!("{}{more}", describe(first)));
     }

@@ -141,6 +141,11 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A count with its noun, and the verb after it if there is one: `1 text was`, `2,000 texts were`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(count), if count == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +185,11 @@ mod tests {
         assert_eq!(
             (thousands(7), thousands(1000), thousands(1_234_567)),
             ("7".into(), "1,000".into(), "1,234,567".into())
+        );
+        let texts = |count| counted(count, "text was", "texts were");
+        assert_eq!(
+            (texts(0), texts(1), texts(2000)),
+            ("0 texts were".into(), "1 text was".into(), "2,000 texts were".into())
         );
     }
 }

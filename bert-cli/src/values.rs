@@ -5,7 +5,7 @@ pub fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
         Ok(count) => Ok(count),
-        Err(_) => Err("it must be a whole number from 1 on".to_owned()),
+        Err(_) => Err("it must be a whole number of at least 1".to_owned()),
     }
 }
 

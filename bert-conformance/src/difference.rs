@@ -23,7 +23,7 @@ impl fmt::Display for Difference {
                 f,
                 "{outside} of {all} numbers are wrong, the first at {index:?}: expected {want:e}, found {got:e}; "
             )?,
-            None => f.write_str("no single number is wrong, but together they are; ")?,
+            None => f.write_str("no single number is wrong, but all of them together are; ")?,
         }
         write!(f, "max abs {:.2e}, NMSE {:.2e}", self.max_abs, self.nmse)
     }

@@ -36,7 +36,7 @@ pub enum Fault {
     Values(Difference),
 
     /// An operation wrote to its input, or to what lies around it.
-    #[error("the operation changed its input, or what lies around it: {input}")]
+    #[error("the operation changed its input, or the memory around it: {input}")]
     InputChanged {
         /// The input, with its shape and strides.
         input: String,
@@ -60,7 +60,7 @@ pub enum Fault {
     Task(Box<dyn std::error::Error + Send + Sync>),
 
     /// What has to be the same to the last bit is not: a part computed alone, or with other threads.
-    #[error("{what} has other bits: first at {index:?}, {found:e} instead of {wanted:e}")]
+    #[error("{what} has different bits: first at {index:?}, {found:e} instead of {wanted:e}")]
     OtherBits {
         /// Which part, or which threads.
         what: String,

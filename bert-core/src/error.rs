@@ -113,7 +113,7 @@ pub enum Error {
     },
 
     /// A label that training was given and that the model does not have.
-    #[error("label {found} is not one of {count}")]
+    #[error("label {found} is out of range; labels are below {count}")]
     Label {
         /// Its index.
         found: usize,
@@ -121,8 +121,8 @@ pub enum Error {
         count: usize,
     },
 
-    /// A word of the graph cannot be trained through.
-    #[error("{word} cannot be trained through: {reason}")]
+    /// An operation of the graph has no gradient here.
+    #[error("cannot compute the gradient of {word}: {reason}")]
     Gradient {
         /// The word, as the trait names it.
         word: &'static str,

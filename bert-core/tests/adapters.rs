@@ -165,5 +165,5 @@ fn what_is_saved_is_what_is_read() {
     save_adapter(out, &config, head, &adapter, &parameters[..3]).unwrap();
     let base = Arc::new(Checkpoint::open(base).unwrap());
     let error = Adapted::new(base, Arc::new(Adapter::open(out).unwrap()), &config).unwrap_err();
-    assert!(error.to_string().contains("no pair"), "{error}");
+    assert!(error.to_string().contains("do not match"), "{error}");
 }

@@ -39,7 +39,7 @@ pub enum HubError {
 
     /// The access token has characters that an HTTP header cannot carry.
     #[error(
-        "the access token (HF_TOKEN, or the file `token` in HF_HOME) is not one line of plain characters"
+        "the access token (HF_TOKEN, or the file `token` in HF_HOME) is not a single line of plain characters"
     )]
     InvalidToken,
 
@@ -104,7 +104,7 @@ pub enum HubError {
     },
 
     /// The connection was cut, or went silent, before the answer was complete.
-    #[error("the connection was cut while reading {url} (tries: {tries}); run the command again")]
+    #[error("the connection was lost while reading {url} (tries: {tries}); run the command again")]
     Interrupted {
         /// The address asked for.
         url: String,
@@ -115,7 +115,7 @@ pub enum HubError {
     },
 
     /// A redirect without a usable target, from HTTPS to HTTP, or one of too many.
-    #[error("{url} redirects to {target}: this is not followed; check HF_ENDPOINT")]
+    #[error("{url} redirects to {target}, which is not followed; check HF_ENDPOINT")]
     BadRedirect {
         /// The address asked for.
         url: String,

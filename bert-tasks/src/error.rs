@@ -64,17 +64,17 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// A word that names no kind of device.
+    /// An unknown kind of device.
     #[error("unknown device {found:?}; the known ones are {known}")]
     UnknownDevice {
         /// The word.
         found: String,
-        /// The words that would have been right.
+        /// The known kinds.
         known: String,
     },
 
     /// A cache of packed weights for a device that cannot use it.
-    #[error("the device {device} keeps no packed weights, so a cache of them does nothing")]
+    #[error("the device {device} keeps no packed weights, so a cache for them has no effect")]
     NoPackedCache {
         /// The device.
         device: &'static str,
@@ -89,15 +89,15 @@ pub enum Error {
         reason: String,
     },
 
-    /// A request for a [`Batcher`](crate::Batcher) with which as many wait as may.
-    #[error("{capacity} requests wait already; try again later, or raise the capacity of the batcher")]
+    /// A request for a [`Batcher`](crate::Batcher) whose queue is full.
+    #[error("{capacity} requests are waiting already; try again later, or raise the capacity of the batcher")]
     QueueFull {
         /// How many may wait.
         capacity: usize,
     },
 
-    /// A request for a [`Batcher`](crate::Batcher) that was shut down, or whose thread came to an end.
-    #[error("the batcher has ended and answers no more requests")]
+    /// A request for a [`Batcher`](crate::Batcher) that was shut down, or whose thread ended.
+    #[error("the batcher has stopped and takes no more requests")]
     BatcherEnded,
 
     /// The batch that a request was part of could not be computed.
@@ -107,15 +107,15 @@ pub enum Error {
         source: std::sync::Arc<Error>,
     },
 
-    /// The batch that a request was part of met a bug of the task or the backend.
+    /// The batch that a request was part of panicked: a bug in the task or the backend.
     #[error("computing the batch with this request panicked: {message}")]
     Panicked {
         /// What the panic said.
         message: String,
     },
 
-    /// A thread that the system did not start.
-    #[error("cannot start a thread; end other programs, or raise the limit of threads")]
+    /// A thread that the system could not start.
+    #[error("cannot start a thread; stop other programs, or raise the limit on threads")]
     Thread {
         /// What the system said.
         source: std::io::Error,
@@ -131,7 +131,7 @@ pub enum Error {
     NoModel {
         /// The name.
         asked: String,
-        /// Why it leads nowhere, and what to do.
+        /// Why there is no such model, and what to do.
         reason: String,
     },
 
@@ -153,7 +153,7 @@ pub enum Error {
         source: serde_json::Error,
     },
 
-    /// A tokenizer that knows no mask token, where one is needed.
+    /// A tokenizer without a mask token, where one is needed.
     #[error("this model's tokenizer has no mask token; a masked language model is needed")]
     NoMaskToken,
 
@@ -178,9 +178,9 @@ pub enum Error {
     },
 
     /// Target words that the vocabulary does not hold as one token.
-    #[error("not a single token of this vocabulary: {}", refused.iter().map(|(word, pieces)| format!("{word:?} ({})", pieces.join(" "))).collect::<Vec<_>>().join(", "))]
+    #[error("each target must be a single token of the vocabulary; these are not: {}", refused.iter().map(|(word, pieces)| format!("{word:?} ({})", pieces.join(" "))).collect::<Vec<_>>().join(", "))]
     Targets {
-        /// Each word with the tokens that it falls into.
+        /// Each word with the tokens that it is split into.
         refused: Vec<(String, Vec<String>)>,
     },
 
@@ -195,7 +195,7 @@ pub enum Error {
 
     /// A stage of a sentence-transformers model that this crate does not have.
     #[error(
-        "this sentence-transformers model needs {class} (at {path:?} in modules.json), which is not supported; without it the vectors would be others"
+        "this sentence-transformers model needs {class} (at {path:?} in modules.json), which is not supported; without it the vectors would be wrong"
     )]
     Module {
         /// The stage.
@@ -213,7 +213,7 @@ pub enum Error {
         known: Vec<String>,
     },
 
-    /// A model that gives infinities or NaN where an answer takes numbers.
+    /// A model that gives infinite values or NaN where an answer needs finite numbers.
     #[error(
         "the {output} of the model are not all finite; its parameters are damaged, or overflow in this precision"
     )]

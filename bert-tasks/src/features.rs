@@ -1,5 +1,5 @@
-//! Features: the hidden states of a text, token by token, from any layer. The same word gets another
-//! vector in another sentence; comparing the two is what this is for.
+//! Features: the hidden states of a text, token by token, from any layer. The same word has different
+//! vectors in different sentences; use this to compare them.
 //!
 //! [`Features`] is the task. How near are two uses of a word?
 //!
@@ -63,8 +63,8 @@ pub struct TokenFeatures {
 }
 
 impl TextFeatures {
-    /// The mean over the tokens that overlap a byte range, each layer's after the other's; `None` if no
-    /// token does.
+    /// The mean over the tokens that overlap a byte range, one layer after another; `None` if no token
+    /// does.
     pub fn span(&self, bytes: Range<usize>) -> Option<Vec<f32>> {
         let overlaps = |range: &Range<usize>| range.start < bytes.end && bytes.start < range.end;
         let tokens: Vec<Vec<f32>> = self

@@ -1,6 +1,6 @@
 //! Fill-mask: which words the model expects where a text says `[MASK]`, or `<mask>` to RoBERTa and its relatives.
 //!
-//! [`FillMask`] is the task. It may be asked about some words alone:
+//! [`FillMask`] is the task. It can be asked about given words only:
 //!
 //! ```
 //! use bert_tasks::fill_mask::FillMaskOptions;
@@ -32,7 +32,7 @@ use crate::{Device, Error, Prepared, Pretrained, Request, Result, Rows, Sequence
 pub struct FillMaskOptions {
     /// How many candidates out of the whole vocabulary, best first.
     pub top_k: usize,
-    /// Score just these words, all of them. A score is still a probability among all words.
+    /// Score only these words, all of them. A score is still a probability among all words.
     ///
     /// Where the vocabulary tells words after a blank from others (RoBERTa, XLM-RoBERTa), they are words after a blank.
     pub targets: Vec<String>,

@@ -1,4 +1,4 @@
-//! Texts that are longer than the model sees: what is cut off, and that it is said.
+//! Texts that are longer than the input of the model: what is cut off, and how it is reported.
 
 use std::ops::Range;
 

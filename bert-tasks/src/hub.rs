@@ -6,8 +6,8 @@ pub use bert_hub::*;
 
 use crate::{ModelSource, Result};
 
-/// A hub that downloads the weights of a model only if the model can be loaded for a head, as far as the files beside
-/// them tell; see [`ModelSource::check`].
+/// A hub that downloads the weights of a model only if the model can be loaded for a head, as far as the other files
+/// of the model tell; see [`ModelSource::check`].
 ///
 /// # Errors
 /// Those of [`Hub::new`].

@@ -12,10 +12,10 @@
 //! # Ok::<(), bert_tasks::Error>(())
 //! ```
 //!
-//! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is the two joined;
-//! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
-//!   that are cut by tokens; a [`stream`] pulls them, a [`Batcher`] is pushed by any number of callers;
-//! * [`AnyTask`] is any task, asked by JSON; [`records`] are what it answers;
+//! * [`Device`] is where a model runs, [`Pretrained`] is where it comes from, [`Session`] is a model on a device;
+//! * each task has a module; [`Task`] is what they share: any number of inputs, answered in order, in batches
+//!   limited by their tokens; a [`stream`] pulls inputs, a [`Batcher`] takes them from any number of callers;
+//! * [`AnyTask`] is any task, with requests in JSON; [`records`] are its answers;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -24,8 +24,8 @@
 //!
 //! Methods wait for their device and need no runtime. What has to wait has an asynchronous twin,
 //! [`Device::open_async`], [`Session::run_async`] and [`Task::predict_one_async`], for a browser
-//! (`wasm32-unknown-unknown` with feature `wgpu`), where nobody can wait: there a blocking method that would
-//! have to is an error.
+//! (`wasm32-unknown-unknown` with feature `wgpu`), where waiting is not possible: there a blocking method that would
+//! have to wait is an error.
 
 pub mod any;
 #[cfg(not(target_family = "wasm"))] // it needs a thread
@@ -64,7 +64,7 @@ mod wait;
 pub use any::AnyTask;
 #[cfg(not(target_family = "wasm"))]
 pub use batcher::Batcher;
-/// The crate below, whose types appear in this one's.
+/// The crate below, whose types appear in the types of this one.
 pub use bert_core;
 /// The files of models: what is in them, and how they are written.
 pub use bert_core::checkpoint;

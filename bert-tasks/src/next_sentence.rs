@@ -1,4 +1,4 @@
-//! Next sentence: how probable it is that one text follows another.
+//! Next sentence: the probability that one text follows another.
 //!
 //! [`NextSentence`] is the task. Many pairs at once:
 //!
@@ -37,7 +37,7 @@ pub struct TextPair {
 /// Whether the second text follows the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NextSentenceAnswer {
-    /// Whether it does: it is at least as probable as not.
+    /// Whether it does: the probability is at least one half.
     pub follows: bool,
     /// The probability that it does.
     pub is_next: f32,

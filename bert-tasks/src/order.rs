@@ -1,10 +1,10 @@
-//! A random order of any number of things that takes no memory.
+//! A random order of any number of items, in constant memory.
 
 use bert_core::random::Random;
 
 /// A permutation of `0..count` in which any place can be looked up by itself.
 ///
-/// It is a Feistel network over the least power of four that holds the count, followed until the result is in
+/// It is a Feistel network over the smallest power of four that holds the count, followed until the result is in
 /// range. Source: "Ciphers with Arbitrary Finite Domains" (Black and Rogaway, 2002).
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
@@ -22,7 +22,7 @@ impl Order {
         Self { count, half: bits.div_ceil(2), random }
     }
 
-    /// How many things there are.
+    /// How many items there are.
     pub fn count(&self) -> u64 {
         self.count
     }

@@ -14,7 +14,7 @@ use bert_core::graph::{Head, ParameterSource};
 use crate::tokenizer::Tokenizer;
 use crate::{Device, Error, Result, Session};
 
-/// A model that is part of the program: the contents of a checkpoint folder.
+/// A model that is embedded in the program: the contents of a checkpoint folder.
 #[derive(Clone, Copy)]
 pub struct EmbeddedModel {
     /// What it is called in messages.
@@ -29,7 +29,7 @@ pub struct EmbeddedModel {
     pub weights: &'static [u8],
 }
 
-/// An adapter that is part of the program: the contents of its folder.
+/// An adapter that is embedded in the program: the contents of its folder.
 #[derive(Clone, Copy)]
 pub struct EmbeddedAdapter {
     /// What it is called in messages.
@@ -80,7 +80,7 @@ impl MemoryModel {
 pub enum ModelSource {
     /// A checkpoint folder.
     Folder(PathBuf),
-    /// In the program itself.
+    /// Embedded in the program.
     Embedded(EmbeddedModel),
     /// In memory.
     Memory(MemoryModel),
@@ -88,8 +88,8 @@ pub enum ModelSource {
 
 impl ModelSource {
     /// Finds a model by name: a folder on disk, or an id of the model hub (with feature `hub`), which is
-    /// downloaded unless the cache has it. A hub that cannot be reached is no error while the cache has the
-    /// model; [`Hub::snapshot`](crate::hub::Hub::snapshot) also tells of that, and of progress.
+    /// downloaded unless the cache has it. A hub that cannot be reached is not an error if the cache has the
+    /// model; [`Hub::snapshot`](crate::hub::Hub::snapshot) also reports that, and progress.
     ///
     /// # Errors
     /// [`Error::NoModel`] says what was tried.
@@ -97,8 +97,8 @@ impl ModelSource {
         Self::find_for(name, Head::None)
     }
 
-    /// As [`find`](Self::find), for a model that is to be loaded for this head: one of the hub that says that it was
-    /// made for another task is refused before its weights are downloaded.
+    /// As [`find`](Self::find), for a model to load with this head: a model on the hub whose configuration says that it
+    /// was made for another task is refused before its weights are downloaded.
     ///
     /// # Errors
     /// As [`find`](Self::find).
@@ -158,12 +158,12 @@ impl ModelSource {
         })
     }
 
-    /// Whether this can be a model with a head, as far as the files beside its weights tell: its family is supported,
-    /// no class in its configuration rules the head out ([`Head::may_hold`]), and its tokenizer can be used. The weights
-    /// need not be there, so this is for what has to be downloaded.
+    /// Whether this can be a model with a head, as far as the files other than its weights tell: its family is
+    /// supported, no class in its configuration rules the head out ([`Head::may_hold`]), and its tokenizer can be used.
+    /// The weights need not be there, so this can be called before they are downloaded.
     ///
-    /// A model that is refused for a head can be downloaded for [`Head::None`] and then be loaded all the same, if it
-    /// has the tensors.
+    /// A model that is refused for a head can still be downloaded for [`Head::None`] and then be loaded for the head, if
+    /// it has the tensors.
     ///
     /// ```
     /// use bert_tasks::{Head, ModelSource};
@@ -257,18 +257,19 @@ impl Pretrained {
     /// base, with that adapter.
     ///
     /// # Errors
-    /// What is wrong with its files; a tokenizer that gives ids the model has no embedding for; an adapter whose base is
-    /// not named or not there.
+    /// What is wrong with its files; a tokenizer that gives ids for which the model has no embedding; an adapter whose
+    /// base is not named or not there.
     pub fn from_source(source: ModelSource) -> Result<Self> {
         if let Some(folder) = source.adapter_folder() {
             let no_model =
                 |reason: &str| Error::NoModel { asked: source.to_string(), reason: reason.to_owned() };
-            let unnamed =
-                "it is an adapter that does not say of which model; open that one, with this adapter";
+            let unnamed = "it is an adapter that does not name its model; open that model, with this adapter";
             let base = Adapter::open(folder)?.config().base.clone().ok_or_else(|| no_model(unnamed))?;
             let base = ModelSource::find(&base)?;
             if base.adapter_folder().is_some() {
-                return Err(no_model("it is an adapter of an adapter; merge the first one into its model"));
+                return Err(no_model(
+                    "it is an adapter of an adapter; merge that adapter into its model first",
+                ));
             }
             return Self::from_source(base)?.with_adapter(folder);
         }
@@ -279,8 +280,8 @@ impl Pretrained {
         Ok(Self { source, base, config, tokenizer, checkpoint, adapted: None, token_budget: None })
     }
 
-    /// The same model with the adapter in a folder, as PEFT writes it, in place of another one that it has. The files of
-    /// the model are shared: any number of adapters takes no more memory than what they are loaded onto.
+    /// The same model with the adapter in a folder, as PEFT writes it; it replaces an adapter that the model has. The
+    /// files of the model are shared, so adapters take memory only on the devices that they are loaded onto.
     ///
     /// ```
     /// use bert_tasks::{Device, Precision, Pretrained, TextClassification};
@@ -307,7 +308,7 @@ impl Pretrained {
         self.adapted(Adapter::open(folder.as_ref())?)
     }
 
-    /// The same with an adapter that is part of the program.
+    /// The same with an adapter that is embedded in the program.
     ///
     /// # Errors
     /// As [`with_adapter`](Self::with_adapter).

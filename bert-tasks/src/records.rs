@@ -34,7 +34,7 @@ use crate::token_classification::Entity;
 pub struct FillMaskRecord {
     /// The text with its masks.
     pub text: String,
-    /// What goes into them.
+    /// What fills them.
     #[serde(flatten)]
     pub answer: FilledText,
 }
@@ -50,7 +50,7 @@ pub struct NextSentenceRecord {
     pub answer: NextSentenceAnswer,
 }
 
-/// A question and what a text answers.
+/// A question and its answers in a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuestionAnsweringRecord {
     /// What was asked.

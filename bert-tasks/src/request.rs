@@ -1,6 +1,6 @@
-//! What is asked, with options for this one time.
+//! An input with options of its own.
 
-/// An input of a task, and options that are in the place of the task's own for this input alone.
+/// An input of a task, and options that replace those of the task for this input only.
 ///
 /// Every plain input converts into a request without options.
 ///
@@ -25,12 +25,12 @@
 pub struct Request<I, O> {
     /// What is asked.
     pub input: I,
-    /// How it is answered; as the task says if not given.
+    /// The options; those of the task if not given.
     pub options: Option<O>,
 }
 
 impl<I, O> Request<I, O> {
-    /// The same input with these options. Options that make no sense are an error of the answer.
+    /// The same input with these options. Options that make no sense give an error instead of the answer.
     #[must_use]
     pub fn with_options(self, options: O) -> Self {
         Self { options: Some(options), ..self }

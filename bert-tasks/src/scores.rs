@@ -1,4 +1,4 @@
-//! From logits to probabilities, summed in `f64`.
+//! From logits to probabilities, with sums in `f64`.
 
 use ndarray::ArrayView1;
 

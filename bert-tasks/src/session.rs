@@ -1,4 +1,4 @@
-//! A loaded model and its tokenizer: what every task stands on.
+//! A loaded model and its tokenizer, on which every task is built.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 /// A model on a device, with its tokenizer. Cloning shares both; calls from many threads are safe.
 ///
-/// Every task stands on one, and one may be used without a task:
+/// Every task is built on a session, and a session can be used without a task:
 ///
 /// ```
 /// use bert_tasks::bert_core::{PackedBatch, contract::Pooling, graph::Output};
@@ -64,13 +64,13 @@ impl Session {
     /// The same, for a length that a user chose.
     pub(crate) fn with_chosen_length(self, length: usize) -> Result<Self> {
         if length <= self.tokenizer.special_count(false) {
-            let expected = "more than the special tokens take";
+            let expected = "more than the number of special tokens";
             return Err(Error::Setting { setting: "max_length", found: length.to_string(), expected });
         }
         Ok(self.with_max_length(length))
     }
 
-    /// The same session with batches of at most `tokens` tokens. More costs memory and gains little.
+    /// The same session with batches of at most `tokens` tokens. A larger budget takes memory and gains little.
     pub fn with_token_budget(mut self, tokens: usize) -> Self {
         self.token_budget = tokens.max(1);
         self
@@ -108,12 +108,12 @@ impl Session {
         self.compute_threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get))
     }
 
-    /// Whether one thread is to do everything, so that there is none beside the one that computes.
+    /// Whether one thread does everything, so that no other thread may run beside it.
     pub(crate) fn is_single_threaded(&self) -> bool {
         self.compute_threads == Some(1)
     }
 
-    /// Cuts tokens to [`max_length`](Self::max_length), and says what was cut off.
+    /// Cuts tokens to [`max_length`](Self::max_length), and reports what was cut off.
     pub fn fit(&self, encoded: Encoded) -> Fitted {
         fit(encoded, self.max_length)
     }

@@ -1,5 +1,5 @@
 //! Sparse embeddings: a text becomes weights of words, for search engines that index words. The words need not
-//! stand in the text: a model trained for it adds those that a search for the text would use. Source: SPLADE
+//! occur in the text: a trained model adds words that a search for the text would use. Source: SPLADE
 //! (Formal et al., 2021).
 //!
 //! [`SparseEmbedding`] is the task. The dot product of two texts says how alike they are:
@@ -63,7 +63,7 @@ impl SparseVector {
 /// How many tokens a batch holds: each one takes a row of scores of the whole vocabulary.
 const TOKEN_BUDGET: usize = 256;
 
-/// A masked language model whose scores weigh words.
+/// A masked language model whose scores give the weights of words.
 ///
 /// ```
 /// use bert_tasks::{Device, SparseEmbedding};

@@ -1,5 +1,5 @@
-//! What a task is: how a text becomes sequences, and how the model's numbers become an answer. The engine
-//! in between ([`Stream`]) is the same for all.
+//! What a task is: how a text becomes sequences, and how the model's outputs become an answer. The engine
+//! in between ([`Stream`]) is the same for all tasks.
 
 use bert_core::contract::{MaybeSend, MaybeSync};
 use bert_core::graph::Output;
@@ -23,8 +23,8 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// What it adds to a batch: its tokens, and something for each row of vocabulary scores, which is as
-    /// long as many hidden states.
+    /// Its cost in a batch, in tokens: its own tokens, and an extra cost for each row of vocabulary scores,
+    /// which is as long as many hidden states.
     pub(crate) fn cost(&self) -> usize {
         self.ids.len() + 8 * self.masked.len()
     }
@@ -70,7 +70,7 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     type Input: MaybeSend + MaybeSync;
     /// What [`prepare`](Self::prepare) remembers for [`finish`](Self::finish).
     type Context: MaybeSend + MaybeSync;
-    /// What is kept of one sequence's rows, which are large and die with their batch.
+    /// What is kept of one sequence's rows, which are large and are freed with their batch.
     type Piece: MaybeSend;
     /// What comes out.
     type Answer: MaybeSend;
@@ -87,7 +87,7 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     /// An input that the task cannot take.
     fn prepare(&self, input: &Self::Input) -> Result<Prepared<Self::Context>>;
 
-    /// Keeps what matters of the rows of sequence `index` of an input.
+    /// Extracts what the answer needs from the rows of sequence `index` of an input.
     ///
     /// # Errors
     /// Numbers that make no answer.
@@ -105,14 +105,14 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
     ) -> Result<Self::Answer>;
 
     /// Answers any number of inputs, in their order, holding only some of them in memory at a time. Inputs
-    /// of like length share a batch; answers do not depend on which.
+    /// of similar length share a batch; answers do not depend on which inputs share one.
     ///
     /// While the model computes on other threads than the caller's, the next inputs are read and tokenised.
     ///
     /// What the iterator gives may be anything that an input can be made from, such as a `&str`. An iterator cannot say
     /// whether its next input is there. While inputs come at once, many are read before the first answer is out; after
-    /// one that took longer than 10 ms all answers come out before another is asked for. Where inputs come one by one,
-    /// and somebody waits for the answer before the next is sent, use [`stream_from`](Self::stream_from).
+    /// one that took longer than 10 ms all answers come out before another is asked for. If inputs come one by one,
+    /// each sent only after the answer to the last, use [`stream_from`](Self::stream_from).
     ///
     /// An input that cannot be answered gives an error in its place, and the rest go on; a device that
     /// fails gives an error and ends the stream.
@@ -123,8 +123,8 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
         Stream::new(self, Inputs::new(inputs.into_iter()))
     }
 
-    /// As [`stream`](Self::stream), from a source that says what has arrived: whenever the device is free, that is
-    /// computed, and an input is waited for only when all answers are out.
+    /// As [`stream`](Self::stream), from a source that says what has arrived: whenever the device is free, the inputs
+    /// that have arrived are computed, and the stream waits for an input only when all answers are out.
     ///
     /// ```
     /// use std::io::{BufRead, BufReader};
@@ -165,7 +165,7 @@ pub trait Task: MaybeSend + MaybeSync + Sized {
         wait(self.predict_one_async(input))
     }
 
-    /// Answers one input, for callers that do something else meanwhile, or cannot wait as in a browser. On a CPU the
+    /// Answers one input, for callers that do something else meanwhile, or cannot block, as in a browser. On a CPU the
     /// future computes where it is polled; a [`Batcher`](crate::Batcher) has a thread of its own for that.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ use crate::{Device, Error, Prepared, Pretrained, Request, Result, Rows, Sequence
 pub struct TextClassificationOptions {
     /// How many labels, best first; all of them if not given.
     pub top_k: Option<usize>,
-    /// What the scores mean, in place of what the model's configuration says.
+    /// What the scores mean, instead of what the model's configuration says.
     pub problem_type: Option<ProblemType>,
 }
 

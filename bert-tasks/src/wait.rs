@@ -8,8 +8,8 @@ pub(crate) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     pollster::block_on(future)
 }
 
-/// Runs a future that need not wait. In a browser a device answers once the calling program has returned, so
-/// whoever waits for it waits forever; that is an error instead.
+/// Runs a future that need not wait. In a browser a device answers only after the calling program has returned, so
+/// waiting for it would never end; that is an error instead.
 #[cfg(target_family = "wasm")]
 pub(crate) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     use std::task::{Context, Poll, Waker};

@@ -92,7 +92,7 @@ impl ModelFile {
         let reserved = if exact { bytes.try_reserve_exact(more) } else { bytes.try_reserve(more) };
         reserved.map_err(|_| {
             let total = bytes.len().saturating_add(more);
-            JsError::new(&format!("{}: the browser has no memory for its {total} bytes", self.name))
+            JsError::new(&format!("{}: the browser has not enough memory for its {total} bytes", self.name))
         })
     }
 }

@@ -198,9 +198,9 @@ async function whatIsMissingIsNamed() {
     "no-tokenizer": /\/no-tokenizer\/ holds no tokenizer/,
     "no-config": /There is no config\.json at http.*\/no-config\//,
     "bad-config": /config\.json is not a model configuration: EOF/,
-    "bad-weights": /bad-weights\/model\.safetensors is no usable safetensors file: the header should take/,
+    "bad-weights": /bad-weights\/model\.safetensors is not a usable safetensors file: the header should take/,
     "broken-server": /Cannot fetch http.*\/broken-server\/model\.safetensors: the server answers 500/,
-    "cut-off": /cut-off\/model\.safetensors broke off/,
+    "cut-off": /The connection was lost while fetching \S*cut-off\/model\.safetensors/,
   };
   for (const [kind, pattern] of Object.entries(cases)) {
     const page = await open(kind);

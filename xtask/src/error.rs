@@ -25,7 +25,7 @@ pub enum Error {
 
     /// pip did not bring the package: no network, no such version, or a file with another hash.
     #[error(
-        "pip could not fetch {package}=={version} with sha256 {sha256}; is the package index within reach? pip says:\n{output}"
+        "pip could not fetch {package}=={version} with sha256 {sha256}; can this machine reach the package index? pip says:\n{output}"
     )]
     Fetch { package: &'static str, version: &'static str, sha256: &'static str, output: String },
 
@@ -34,7 +34,7 @@ pub enum Error {
     Step { model: &'static str, command: String, output: String },
 
     /// The package came but does not hold what the recipe expects.
-    #[error("{model}: the package holds no {file}; the recipe in xtask/src/models.rs does not fit it")]
+    #[error("{model}: the package holds no {file}; the recipe in xtask/src/models.rs does not match it")]
     NotInPackage { model: &'static str, file: String },
 
     /// A name that a crate and a device cannot have.

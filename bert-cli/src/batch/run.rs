@@ -12,6 +12,7 @@ use super::{Consumer, Count};
 use crate::error::{Result, describe};
 use crate::input::{Inputs, Item, Place};
 use crate::reporter::Reporter;
+use crate::style::counted;
 
 /// How much text waits for answers at most. It is less, unless texts are long.
 const READ_AHEAD: usize = 1 << 20;
@@ -134,8 +135,8 @@ impl<'a, C> Run<'a, C> {
         }
         self.ended.unwrap_or(Ok(()))?;
         if self.cut > REPORTED_CUTS {
-            self.reporter
-                .warning(format_args!("{} texts were longer than the model's input, and cut", self.cut));
+            let cut = counted(self.cut, "text was", "texts were");
+            self.reporter.warning(format_args!("{cut} longer than the model's input, and cut"));
         }
         Ok(self.count)
     }

@@ -47,7 +47,7 @@ pub struct AnswerCommand {
     #[arg(value_name = "QUESTION [CONTEXT]")]
     texts: Vec<String>,
 
-    /// Screen for the answers in this text file
+    /// Search this text file for the answers
     #[arg(short = 'f', long = "context", value_name = "FILE", value_hint = ValueHint::FilePath)]
     context_file: Option<PathBuf>,
 
@@ -55,7 +55,7 @@ pub struct AnswerCommand {
     #[arg(short = 'k', long, value_name = "COUNT", default_value = "1", value_parser = positive, allow_negative_numbers = true)]
     top_k: usize,
 
-    /// Give no answer where its logarithmic odds are greater than this; for models that were trained on
+    /// Give no answer if the log odds of "no answer" are greater than this; for models that were trained on
     /// questions without answers, 0 is the natural choice
     #[arg(long, value_name = "ODDS", allow_negative_numbers = true)]
     no_answer_threshold: Option<f32>,
@@ -68,7 +68,7 @@ pub struct AnswerCommand {
     #[arg(long, value_name = "TOKENS", default_value = "384", value_parser = positive, allow_negative_numbers = true)]
     max_length: usize,
 
-    /// How many tokens after one window of a long context the next begins
+    /// The distance in tokens from the start of one window of a long context to the start of the next
     #[arg(long, value_name = "TOKENS", default_value = "128", value_parser = positive, allow_negative_numbers = true)]
     doc_stride: usize,
 

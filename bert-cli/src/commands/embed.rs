@@ -31,8 +31,8 @@ pub const REQUIREMENT: Requirement = Requirement {
 /// Turn texts into vectors
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A sentence-transformers folder says itself how its vectors are made; the options override it. Lines of
-plain output hold the numbers of one vector, separated by blanks; a terminal shows the start of each.
+A sentence-transformers folder defines how its vectors are made; the options override it. Lines of
+plain output hold the numbers of one vector, separated by spaces; a terminal shows the start of each.
 
 Examples:
   bert embed --model sentence-transformers/all-MiniLM-L6-v2 \"A man is eating food.\" --json
@@ -43,11 +43,11 @@ pub struct EmbedCommand {
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
 
-    /// Weights of the words of the vocabulary in place of a vector (SPLADE), by a masked-LM head
+    /// Give weights of words of the vocabulary instead of a vector (SPLADE), with a masked-LM head
     #[arg(long, conflicts_with_all = ["pooling", "normalize", "prompt"])]
     sparse: bool,
 
-    /// With --sparse, the heaviest K words only
+    /// With --sparse, only the K words with the largest weights
     #[arg(long, value_name = "K", value_parser = positive, requires = "sparse", allow_negative_numbers = true)]
     top_k: Option<usize>,
 
@@ -71,11 +71,11 @@ const SPARSE_NEED: Requirement = Requirement {
 /// How vectors are made.
 #[derive(Args, Debug)]
 pub struct RecipeArgs {
-    /// How hidden states become one vector; as the model's folder says, else their mean
+    /// How hidden states become one vector; if not given, as the model's folder says, or else the mean
     #[arg(long, value_name = "POOLING", value_enum)]
     pooling: Option<Pooling>,
 
-    /// Scale vectors to length 1, or not; as the model's folder says, if not given
+    /// Scale vectors to length 1, or not; if not given, as the model's folder says
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     normalize: Option<bool>,
 

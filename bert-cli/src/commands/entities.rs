@@ -55,18 +55,18 @@ pub struct EntitiesCommand {
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     ignore_labels: Vec<String>,
 
-    /// How labels tell where entities begin and end, if the labels themselves do not
+    /// The tagging scheme of the labels, if the labels themselves do not show it
     #[arg(
         long, value_name = "SCHEME",
         value_parser = PossibleValuesParser::new(["iob", "bioes", "plain"]).try_map(|word| word.parse::<Scheme>())
     )]
     scheme: Option<Scheme>,
 
-    /// How many tokens of a long text the model sees at once; all that it can, if not given
+    /// The longest window of a long text in tokens; as long as the model takes, if not given
     #[arg(long, value_name = "TOKENS", value_parser = positive, allow_negative_numbers = true)]
     max_length: Option<usize>,
 
-    /// How many tokens after one window of a long text the next begins
+    /// The distance in tokens from the start of one window of a long text to the start of the next
     #[arg(long, value_name = "TOKENS", value_parser = positive, allow_negative_numbers = true)]
     stride: Option<usize>,
 

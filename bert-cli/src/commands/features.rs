@@ -32,7 +32,7 @@ const REQUIREMENT: Requirement = Requirement {
 /// Show the hidden states of tokens, or compare a word in several texts
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --model the English model that is built in answers.
+Without --model, the built-in English model is used.
 
 Examples:
   bert features \"They walked along the bank.\" --layer -1 --layer -2 --json
@@ -46,7 +46,7 @@ pub struct FeaturesCommand {
     #[arg(short, long = "layer", value_name = "LAYER", default_value = "-1", allow_negative_numbers = true)]
     layers: Vec<i64>,
 
-    /// Show how alike this word is wherever it occurs: 1 for the same direction, 0 for none in common
+    /// Compare this word wherever it occurs, by the cosine: 1 for the same direction, 0 for nothing in common
     #[arg(short, long, value_name = "WORD")]
     word: Option<String>,
 

@@ -30,7 +30,7 @@ const REQUIREMENT: Requirement = Requirement {
 /// Guess the words that fit in the place of [MASK]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --model the English model that is built in answers. Models of RoBERTa's family write <mask>.
+Without --model, the built-in English model is used. Models of RoBERTa's family write <mask>.
 
 Examples:
   bert fill-mask \"The capital of France is [MASK].\"

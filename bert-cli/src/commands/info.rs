@@ -32,8 +32,8 @@ const REQUIREMENT: Requirement = Requirement {
 Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
 cannot be loaded; what is known of it is shown all the same.
 
-Without --model it shows the one that is built in, and the tasks that it answers: by itself, or with an
-adapter that is built in as well.
+Without --model it shows the built-in model, and the tasks that it answers: by itself, or with a built-in
+adapter.
 
 Examples:
   bert info

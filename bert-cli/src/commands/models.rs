@@ -22,7 +22,7 @@ use crate::style::{self, visible};
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "\
-The cache is the one of Python's huggingface_hub: HF_HOME or HF_HUB_CACHE move it, HF_ENDPOINT names
+The cache is that of Python's huggingface_hub: HF_HOME or HF_HUB_CACHE moves it, HF_ENDPOINT names
 another hub, HF_TOKEN opens private models.
 
 Examples:
@@ -116,10 +116,9 @@ fn list(reporter: &Reporter, all: bool, output: &OutputArgs) -> Result<Outcome> 
         ));
     }
     if !others.is_empty() {
-        reporter.notice(format_args!(
-            "{} models of other kinds are not shown; see them with --all",
-            others.len()
-        ));
+        let others =
+            style::counted(others.len() as u64, "model of another kind is", "models of other kinds are");
+        reporter.notice(format_args!("{others} not shown; use --all to list all models"));
     }
     Ok(Outcome::Done)
 }

@@ -50,7 +50,7 @@ pub struct SentimentCommand {
     #[arg(short = 'k', long, value_name = "COUNT", value_parser = positive, allow_negative_numbers = true)]
     top_k: Option<usize>,
 
-    /// What the scores mean, if the model's configuration does not say it right
+    /// What the scores mean, if the model's configuration is wrong about it
     #[arg(long, value_name = "KIND", value_enum)]
     scores: Option<Scores>,
 

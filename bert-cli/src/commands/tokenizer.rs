@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
-use crate::style::{thousands, visible};
+use crate::style::{counted, thousands, visible};
 use crate::values::{positive, up_to};
 
 /// Make a tokenizer of your own
@@ -48,27 +48,27 @@ struct TrainCommand {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     out: PathBuf,
 
-    /// How many tokens the vocabulary has at most
+    /// The largest number of tokens in the vocabulary
     #[arg(long, value_name = "COUNT", default_value_t = WordPieceOptions::default().size, value_parser = up_to::<10_000_000>)]
     size: usize,
 
-    /// Keep upper and lower case apart
+    /// Make a cased vocabulary, which keeps upper and lower case
     #[arg(long)]
     cased: bool,
 
-    /// Keep accents; without this they are taken off, unless --cased is given
+    /// Keep accents; otherwise they are removed, unless --cased is given
     #[arg(long)]
     keep_accents: bool,
 
-    /// Do not make a word of every Chinese character
+    /// Do not split Chinese text into single characters
     #[arg(long)]
     no_chinese: bool,
 
-    /// Two pieces become one if they stand together so often
+    /// How often two pieces must occur side by side to be merged
     #[arg(long, value_name = "COUNT", default_value_t = WordPieceOptions::default().min_frequency)]
     min_frequency: u64,
 
-    /// How many different characters are kept, the most frequent ones
+    /// The largest number of different characters; the most frequent ones are kept
     #[arg(long, value_name = "COUNT", default_value_t = WordPieceOptions::default().limit_alphabet, value_parser = positive)]
     limit_alphabet: usize,
 
@@ -113,7 +113,7 @@ impl TrainCommand {
             trainer.add(&paragraph.text).map_err(bert_tasks::Error::from)?;
         }
         let words = trainer.words();
-        reporter.notice(format_args!("{} different words", thousands(words as u64)));
+        reporter.notice(counted(words as u64, "different word", "different words"));
         let vocabulary = trainer.train().map_err(bert_tasks::Error::from)?;
         vocabulary.save(&self.out).map_err(bert_tasks::Error::from)?;
         let (tokens, folder) = (vocabulary.tokens().len(), self.out.display().to_string());

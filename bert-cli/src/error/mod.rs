@@ -91,14 +91,14 @@ pub enum Error {
         found: usize,
     },
     /// Arguments that are not a prompt and its choices.
-    #[error("expected a prompt and at least two choices; found {found} text(s)")]
+    #[error("expected a prompt and at least two choices, so three texts or more; found {found}")]
     NoChoices {
         /// How many texts there are.
         found: usize,
     },
     /// `--column`s that are not those of a prompt and its choices.
     #[error(
-        "a prompt and its choices need --column for the prompt and for each choice, or in JSONL for the prompt and the list of choices; found --column {found} time(s)"
+        "a prompt and its choices need --column for the prompt and for each choice, or in JSONL for the prompt and the list of choices; number of --column options found: {found}"
     )]
     ChoiceColumns {
         /// How many columns were given.
@@ -111,15 +111,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// An option about files, without a file.
-    #[error("{option} has no meaning without a JSONL or CSV input")]
+    #[error("{option} needs a JSONL or CSV input")]
     NeedsFile {
         /// The option.
         option: &'static str,
     },
     /// More or fewer `--column`s than texts.
-    #[error(
-        "this command takes {expected} text(s) at a time, so it needs --column {expected} time(s), not {found}"
-    )]
+    #[error("give --column once for each text of an input: expected {expected}, found {found}")]
     ColumnCount {
         /// How many texts make an input.
         expected: usize,
@@ -187,7 +185,7 @@ pub enum Error {
     },
 
     /// A setting without which there is nothing to train.
-    #[error("this command needs --{flag}, or {flag} in a file of --config")]
+    #[error("this command needs --{flag}, or {flag} in the file of --config")]
     NoSetting {
         /// Its name.
         flag: &'static str,
@@ -237,7 +235,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// A variable of the environment that means nothing.
-    #[error("the variable {name} is {found:?}: {reason}")]
+    #[error("the environment variable {name} is {found:?}: {reason}")]
     Variable {
         /// Its name.
         name: &'static str,
@@ -255,7 +253,7 @@ pub enum Error {
 
     /// Two models that cut the same text into other words.
     #[error(
-        "{first} and {second} have other tokenizers: they are not asked for the same words, so their figures cannot be compared"
+        "{first} and {second} have different tokenizers: they are asked for different tokens, so their figures cannot be compared"
     )]
     OtherTokenizer {
         /// The one.
@@ -287,7 +285,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoModel { example, .. } => {
-                format!("for example --model {example}; BERT_MODEL sets it for good")
+                format!("for example --model {example}; the variable BERT_MODEL sets it for all commands")
             }
             Self::Load { kind, example, source } if source.is_wrong_head() => {
                 format!("this command needs {kind}, for example --model {example}")
@@ -303,7 +301,7 @@ impl Error {
             Self::Tasks(bert_tasks::Error::Training(error)) => return hint_on_training(error),
             Self::Tasks(bert_tasks::Error::Evaluation(
                 EvaluationError::UnknownLabel { .. } | EvaluationError::TaskLabels { .. },
-            )) => "say what the model's labels mean, in its order: --label-names A,B,C".to_owned(),
+            )) => "name the model's labels in its order: --label-names A,B,C".to_owned(),
             Self::Tasks(bert_tasks::Error::Evaluation(EvaluationError::NoLabels { .. })) => {
                 "--predictions FOLDER writes them".to_owned()
             }
@@ -317,10 +315,9 @@ impl Error {
 
 fn hint_on_training(error: &TrainingError) -> Option<String> {
     Some(match error {
-        TrainingError::NothingToResume { .. } => "begin a run without --resume".to_owned(),
+        TrainingError::NothingToResume { .. } => "start a run without --resume".to_owned(),
         TrainingError::OtherRun { .. } => {
-            "--resume with --out alone goes on with the settings that the run has in its config.toml"
-                .to_owned()
+            "--resume with --out alone continues with the settings in the config.toml of the run".to_owned()
         }
         _ => return None,
     })

@@ -16,7 +16,7 @@ pub enum RecordError {
         limit: usize,
     },
     /// A line of a JSONL file that is not JSON.
-    #[error("not valid JSON ({0}); JSONL holds one whole value a line")]
+    #[error("not valid JSON ({0}); JSONL holds one whole value per line")]
     Json(serde_json::Error),
     /// A line of a JSONL file that is another kind of value.
     #[error("expected {expected}, found {found}")]

@@ -152,7 +152,7 @@ fn predictions_are_scored_without_a_model() {
     let data = files.write("dev.json", &squad_file(true));
     let predictions = files.write("p.json", r#"{"é1": "Rome!", "2": "door opened", "9": "x"}"#);
     let run = bert(["evaluate", "squad", "--data", &data, "--predictions-file", &predictions, "--json"]);
-    assert_eq!(run.stderr, "warning: 1 questions have no prediction, and count as wrong\n");
+    assert_eq!(run.stderr, "warning: 1 question has no prediction, and counts as wrong\n");
     let report = run.json();
     assert_eq!(value(&report, "HasAns_exact"), 50.0);
     // "door opened" has one word of "door", whose article does not count.
@@ -231,8 +231,7 @@ fn glue_matches_labels_by_name_and_writes_submissions() {
             .zip(["0\t", "1\t"])
             .all(|(line, index)| { line.starts_with(index) && ["0", "1"].contains(&&line[2..]) })
     );
-    evaluate("glue", &model, &test, &["--task", "sst-2"])
-        .fails(&["none of its examples has a label", "--predictions"]);
+    evaluate("glue", &model, &test, &["--task", "sst-2"]).fails(&["no example has a label", "--predictions"]);
 
     let rte = files.write("rte.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n");
     let run = evaluate("glue", &model, &rte, &["--task", "rte"]);
@@ -264,7 +263,7 @@ fn two_precisions_are_compared_on_the_same_examples() {
     // A model compared with itself is the same to the last answer.
     let more = ["--label-names", "0,1", "--compare", model.arg()];
     let text = evaluate("classify", &model, &data, &more).ok();
-    assert!(text.contains("compared with") && text.contains("0 of 60 answers are other ones"), "{text}");
+    assert!(text.contains("compared with") && text.contains("0 of 60 answers differ"), "{text}");
     assert!(text.contains("+0.0000  0.0000 to 0.0000"), "{text}");
     let csv = evaluate("classify", &model, &data, &["--label-names", "0,1", "--csv"]).ok();
     assert!(csv.starts_with("figure,value,low,high\naccuracy,"), "{csv}");
@@ -279,7 +278,7 @@ fn two_precisions_are_compared_on_the_same_examples() {
     let long =
         files.write("long.tsv", &format!("text\tlabel\n{}\tpositive\nrome\tnegative\n", "rome ".repeat(600)));
     let run = evaluate("classify", &model, &long, &["--json"]);
-    assert!(run.stderr.contains("warning: 1 texts were longer than the model's input"), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: 1 text was longer than the model's input"), "{}", run.stderr);
     assert_eq!(run.json()["cut"], 1);
     let run = evaluate("classify", &model, &data, &[]);
     run.fails(&["dev.tsv:2: the model has no label \"0\"", "negative, positive", "--label-names"]);
@@ -393,7 +392,7 @@ fn raw_text_is_masked_and_paired_always_the_same() {
     let (model, other) = (Tiny::new("BertForMaskedLM"), Tiny::new("BertForMaskedLM"));
     let vocabulary = fs::read_to_string(other.file("vocab.txt")).unwrap();
     other.write("vocab.txt", vocabulary.replace("\nbank\n", "\nbanks\n").as_bytes());
-    evaluate("mlm", &model, &data, &["--compare", other.arg()]).fails(&["have other tokenizers"]);
+    evaluate("mlm", &model, &data, &["--compare", other.arg()]).fails(&["have different tokenizers"]);
 }
 
 #[test]

@@ -182,5 +182,5 @@ fn pairs_need_two_texts() {
     let lines = bert_reading(["next-sentence", "-m", model.arg(), "--jsonl", "-"], b"a\tb\nno tab\nc\td\n");
     lines.reports(&["stdin, line 2", "\"first\" and \"second\" separated by tabs, found 1"]);
     assert_eq!(lines.stdout.iter().filter(|&&byte| byte == b'\n').count(), 2);
-    run(&["--column", "a", "--input-format", "csv", "-"]).fails(&["--column 2 time(s), not 1"]);
+    run(&["--column", "a", "--input-format", "csv", "-"]).fails(&["expected 2, found 1"]);
 }

@@ -112,7 +112,7 @@ fn a_broken_cache_costs_time_and_no_answer() {
     for (file, _) in modified(&model.file("packed")) {
         fs::write(model.file("packed").join(file), "no").unwrap();
     }
-    let said = ["warning:", "2 bytes", "so are 9 more"];
+    let said = ["warning:", "2 bytes", "9 other files"];
     assert_eq!(answer(fill(&model, &["--packed-cache"]), &said), plain);
     assert_eq!(answer(fill(&model, &["--packed-cache"]), &[]), plain, "the files were made anew");
 

@@ -242,7 +242,7 @@ fn a_signal_saves_and_says_how_to_go_on() {
             said.starts_with("note: stopped after step ") && said.contains(" of 360, and saved"),
             "{said}"
         );
-        let (_, line) = said.trim().split_once("go on with: ").unwrap();
+        let (_, line) = said.trim().split_once("continue with: ").unwrap();
         assert_eq!(line, format!("bert train classify --resume --out '{}'", setting.arg(name)));
         let run = bert(["train", "classify", "--resume", "--out", &setting.arg(name), "--json"]).json();
         assert_eq!(run["steps"], 360);

@@ -48,7 +48,7 @@ fn examples_that_are_of_no_use_are_errors() {
     fs::write(setting.path("train.tsv"), train).unwrap();
     setting.table("other.tsv", "text\tlabel", &[("a".to_owned(), "bad"), ("b".to_owned(), "ugly")]);
     let other = setting.arg("other.tsv");
-    let parts = ["other.tsv:3: no label \"ugly\"; there are bad, good"];
+    let parts = ["other.tsv:3: unknown label \"ugly\"; the known ones are bad, good"];
     setting.train("out", &["--eval", &other]).reports_without(&setting, "out", &parts);
     fs::write(&other, "text\tlabel\n").unwrap();
     setting.train("out", &["--eval", &other]).reports_without(

@@ -66,7 +66,9 @@ fn answers_are_learnt_over_windows() {
     let more = ["--eval", &train_file, "--json", "--max-length", "16", "--doc-stride", "4"];
     let run = train(&setting, "answer", "train.json", "model", &[&FAST[..], &more].concat());
     assert!(
-        run.stderr.starts_with("note: 40 of 40 questions are about texts longer than 16 tokens"),
+        run.stderr.starts_with(
+            "note: questions about texts longer than 16 tokens, which take several windows: 40 of 40"
+        ),
         "{}",
         run.stderr
     );
@@ -122,8 +124,8 @@ fn questions_that_are_of_no_use_are_errors() {
     let none = r#"{"id": "2", "question": "the", "answers": [], "is_impossible": true}"#;
     for (text, parts) in [
         (file(""), &["train.json holds no examples"][..]),
-        (file(none), &["none of the 1 questions to train on has an answer"]),
-        (file(&format!("{good}, {wrong}")), &["train.json: question \"7\"", "does not stand at char 5"]),
+        (file(none), &["none of the questions to train on has an answer (1 in all)"]),
+        (file(&format!("{good}, {wrong}")), &["train.json: question \"7\"", "is not at character 5"]),
         ("{\"data\": [\n{\"paragraphs\": 1}]}".to_owned(), &["train.json", "line 2"]),
     ] {
         fs::write(setting.path("train.json"), text).unwrap();
@@ -147,7 +149,7 @@ fn questions_that_are_of_no_use_are_errors() {
     fs::write(setting.path("train.jsonl"), format!("{{\"context\": \"paris money\", \"qas\": {qas}}}\n"))
         .unwrap();
     let run = train(&setting, "answer", "train.jsonl", "mrqa", &["--max-question-tokens", "2"]);
-    assert_eq!(run.stderr, "warning: 1 questions are too long, and cut\n");
+    assert_eq!(run.stderr, "warning: 1 question is too long, and cut\n");
     let help = bert(["train", "answer", "--help"]).ok();
     assert!(
         help.contains("longer ones are cut [default: 384]") && help.contains("rate [default: 3e-5]"),
@@ -208,7 +210,7 @@ fn entities_are_learnt_from_columns_and_spans() {
     assert_eq!(
         run.stderr,
         "warning: 16 examples are longer than 4 tokens, and cut\n\
-         warning: 1 entities begin or end inside a word: all of the word is learnt\n"
+         warning: 1 entity begins or ends inside a word: all of the word is learnt\n"
     );
 }
 
@@ -219,13 +221,13 @@ fn entities_that_are_of_no_use_are_errors() {
     fs::write(setting.path("good.conll"), conll(4)).unwrap();
     for (name, text, parts) in [
         ("train.conll", "paris B-LOC\nmoney\n", &["train.conll:2: a word without a label: \"money\""][..]),
-        ("train.conll", "paris O\nmoney O\n", &["none of the 1 examples to train on has an entity"]),
+        ("train.conll", "paris O\nmoney O\n", &["none of the examples to train on has an entity (1 in all)"]),
         ("train.conll", "\n\n", &["train.conll holds no examples"]),
-        ("train.json", "", &["train.json", "the name does not tell the format"]),
+        ("train.json", "", &["train.json", "the file name does not tell the format"]),
         (
             "train.jsonl",
             "{\"text\": \"paris\", \"entities\": []}\n{\"text\": \"paris\", \"entities\": [{\"start\": 0, \"end\": 9, \"label\": \"LOC\"}]}\n",
-            &["train.jsonl:2: entity LOC at 0..9: it ends behind the text"],
+            &["train.jsonl:2: entity LOC at 0..9: it ends after the end of the text"],
         ),
     ] {
         fs::write(setting.path(name), text).unwrap();
@@ -236,7 +238,7 @@ fn entities_that_are_of_no_use_are_errors() {
     train(&setting, "entities", "good.conll", "out", &["--eval", &dev]).reports_without(
         &setting,
         "out",
-        &["dev.jsonl:1: no label \"B-ORG\"", "B-LOC"],
+        &["dev.jsonl:1: unknown label \"B-ORG\"", "B-LOC"],
     );
 }
 
@@ -366,7 +368,7 @@ fn pairs_that_are_of_no_use_are_errors() {
     }
     fs::write(setting.path("train.csv"), "a,bank river paris\nc,d\n").unwrap();
     let run = train(&setting, "embed", "train.csv", "cut", &["--max-length", "4", "--epochs", "1"]);
-    assert_eq!(run.stderr, "warning: 1 examples are longer than 4 tokens, and cut\n");
+    assert_eq!(run.stderr, "warning: 1 example is longer than 4 tokens, and cut\n");
 }
 
 #[test]
@@ -413,7 +415,7 @@ fn choices_are_learnt() {
     assert_eq!(
         run.stderr,
         "warning: choice 1 is the right one in all examples; are the labels missing?\n\
-         warning: 1 examples are longer than 5 tokens, and cut\n"
+         warning: 1 example is longer than 5 tokens, and cut\n"
     );
 }
 

@@ -83,7 +83,7 @@ fn a_software_adapter_is_named_as_one() {
     let devices = bert(["devices", "--json"]).json();
     let best = devices.as_array().unwrap().iter().find(|device| device["device"] == "wgpu:0").unwrap();
     let software = best["features"].as_array().unwrap().iter().any(|f| f == "software adapter");
-    assert_eq!(run.stderr.contains("a program on the CPU"), software, "{}", run.stderr);
+    assert_eq!(run.stderr.contains("software that runs on the CPU"), software, "{}", run.stderr);
     assert_eq!(best["auto"], !software);
 }
 

@@ -72,7 +72,7 @@ pub enum CheckpointError {
     },
 
     /// The list of the parts of a checkpoint cannot be used.
-    #[error("{} is not a usable index of a checkpoint in parts", .path.display())]
+    #[error("{} is not a usable index of a sharded checkpoint", .path.display())]
     Index {
         /// The index file.
         path: PathBuf,
@@ -90,7 +90,7 @@ pub enum CheckpointError {
 
     /// A tensor holds numbers of a kind that weights cannot be.
     #[error(
-        "{file}: tensor {name:?} holds {found}; weights are f32, f16, bf16, f64, or i8 with a scale a row"
+        "{file}: tensor {name:?} holds {found}; weights are f32, f16, bf16, f64, or i8 with one scale per row"
     )]
     NotFloat {
         /// Where the tensor is.
@@ -172,13 +172,13 @@ pub enum IndexError {
     #[error("it is not a JSON object with a weight_map of names to files")]
     Json(#[source] serde_json::Error),
     /// A part that would lie outside the folder of the index.
-    #[error("it names the part {part:?}; parts must be plain file names beside the index")]
+    #[error("it names the shard {part:?}; shards must be plain file names in the folder of the index")]
     Escapes {
         /// The name.
         part: String,
     },
     /// A part does not hold what the index says.
-    #[error("tensor {tensor:?} should be in {part:?}, but is not; download both anew")]
+    #[error("tensor {tensor:?} should be in {part:?}, but is not; download both again")]
     NotInPart {
         /// The stored name of the tensor.
         tensor: String,
@@ -186,7 +186,7 @@ pub enum IndexError {
         part: String,
     },
     /// The index is there, but a part is not.
-    #[error("part {part:?} ({number} of {count}) is missing; download it into the same folder")]
+    #[error("shard {part:?} ({number} of {count}) is missing; download it into the same folder")]
     MissingPart {
         /// The file name of the part.
         part: String,
@@ -239,17 +239,19 @@ impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TensorFlow => {
-                ". These are TensorFlow weights, which are not read: convert them once in Python, with \
+                ". These are TensorFlow weights, which are not supported: convert them once in Python, with \
                  transformers 4 and `from_pretrained(folder, from_tf=True).save_pretrained(folder)`"
             }
             Self::Flax => {
-                ". These are Flax weights, which are not read: convert them once in Python, with \
+                ". These are Flax weights, which are not supported: convert them once in Python, with \
                  transformers 4 and `from_pretrained(folder, from_flax=True).save_pretrained(folder)`"
             }
             Self::Onnx => {
-                ". An ONNX graph is not read: take model.safetensors from the model that it was exported from"
+                ". ONNX is not supported: use the model.safetensors of the model that it was exported from"
             }
-            Self::Gguf => ". GGUF is not read: take model.safetensors from the model that it was made from",
+            Self::Gguf => {
+                ". GGUF is not supported: use the model.safetensors of the model that it was made from"
+            }
             Self::RenameTorch => {
                 ". If one of these holds the weights, give its path, or rename it to pytorch_model.bin"
             }
@@ -338,10 +340,10 @@ impl fmt::Display for MissingCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInFamily { family } => {
-                write!(f, "{family} has no such part: compare model_type in config.json")
+                write!(f, "{family} has no such tensor: check model_type in config.json")
             }
             Self::FewerLayers { found } => {
-                write!(f, "the file holds {found} layers: compare num_hidden_layers in config.json")
+                write!(f, "the file holds {found} layers: check num_hidden_layers in config.json")
             }
             Self::NoHead { head } => write!(
                 f,
@@ -407,9 +409,11 @@ pub enum ShapeCause {
 impl fmt::Display for ShapeCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transposed => f.write_str("it looks transposed, as TensorFlow stores it: convert it anew"),
+            Self::Transposed => {
+                f.write_str("it looks transposed, as TensorFlow stores it: convert the checkpoint again")
+            }
             Self::Config(field) => {
-                write!(f, "compare {field} in config.json: it must belong to these weights")
+                write!(f, "check {field} in config.json: it must match these weights")
             }
         }
     }

@@ -53,7 +53,7 @@ pub enum PickleError {
         at: usize,
     },
     /// A version of pickle that did not exist when this was written.
-    #[error("pickle protocol {protocol} is not known (2 to 5 are)")]
+    #[error("pickle protocol {protocol} is not supported; 2 to 5 are")]
     Protocol {
         /// The version.
         protocol: u8,

@@ -19,7 +19,7 @@ const MAX_AXES: usize = 64;
 pub enum SafetensorsError {
     /// The first eight bytes announce a header that the file is too short for, or that no file has.
     #[error(
-        "the header should take {announced} bytes, but the file has {found}: it is cut off or no \
+        "the header should take {announced} bytes, but the file has {found}: it is truncated or not a \
          safetensors file; download it again"
     )]
     Header {
@@ -29,11 +29,11 @@ pub enum SafetensorsError {
         found: usize,
     },
     /// The header is not JSON, or its types, shapes and offsets contradict each other.
-    #[error("the header is damaged; download the file again or export it anew")]
+    #[error("the header is damaged; download or export the file again")]
     Json(#[source] serde_json::Error),
     /// The tensors of the header and the rest of the file differ in length.
     #[error(
-        "the header describes {described} bytes of tensors, but the file holds {found}: it is cut off; \
+        "the header describes {described} bytes of tensors, but the file holds {found}: it is truncated; \
          download it again"
     )]
     Length {

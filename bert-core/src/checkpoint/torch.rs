@@ -15,7 +15,7 @@ use crate::tensor::ByteSource;
 pub enum TorchError {
     /// The file is a bare pickle, as PyTorch wrote it before version 1.6.
     #[error(
-        "this is the layout of PyTorch before 1.6, a bare pickle, which is not read; write it anew with \
+        "this is the layout of PyTorch before 1.6, a bare pickle, which is not supported; save it again with \
          `torch.save(torch.load(file, weights_only=True), file)`, or as safetensors"
     )]
     Legacy,

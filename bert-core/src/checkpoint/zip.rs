@@ -24,7 +24,9 @@ const EXTRA_64: u16 = 1;
 #[non_exhaustive]
 pub enum ZipError {
     /// There is no zip directory at the end.
-    #[error("this is no complete zip archive: the directory at its end is missing; download the file again")]
+    #[error(
+        "this is not a complete zip archive: the directory at its end is missing; download the file again"
+    )]
     NoDirectory,
     /// The directory or a header points outside the file or contradicts itself.
     #[error("the zip {part} is damaged near byte {at}; download the file again")]
@@ -43,7 +45,7 @@ pub enum ZipError {
     /// The entry is not stored as plain bytes.
     #[error(
         "the zip entry {name:?} is compressed or encrypted; weights are read in place, so save them with \
-         `torch.save`, which stores them plainly"
+         `torch.save`, which stores them uncompressed"
     )]
     NotStored {
         /// The name.

@@ -86,14 +86,14 @@ impl Keys {
     }
 
     pub(super) fn word(&self, key: &'static str) -> Result<Option<&str>> {
-        self.read(key, "it must be a text", Value::as_str)
+        self.read(key, "it must be a string", Value::as_str)
     }
 
     pub(super) fn words(&self, key: &'static str) -> Result<Vec<String>> {
         let read = |value: &Value| {
             value.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         };
-        Ok(self.read(key, "it must be a list of texts", read)?.unwrap_or_default())
+        Ok(self.read(key, "it must be a list of strings", read)?.unwrap_or_default())
     }
 
     pub(super) fn activation(&self, key: &'static str, default: Activation) -> Result<Activation> {
@@ -135,8 +135,8 @@ impl Keys {
                 (Some(slot @ None), Some(word)) => *slot = Some(word),
                 (_, word) => {
                     let expected = match word {
-                        Some(_) => "keys must count from 0 without a gap",
-                        None => "a label is a text or a number",
+                        Some(_) => "keys must count up from 0 without gaps",
+                        None => "a label must be a string or a number",
                     };
                     return Err(invalid("id2label", format!("{key:?}: {name}"), expected));
                 }

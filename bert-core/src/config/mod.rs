@@ -270,7 +270,7 @@ impl ModelConfig {
         let word = keys.word("model_type")?.unwrap_or("bert");
         let Some((_, family)) = FAMILIES.iter().find(|(known, _)| *known == word) else {
             let known: Vec<_> = FAMILIES.iter().map(|(known, _)| *known).collect();
-            return Err(invalid("model_type", word, format!("this engine runs {}", known.join(", "))));
+            return Err(invalid("model_type", word, format!("the supported ones are {}", known.join(", "))));
         };
         let keys = keys.with_own(family.own_keys);
         refuse_other_models(&keys)?;
@@ -325,8 +325,8 @@ impl ModelConfig {
 /// What makes another model than an encoder with absolute positions.
 fn refuse_other_models(keys: &Keys) -> Result<()> {
     keys.only("position_embedding_type", "absolute", "only absolute positions are supported")?;
-    keys.only("is_decoder", false, "this engine runs encoders, which see both directions")?;
-    keys.only("add_cross_attention", false, "this engine runs encoders, which see no other text")?;
+    keys.only("is_decoder", false, "only encoders are supported, whose attention sees both directions")?;
+    keys.only("add_cross_attention", false, "only encoders are supported, which have no cross-attention")?;
     keys.empty("pruned_heads", "checkpoints with pruned heads are not supported")?;
     keys.empty("quantization_config", "checkpoints quantised by another engine are not supported")
 }

@@ -13,12 +13,12 @@
 //! | [`matmul`](Backend::matmul) | batched product of strided matrices |
 //! | [`map`](Backend::map), [`zip`](Backend::zip), [`reduce`](Backend::reduce) | element-wise functions; sums and maxima of rows |
 //!
-//! What every backend can rely on, because this crate checks it before:
+//! What every backend can rely on, because this crate checks it first:
 //! * views lie inside their buffers and have rank 4 at most; strides may be 0 (a broadcast);
 //! * shapes and dtypes fit the operation as its doc says; ids lie inside their tables;
-//! * no extent is 0, but for a batch without sequences, which never reaches a backend.
+//! * no extent is 0: a batch without sequences never reaches a backend.
 //!
-//! What every backend owes in return: results are row-major; sums are accumulated in `f32` or wider; the
+//! What every backend guarantees in return: results are row-major; sums are accumulated in `f32` or wider; the
 //! order of summation inside a row does not depend on how many other rows there are, so that a text alone
 //! and the same text in a batch give the same bits; it is safe to call from several threads.
 
@@ -79,7 +79,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
     /// [`Error::Device`](crate::Error::Device).
     fn matmul(&self, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>>;
 
-    /// A function of each element. All functions take and give `F32`, but `Copy`, which takes anything, and
+    /// A function of each element. All functions take and give `F32`, except `Copy`, which takes any type, and
     /// `Cast`.
     ///
     /// # Errors
@@ -276,7 +276,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
 
     /// Sets some numbers to 0 and scales the others up, for training.
     ///
-    /// The default multiplies by a mask that the host makes. Override it to make the mask on the way.
+    /// The default multiplies by a mask that the host makes. Override it to make the mask in the kernel.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device).
@@ -302,7 +302,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         self.zip(BinaryOp::Div, &exp, &sum)
     }
 
-    /// One vector a sequence: `x [tokens, hidden]` -> `[sequences, hidden]`.
+    /// One vector per sequence: `x [tokens, hidden]` -> `[sequences, hidden]`.
     ///
     /// The default takes one sequence after another, as [`attention`](Self::attention) does; only [`Pooling::Cls`] is one operation. Override it to reduce
     /// all sequences at once.
@@ -345,7 +345,7 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         async { Ok(()) }
     }
 
-    /// Does ahead of the first batch what would slow it down: compiles pipelines, starts threads.
+    /// Does in advance what would slow down the first batch: compiles pipelines, starts threads.
     ///
     /// The default does nothing.
     ///

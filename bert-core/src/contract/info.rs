@@ -1,4 +1,4 @@
-//! What a backend runs on, and what that was asked to do.
+//! What a backend runs on, and counts of its work.
 
 use super::ops::Precision;
 use crate::Error;
@@ -8,13 +8,13 @@ use crate::Error;
 pub struct BackendInfo {
     /// The backend's own short name, as in `--device`: `cpu`, `wgpu`, `cuda`.
     pub name: &'static str,
-    /// The device, in its maker's words.
+    /// The name of the device, as its maker gives it.
     pub device: String,
     /// What the kernels make use of: instruction sets, driver, features.
     pub features: Vec<String>,
     /// How many threads compute, where the host does it.
     pub threads: Option<usize>,
-    /// Whether it is a program on the CPU that plays another device, such as a software graphics adapter: right, but
+    /// Whether it is software on the CPU that emulates another device, such as a software graphics adapter: correct, but
     /// slower than a backend for the CPU.
     pub software: bool,
     /// What [`Backend::prepare_weight`](super::Backend::prepare_weight) can prepare for.

@@ -1,4 +1,4 @@
-//! What a backend must do, and the words in which it is asked.
+//! What a backend must do, and the types that its methods take and give.
 //!
 //! [`Backend`] is the trait: eight methods, and coarse operations that follow from them; its page has the
 //! contract in full. The other items are what its methods take and give:
@@ -6,7 +6,7 @@
 //! * [`AttentionSpec`], [`Precision`]: how attention and linear layers compute;
 //! * [`Linear`], [`LayerNorm`], [`EmbeddingTables`]: parameters on a device; [`DeviceBatch`]: inputs;
 //! * [`PackedCache`]: where packed weights are kept from one start to the next;
-//! * [`BackendInfo`], [`Counts`]: what it runs on, and what that was asked to do.
+//! * [`BackendInfo`], [`Counts`]: what it runs on, and counts of its work.
 
 mod backend;
 mod batch;

@@ -110,8 +110,8 @@ pub enum Pooling {
 pub struct Dropout {
     /// The share that is set to 0, below 1.
     pub probability: f64,
-    /// Where chance comes from: the number at a row-major position decides over that position, so that a mask is the
-    /// same forwards and backwards, on every device, and after a run is taken up again.
+    /// The source of random numbers: the number at a row-major position decides about that position, so that a mask is
+    /// the same forwards and backwards, on every device, and after a run is resumed.
     pub random: Random,
 }
 
@@ -140,7 +140,7 @@ impl Dropout {
         }
     }
 
-    /// What makes up for the numbers that are dropped.
+    /// The factor that makes up for the numbers that are dropped.
     fn scale(&self) -> f32 {
         (1.0 - self.probability).recip() as f32
     }
@@ -156,7 +156,7 @@ pub struct AttentionSpec {
     pub head_size: usize,
     /// What the product of a query and a key is multiplied by.
     pub scale: f64,
-    /// That of the layer whose outputs are multiplied.
+    /// The precision of the layer whose outputs are multiplied.
     pub precision: Precision,
     /// In training, which weights of the softmax are set to 0: a stream for each sequence by its number, positions in
     /// `[heads, length, length]`.
@@ -170,7 +170,7 @@ impl AttentionSpec {
     }
 }
 
-/// The numbers that linear layers compute with. Chosen once, when a model is loaded; everything that is
+/// The numbers that linear layers compute with. Chosen once, when a model is loaded; every precision that is
 /// not exact has to be asked for by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -183,13 +183,13 @@ pub enum Precision {
     Bf16,
     /// Weights and activations of linear layers rounded to 16-bit floats, accumulated in `f32`.
     F16,
-    /// Weights in 8 bits with a scale an output channel, activations in 8 bits with a scale a token; what
+    /// Weights in 8 bits with a scale per output channel, activations in 8 bits with a scale per token; what
     /// attention multiplies is rounded to bfloat16 at most.
     Int8,
 }
 
 impl Precision {
-    /// Every precision, with the word that people write for it.
+    /// Every precision, with the word for it on the command line.
     pub const ALL: [(Self, &'static str); 4] =
         [(Self::F32, "f32"), (Self::Bf16, "bf16"), (Self::F16, "f16"), (Self::Int8, "int8")];
 }

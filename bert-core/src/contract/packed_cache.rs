@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::problem::CacheProblem;
 
-/// A folder in which a backend keeps weights as it packs them, one file each, so that the next start need not pack
-/// them again; see [`Backend::with_packed_cache`](super::Backend::with_packed_cache). Which weights, and in which
-/// files, is the backend's affair: the CPU keeps those of [`Precision::Int8`](super::Precision::Int8).
+/// A folder in which a backend keeps its packed weights, one file each, so that the next start need not pack them
+/// again; see [`Backend::with_packed_cache`](super::Backend::with_packed_cache). The backend decides
+/// which weights it keeps, and in which files: the CPU keeps those of [`Precision::Int8`](super::Precision::Int8).
 ///
 /// Files are named by what is in them, so any number of models, instruction sets and processes may share a
-/// folder, and any file may be deleted at any time; nobody else deletes them. Whoever can write to the folder can
+/// folder, and any file may be deleted at any time; none is deleted automatically. Whoever can write to the folder can
 /// change the answers, as with the checkpoint itself. Clones share one count.
 ///
 /// ```
@@ -60,7 +60,7 @@ impl PackedCache {
         self.0.written.load(Relaxed)
     }
 
-    /// What went wrong since the last call, none of which keeps a weight from being right.
+    /// What went wrong since the last call. None of it makes a weight wrong.
     pub fn take_problems(&self) -> Vec<CacheProblem> {
         std::mem::take(&mut self.0.problems.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -75,7 +75,7 @@ impl PackedCache {
         self.0.written.fetch_add(1, Relaxed);
     }
 
-    /// For backends: a file was of no use. After the first [`CacheProblem::Write`] the folder is no longer
+    /// For backends: a file could not be used. After the first [`CacheProblem::Write`] the folder is no longer
     /// [writable](Self::is_writable), and further ones are not noted.
     pub fn note(&self, problem: CacheProblem) {
         let write = matches!(problem, CacheProblem::Write { .. });
@@ -84,7 +84,7 @@ impl PackedCache {
         }
     }
 
-    /// For backends: whether it is worth a try to write a file.
+    /// For backends: whether to try to write a file.
     pub fn is_writable(&self) -> bool {
         !self.0.unwritable.load(Relaxed)
     }

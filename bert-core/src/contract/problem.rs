@@ -1,15 +1,15 @@
-//! What can go wrong with a cache, none of which keeps a weight from being right.
+//! What can go wrong with a cache. None of it makes a weight wrong.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A file or a folder of a [`PackedCache`](super::PackedCache) that was of no use. A message does not repeat its
+/// A file or a folder of a [`PackedCache`](super::PackedCache) that could not be used. A message does not repeat its
 /// cause; print the chain of [`source`](std::error::Error::source)s.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheProblem {
     /// A file that is not what it should be.
-    #[error("the packed weight {} is not used, but made anew: {damage}", path.display())]
+    #[error("the packed weight {} is not used and is packed again: {damage}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum CacheProblem {
         damage: Damage,
     },
     /// A file that is there and cannot be read.
-    #[error("the packed weight {} cannot be read, and is made anew", path.display())]
+    #[error("the packed weight {} cannot be read and is packed again", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum CacheProblem {
         source: io::Error,
     },
     /// A file that cannot be written. No other is tried after it.
-    #[error("packed weights are not kept, and the next start makes them again: cannot write {}", path.display())]
+    #[error("packed weights are not kept, and the next start packs them again: cannot write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum Damage {
     /// A folder, a device or a pipe.
     #[error("it is not a regular file")]
     NotAFile,
-    /// It is cut off, or was never one of ours.
+    /// It is truncated, or is not a packed weight.
     #[error("it has {found} bytes and should have {expected}")]
     Length {
         /// The length that it should have, in bytes.
@@ -50,7 +50,7 @@ pub enum Damage {
         found: u64,
     },
     /// It holds another weight than its name says, or none.
-    #[error("it does not begin as it should")]
+    #[error("its header is wrong")]
     Header,
     /// Its bytes have changed since it was written.
     #[error("its checksum is wrong")]

@@ -159,7 +159,7 @@ fn whole<B: TrainBackend>(word: &'static str, x: &View<Node<B>>) -> Result<View<
     if x.is_contiguous() && x.offset() == 0 {
         return Ok(x.clone());
     }
-    Err(Error::Gradient { word, reason: "it is given a part of a result" })
+    Err(Error::Gradient { word, reason: "its input is a part of a result" })
 }
 
 /// The indices that a constant holds, as the host remembers them.
@@ -171,7 +171,7 @@ fn indices<B: TrainBackend>(word: &'static str, x: &View<Node<B>>) -> Result<Arc
     match all.get(range).filter(|_| x.is_contiguous()) {
         Some(part) if part.len() == all.len() => Ok(host.clone()),
         Some(part) => Ok(Arc::new(HostTensor::from_vec(part.to_vec(), [part.len()]))),
-        None => Err(Error::Gradient { word, reason: "its indices lie apart" }),
+        None => Err(Error::Gradient { word, reason: "its indices are not contiguous" }),
     }
 }
 
@@ -244,7 +244,7 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
 
     fn zip(&self, op: BinaryOp, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
         if op != BinaryOp::Add {
-            return Err(Error::Gradient { word: "zip", reason: "only sums have a rule" });
+            return Err(Error::Gradient { word: "zip", reason: "only sums have a gradient rule" });
         }
         let value = self.backend.zip(op, &inner(a), &inner(b))?;
         Ok(self.record(
@@ -334,11 +334,11 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
     }
 
     fn softmax(&self, _: &Tensor<Self>) -> Result<Tensor<Self>> {
-        Err(Error::Gradient { word: "softmax", reason: "it has no rule" })
+        Err(Error::Gradient { word: "softmax", reason: "it has no gradient rule" })
     }
 
     fn concat(&self, _: &[Tensor<Self>]) -> Result<Tensor<Self>> {
-        Err(Error::Gradient { word: "concat", reason: "it has no rule" })
+        Err(Error::Gradient { word: "concat", reason: "it has no gradient rule" })
     }
 
     fn pool(&self, x: &Tensor<Self>, batch: &DeviceBatch<Node<B>>, pooling: Pooling) -> Result<Tensor<Self>> {

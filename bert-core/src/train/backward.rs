@@ -334,7 +334,7 @@ fn derivative<B: Backend>(backend: &B, op: UnaryOp, z: &Tensor<B>) -> Result<Ten
             map(UnaryOp::Scale(factor), &one)?.broadcast_to(z.shape())
         }
         UnaryOp::Sqrt | UnaryOp::Reciprocal | UnaryOp::Cast(_) => {
-            Err(Error::Gradient { word: "map", reason: "this function has no rule" })
+            Err(Error::Gradient { word: "map", reason: "this function has no gradient rule" })
         }
     }
 }

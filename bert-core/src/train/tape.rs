@@ -325,7 +325,7 @@ fn pool_backward<B: TrainBackend>(
 ) -> Result<Tensor<B>> {
     let tokens = bounds[bounds.len() - 1] as usize;
     if pooling == Pooling::Max {
-        return Err(Error::Gradient { word: "pool", reason: "the maximum has no rule" });
+        return Err(Error::Gradient { word: "pool", reason: "the maximum has no gradient rule" });
     }
     if pooling == Pooling::Cls {
         return backend.scatter_rows(dy, &bounds[..bounds.len() - 1], tokens);

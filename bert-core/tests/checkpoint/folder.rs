@@ -81,7 +81,7 @@ fn files_in_memory_are_read_as_a_folder_is() {
     assert!(none.starts_with("no weights in web/model:") && none.contains("found p1.safetensors"), "{none}");
     files.insert("model.safetensors.index.json".to_owned(), Arc::new(index("p3.safetensors")));
     let missing = refused(&files);
-    assert!(missing.contains("part \"p3.safetensors\" (1 of 1) is missing"), "{missing}");
+    assert!(missing.contains("shard \"p3.safetensors\" (1 of 1) is missing"), "{missing}");
     files.insert("model.safetensors".to_owned(), Arc::new(b"<!DOCTYPE html><p>404".to_vec()));
     let page = refused(&files);
     assert!(page.contains("model.safetensors is not a usable safetensors file: the header"), "{page}");
@@ -168,7 +168,7 @@ fn an_index_must_be_kept() {
         assert!(matches!(index(text), IndexError::Json(_)), "{text}");
     }
     let missing = index(r#"{"weight_map":{"a":"x.safetensors","b":"y.safetensors"}}"#);
-    assert!(missing.to_string().contains("part \"y.safetensors\" (2 of 2) is missing"), "{missing}");
+    assert!(missing.to_string().contains("shard \"y.safetensors\" (2 of 2) is missing"), "{missing}");
     let lie = index(r#"{"weight_map":{"a":"x.safetensors","b":"x.safetensors"}}"#);
     assert!(
         matches!(&lie, IndexError::NotInPart { tensor, part } if tensor == "b" && part == "x.safetensors"),
@@ -223,14 +223,14 @@ fn a_file_of_another_format_says_what_to_do() {
         ("empty.bin", b""),
     ]);
     for (name, part) in [
-        ("model.onnx", "ONNX graph is not read"),
+        ("model.onnx", "ONNX is not supported"),
         ("tf_model.h5", "from_tf=True"),
         ("lfs.safetensors", "git lfs pull"),
         ("old.bin", "before 1.6"),
-        ("text.bin", "no complete zip archive"),
-        ("text.safetensors", "no safetensors file"),
+        ("text.bin", "not a complete zip archive"),
+        ("text.safetensors", "not a safetensors file"),
         ("empty.safetensors", "has 0"),
-        ("empty.bin", "no complete zip archive"),
+        ("empty.bin", "not a complete zip archive"),
         ("absent", "cannot read"),
         ("nul\u{0}", "cannot read"),
     ] {

@@ -13,7 +13,7 @@ pub enum RequestError {
     UnknownTask {
         /// The word, or its beginning.
         found: String,
-        /// The words that would have been right.
+        /// The known tasks.
         known: Vec<&'static str>,
     },
 
@@ -29,7 +29,7 @@ pub enum RequestError {
     },
 
     /// A field that the task does not know.
-    #[error("{task} knows no field {found:?}; it knows {}", known.join(", "))]
+    #[error("{task} has no field {found:?}; its fields are {}", known.join(", "))]
     UnknownField {
         /// The task.
         task: &'static str,

@@ -17,7 +17,7 @@
 //! assert_eq!(record.answer.masks[0].candidates.len(), 2);
 //!
 //! let error = task.ask(json!({"txt": "the [MASK] is good"})).unwrap_err();
-//! assert_eq!(error.to_string(), r#"fill-mask knows no field "txt"; it knows text, top_k, targets"#);
+//! assert_eq!(error.to_string(), r#"fill-mask has no field "txt"; its fields are text, top_k, targets"#);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -32,7 +32,7 @@ impl FromJson for Vec<String> {
 }
 
 impl FromJson for usize {
-    const EXPECTED: &'static str = "a whole number from 0 on";
+    const EXPECTED: &'static str = "a whole number of at least 0";
 
     fn from_json(value: &Value) -> Option<Self> {
         value.as_u64()?.try_into().ok()

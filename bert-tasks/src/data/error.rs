@@ -26,7 +26,7 @@ pub enum DataError {
     },
 
     /// A file that cannot be read to its end, or is damaged in its compressed form.
-    #[error("{place}: cannot read on")]
+    #[error("{place}: cannot read further")]
     Read {
         /// The line that was to be read.
         place: Place,
@@ -44,7 +44,7 @@ pub enum DataError {
     },
 
     /// A name that does not tell the format.
-    #[error("{}: the name does not tell the format; name one of {expected}", path.display())]
+    #[error("{}: the file name does not tell the format; give one of {expected}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum DataError {
     },
 
     /// A line or a record that is longer than the limit, often because a quote is never closed.
-    #[error("{place}: more than {limit} bytes in one record; is a quote never closed?")]
+    #[error("{place}: more than {limit} bytes in one record; is a quote not closed?")]
     TooLong {
         /// The line that the record begins at.
         place: Place,
@@ -100,7 +100,9 @@ pub enum DataError {
     },
 
     /// A row with more or fewer fields than the table has columns.
-    #[error("{place}: {found} fields where the table has {expected} columns; is a separator inside a text?")]
+    #[error(
+        "{place}: {found} fields where the table has {expected} columns; does a text contain a separator without quotes?"
+    )]
     Fields {
         /// The line.
         place: Place,
@@ -135,7 +137,7 @@ pub enum DataError {
     },
 
     /// A label that is not in the set of labels.
-    #[error("{}no label {found:?}; there are {}", place.as_ref().map_or(String::new(), |place| format!("{place}: ")), known.join(", "))]
+    #[error("{}unknown label {found:?}; the known ones are {}", place.as_ref().map_or(String::new(), |place| format!("{place}: ")), known.join(", "))]
     UnknownLabel {
         /// The line, where it is known.
         place: Option<Place>,
@@ -185,7 +187,7 @@ pub enum DataError {
 
     /// An answer that the context does not say where it is said to.
     #[error(
-        "{place}: question {id:?}: the answer {text:?} does not stand at char {start} of the context, which says {found:?}"
+        "{place}: question {id:?}: the answer {text:?} is not at character {start} of the context; found {found:?} there"
     )]
     Answer {
         /// The file or the line.

@@ -31,11 +31,13 @@ impl LabelSet {
         let mut indices = HashMap::new();
         for (index, name) in names.iter().enumerate() {
             if indices.insert(name.clone(), index).is_some() {
-                return Err(DataError::LabelSet { found: format!("{name:?} is in it twice") });
+                return Err(DataError::LabelSet { found: format!("it contains {name:?} twice") });
             }
         }
         if names.is_empty() {
-            return Err(DataError::LabelSet { found: "it is empty; has the data no examples?".to_owned() });
+            return Err(DataError::LabelSet {
+                found: "it is empty; does the data have no examples?".to_owned(),
+            });
         }
         Ok(Self { names, indices })
     }

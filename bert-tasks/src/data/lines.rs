@@ -101,7 +101,7 @@ impl Lines {
         match (std::str::from_utf8(line), self.damaged) {
             (Ok(text), _) if !text.contains('\0') => Ok(Some(text)),
             (Ok(_), Damaged::Refuse) => Err(self.not_text("a NUL byte")),
-            (Err(_), Damaged::Refuse) => Err(self.not_text("bytes that are no UTF-8")),
+            (Err(_), Damaged::Refuse) => Err(self.not_text("bytes that are not UTF-8")),
             (_, Damaged::Replace) => {
                 self.replaced = String::from_utf8_lossy(line).replace('\0', "\u{fffd}");
                 Ok(Some(&self.replaced))

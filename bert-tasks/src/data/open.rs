@@ -52,7 +52,7 @@ pub(super) fn read_to_string(path: &Path) -> Result<String> {
     let mut bytes = vec![];
     open(path)?.read_to_end(&mut bytes).map_err(|source| DataError::Read { place: place.clone(), source })?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| DataError::NotText { place, found: "bytes that are no UTF-8" })?;
+        .map_err(|_| DataError::NotText { place, found: "bytes that are not UTF-8" })?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,

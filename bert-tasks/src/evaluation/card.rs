@@ -128,7 +128,7 @@ fn front_matter(card: &str) -> Result<Option<Range<usize>>, CardError> {
         }
         end += line.len();
     }
-    let reason = "the YAML that begins here never ends: there is no second line of ---".to_owned();
+    let reason = "the YAML block that begins here is not closed: add a second line of ---".to_owned();
     Err(CardError { line: Some(1), reason })
 }
 
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn what_cannot_be_added_to_is_refused() {
         for (card, line, reason) in [
-            ("---\nlicense: mit\n", Some(1), "never ends"),
+            ("---\nlicense: mit\n", Some(1), "not closed"),
             ("---\na: 1\nb: [\n---\n", Some(4), "YAML"),
             ("---\nmodel-index: 7\n---\n", None, "not a list"),
             ("---\nmodel-index:\n- 7\n---\n", None, "not an object"),

@@ -18,7 +18,7 @@ pub enum EvaluationError {
     },
 
     /// A file whose examples have no labels, as the test files of GLUE.
-    #[error("{}: none of its examples has a label, so there are no figures, only predictions", path.display())]
+    #[error("{}: no example has a label, so there are no figures, only predictions", path.display())]
     NoLabels {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum EvaluationError {
     },
 
     /// A model that gives no number, where the examples have scores.
-    #[error("the examples have scores, so the model has to have one output; it has {found}")]
+    #[error("the examples have scores, so the model must have one output; it has {found}")]
     Outputs {
         /// How many it has.
         found: usize,

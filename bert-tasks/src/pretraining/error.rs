@@ -101,7 +101,7 @@ pub enum PretrainingError {
 
     /// Too few documents to take a sentence of another one.
     #[error(
-        "{found} documents; next sentence prediction needs two or more: separate documents by blank lines, or do without it"
+        "{found} documents; next sentence prediction needs two or more: separate documents by blank lines, or turn it off"
     )]
     TooFewDocuments {
         /// How many there are.

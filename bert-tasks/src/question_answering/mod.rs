@@ -209,7 +209,7 @@ impl QuestionAnswering {
         }
         let reader = self.reader(options);
         if reader.room() == 0 {
-            let expected = "more than the special tokens around a question and its context";
+            let expected = "more than the number of special tokens around a question and its context";
             return refuse("max_length", reader.max_length.to_string(), expected);
         }
         Ok(())

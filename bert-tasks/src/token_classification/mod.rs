@@ -168,7 +168,7 @@ impl TokenClassification {
             return Err(Error::Setting {
                 setting: "max_length",
                 found: length.to_string(),
-                expected: "more than the special tokens and at most what the model takes",
+                expected: "more than the number of special tokens, and at most the length that the model takes",
             });
         }
         if let Some(stride) = options.stride
@@ -177,7 +177,7 @@ impl TokenClassification {
             return Err(Error::Setting {
                 setting: "stride",
                 found: stride.to_string(),
-                expected: "at least 1 and at most the tokens of a window without the special ones",
+                expected: "at least 1, and at most the number of tokens in a window without the special ones",
             });
         }
         Ok(())

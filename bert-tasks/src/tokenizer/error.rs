@@ -20,7 +20,7 @@ pub enum TokenizerError {
 
     /// The tokenizer's only file is a SentencePiece model.
     #[error(
-        "{folder} has no tokenizer.json, and {file} is a SentencePiece model, which is not read; make tokenizer.json \
+        "{folder} has no tokenizer.json, and {file} is a SentencePiece model, which is not supported; make tokenizer.json \
          of it with: python -c 'from transformers import AutoTokenizer as T; \
          T.from_pretrained(\"{folder}\").save_pretrained(\"{folder}\")'",
         folder = folder.display()
@@ -70,7 +70,7 @@ pub enum TokenizerError {
         source: io::Error,
     },
 
-    /// A file that must be text holds bytes that are no UTF-8.
+    /// A file that must be text holds bytes that are not UTF-8.
     #[error("{path}, line {line}: not valid UTF-8; save the file as UTF-8", path = path.display())]
     NotUtf8 {
         /// The file.
@@ -102,13 +102,13 @@ pub enum TokenizerError {
     },
 
     /// The vocabulary has no token at all.
-    #[error("the vocabulary is empty: expected one token a line in vocab.txt, or the tokens of vocab.json")]
+    #[error("the vocabulary is empty: expected one token per line in vocab.txt, or the tokens of vocab.json")]
     EmptyVocab,
 
     /// The letters of the text alone are more tokens than the vocabulary is to have.
     #[error(
-        "a vocabulary of {size} tokens is too small for this text: the special tokens and its letters are {needed}; \
-         make it larger, or keep fewer letters"
+        "a vocabulary of {size} tokens is too small for this text: the special tokens and its characters alone are \
+         {needed}; make it larger, or keep fewer characters"
     )]
     VocabTooSmall {
         /// How many tokens were asked for.
@@ -188,7 +188,7 @@ pub enum TokenizerError {
     },
 
     /// `post_processor` in tokenizer.json does not hold together, such as by a special token that it does not define.
-    #[error("tokenizer.json: post_processor contradicts itself")]
+    #[error("tokenizer.json: post_processor is inconsistent")]
     Template {
         /// The library's account of it.
         source: tokenizers::Error,
@@ -217,7 +217,7 @@ pub enum TokenizerError {
     },
 
     /// A step of the tokenizer stopped in the middle; its settings contradict themselves.
-    #[error("the tokenizer's {stage} broke down: the settings in tokenizer.json contradict themselves")]
+    #[error("the tokenizer's {stage} panicked: the settings in tokenizer.json are inconsistent")]
     Broken {
         /// The step.
         stage: &'static str,

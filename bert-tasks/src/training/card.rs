@@ -134,8 +134,8 @@ impl Card {
         line(format_args!("| device | {} |", cell(&self.device)));
         line(format_args!("| computed | {} tokens in {:.0} s |", effort.tokens, effort.seconds));
         line(format_args!(
-            "\n`config.toml` holds every setting. What the data does not hold, the model has not learnt: texts of other \
-             kinds, languages and times may be judged wrongly, and what is one-sided in the data is so in the model."
+            "\n`config.toml` holds every setting. The model has learnt only from this data: texts of other kinds, \
+             languages and times may be judged wrongly, and a bias of the data is a bias of the model."
         ));
         text
     }

@@ -49,13 +49,13 @@ impl DistillationOptions {
             return wrong("distillation weight", weight, "a number between 0 and 1");
         }
         if !(hidden_weight.is_finite() && hidden_weight >= 0.0) {
-            return wrong("hidden weight", hidden_weight, "a number from 0 on");
+            return wrong("hidden weight", hidden_weight, "a number of at least 0");
         }
         if weight == 0.0 && hidden_weight == 0.0 {
             return wrong(
                 "distillation weight",
                 weight,
-                "above 0 unless the hidden weight is, or nothing is learnt of the teacher",
+                "above 0 unless the hidden weight is, or nothing is learnt from the teacher",
             );
         }
         Ok(())
@@ -83,7 +83,7 @@ pub(super) fn check_teacher(
     };
     if let Some(refused) = refused {
         return wrong(format!(
-            "{refused} cannot be distilled: there are no scores of classes, one of which is right"
+            "{refused} cannot be distilled: the task does not score classes of which exactly one is right"
         ));
     }
     let of = teacher.config();
@@ -97,7 +97,7 @@ pub(super) fn check_teacher(
     if has_labels && of.labels != config.labels {
         let (its, own) = (of.labels.join(", "), config.labels.join(", "));
         return wrong(format!(
-            "its labels are {its}, and those of the student {own}; they must be the same, in the same order"
+            "its labels are {its}, and the labels of the student are {own}; they must be the same, in the same order"
         ));
     }
     if let Some(difference) = vocabulary_difference(teacher, student) {
@@ -106,14 +106,14 @@ pub(super) fn check_teacher(
     let (longest, most) = (options.longest(student), of.max_tokens());
     if longest > most {
         return wrong(format!(
-            "it takes up to {most} tokens and the student {longest}; with a max length of {most} both see the same"
+            "it takes up to {most} tokens and the student {longest}; set the max length to {most}, so that both see the same tokens"
         ));
     }
     let Some(DistillationOptions { hidden_weight, .. }) = options.distillation else { return Ok(()) };
     if hidden_weight > 0.0 && of.hidden_size != config.hidden_size {
         return wrong(format!(
-            "it has {} hidden features and the student {}: hidden states that differ in width have no cosine, and the \
-             hidden weight must be 0",
+            "it has {} hidden features and the student {}: hidden states of different widths have no cosine; set \
+             the hidden weight to 0",
             of.hidden_size, config.hidden_size
         ));
     }
@@ -124,7 +124,7 @@ pub(super) fn check_teacher(
 fn vocabulary_difference(teacher: &Pretrained, student: &Pretrained) -> Option<String> {
     let sizes = [teacher, student].map(|model| model.config().vocab_size);
     if sizes[0] != sizes[1] {
-        return Some(format!("its vocabulary has {} tokens and the student's {}", sizes[0], sizes[1]));
+        return Some(format!("its vocabulary has {} tokens and the student's has {}", sizes[0], sizes[1]));
     }
     let token = |model: &Pretrained, id| model.tokenizer().id_to_token(id);
     let id = (0..sizes[0] as u32).find(|&id| token(teacher, id) != token(student, id))?;

@@ -14,7 +14,7 @@ pub enum TrainingError {
     NoExamples,
 
     /// All examples say the same.
-    #[error("all {count} examples have the label {label:?}: there is nothing to tell apart")]
+    #[error("all {count} examples have the label {label:?}; training needs at least two labels")]
     OneLabel {
         /// The label.
         label: String,
@@ -24,7 +24,7 @@ pub enum TrainingError {
 
     /// An example with more or fewer choices than the others.
     #[error(
-        "{place}: {found} choices where the first example has {expected}; all to train on need equally many"
+        "{place}: {found} choices where the first example has {expected}; all training examples need the same number"
     )]
     Choices {
         /// The line.
@@ -45,27 +45,25 @@ pub enum TrainingError {
     },
 
     /// There is nothing to tell a pair from.
-    #[error(
-        "one pair is too few to train on: the texts of the other pairs of a step are what it is told apart from"
-    )]
+    #[error("one pair is too few to train on: the texts of the other pairs of a step are its negatives")]
     OnePair,
 
     /// Vectors that are made in a way that has no gradients.
-    #[error("vectors that are made by {found} cannot be trained; choose cls, mean or mean-sqrt-len")]
+    #[error("vectors pooled by {found} cannot be trained; choose cls, mean or mean-sqrt-len")]
     Pooling {
         /// How they are made.
         found: String,
     },
 
     /// There is no entity to learn.
-    #[error("none of the {count} examples to train on has an entity")]
+    #[error("none of the examples to train on has an entity ({count} in all)")]
     NoEntities {
         /// How many examples there are.
         count: usize,
     },
 
     /// There is no answer to learn.
-    #[error("none of the {count} questions to train on has an answer")]
+    #[error("none of the questions to train on has an answer ({count} in all)")]
     NoAnswers {
         /// How many questions there are.
         count: usize,
@@ -73,8 +71,8 @@ pub enum TrainingError {
 
     /// The loss or the gradients are no numbers any more.
     #[error(
-        "step {step}: the {what} is not a finite number; what was saved before is intact. A lower learning rate, a \
-         longer warm-up or a check of the data may help"
+        "step {step}: the {what} is not a finite number; what was saved before is intact. Try a lower learning rate or a \
+         longer warm-up, or check the data"
     )]
     NotFinite {
         /// Which step, from 1.
@@ -127,7 +125,7 @@ pub enum TrainingError {
     },
 
     /// The run in the folder had other settings, examples or a device of another kind.
-    #[error("the run to resume has another {what}: it was {was} and is now {now}")]
+    #[error("the {what} of the run to resume was {was} and is now {now}")]
     OtherRun {
         /// What differs.
         what: &'static str,
@@ -140,7 +138,7 @@ pub enum TrainingError {
     /// As many examples as the run in the folder had, with other contents.
     #[error(
         "the examples are not those of the run to resume: there are {count} of them as before, but their texts or labels \
-         differ. Give the files that it began with, or begin another run"
+         differ. Give the files that it began with, or start another run"
     )]
     OtherExamples {
         /// How many there are.
@@ -148,7 +146,7 @@ pub enum TrainingError {
     },
 
     /// A teacher that does not have what a student is to learn of it.
-    #[error("this teacher cannot be followed: {reason}")]
+    #[error("this teacher cannot be used: {reason}")]
     Teacher {
         /// What is missing, or what differs.
         reason: String,

@@ -33,7 +33,7 @@ impl<'a> EveryNthLayer<'a> {
             [
                 ("hidden features", config.hidden_size),
                 ("attention heads", config.num_attention_heads),
-                ("features in between", config.intermediate_size),
+                ("intermediate features", config.intermediate_size),
                 ("tokens in its vocabulary", config.vocab_size),
             ]
         };
@@ -41,13 +41,13 @@ impl<'a> EveryNthLayer<'a> {
         for ((what, its), (_, own)) in sizes(of).into_iter().zip(sizes(student)) {
             if its != own {
                 return wrong(format!(
-                    "it has {its} {what} and the student {own}: a student that takes layers of it needs as many"
+                    "it has {its} {what} and the student {own}: a student that begins with its layers needs the same number"
                 ));
             }
         }
         let (its, own) = (of.distinct_layers(), student.distinct_layers());
         if its < own {
-            return wrong(format!("it has {its} layers of its own to take, and the student needs {own}"));
+            return wrong(format!("it has {its} distinct layers, and the student needs {own}"));
         }
         Ok(Self { teacher, layers: own, otherwise })
     }

@@ -202,15 +202,13 @@ impl TrainOptions {
             return wrong("lora alpha", &lora.alpha, "a number above 0");
         }
         if !(0.0..1.0).contains(&lora.dropout) {
-            return wrong("lora dropout", &lora.dropout, "a number from 0 and below 1");
+            return wrong("lora dropout", &lora.dropout, "a number of at least 0 and below 1");
         }
         if lora.targets.is_empty() {
             return wrong("lora targets", &"empty", "the names of layers, or all-linear");
         }
         match self.freeze_layers {
-            Some(count) => {
-                wrong("freeze_layers", &count, "left out with lora, which trains no layer as it is")
-            }
+            Some(count) => wrong("freeze_layers", &count, "left out with lora, which freezes all layers"),
             None => Ok(()),
         }
     }

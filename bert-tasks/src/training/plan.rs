@@ -47,8 +47,8 @@ impl Plan {
     ) -> Result<Self> {
         let adapters = match &options.lora {
             Some(_) if base.adapter().is_some() => {
-                let found = "given for a model that has an adapter already".to_owned();
-                let expected = "begun from a model without one";
+                let found = "set for a model that has an adapter already".to_owned();
+                let expected = "used with a model without an adapter";
                 return Err(TrainingError::Setting { setting: "lora", found, expected }.into());
             }
             Some(lora) => Some(Adapters::new(lora, config, head, beginning)?),

@@ -77,7 +77,7 @@ impl QuestionAnswering {
             return Err(Error::Setting {
                 setting: "max_length",
                 found: task.options.max_length.to_string(),
-                expected: "more than the special tokens around a question and its context",
+                expected: "more than the number of special tokens around a question and its context",
             });
         }
         // What is wrong with those to evaluate on is told before the first step, too.

@@ -124,7 +124,7 @@ pub fn open(folder: &Path) -> Result<(Progress, [Part; 3])> {
         metadata: HashMap<String, String>,
     }
     let header: Header = serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
-    let run = header.metadata.get(KEY).ok_or_else(|| damaged("it says nothing of a run".to_owned()))?;
+    let run = header.metadata.get(KEY).ok_or_else(|| damaged("it does not describe a run".to_owned()))?;
     let progress = serde_json::from_str(run).map_err(|error| damaged(error.to_string()))?;
     let part = |name| Ok::<_, crate::Error>(Part { checkpoint: Checkpoint::open(&path)?, name });
     Ok((progress, [part("master")?, part("mean")?, part("square")?]))

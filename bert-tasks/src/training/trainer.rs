@@ -223,7 +223,7 @@ impl<'a> Trainer<'a> {
             return Err(TrainingError::NoExamples.into());
         }
         if self.options.distillation.is_some() && self.teacher.is_none() {
-            let found = "given without a teacher".to_owned();
+            let found = "set without a teacher".to_owned();
             let expected = "left to Trainer::with_teacher";
             return Err(TrainingError::Setting { setting: "distillation", found, expected }.into());
         }

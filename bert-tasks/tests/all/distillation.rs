@@ -352,7 +352,7 @@ fn what_cannot_teach_is_told_before_the_first_step() {
     );
     let short = json!({ "max_position_embeddings": 32 });
     Small::new(class).labels(&LABELS).fields(&short).save(&setting.path("short"));
-    fails(&setting.open("short"), &student, &classes, ALONE, &["32 tokens", "64", "max length of 32"]);
+    fails(&setting.open("short"), &student, &classes, ALONE, &["32 tokens", "64", "max length to 32"]);
     let hidden = DistillationOptions { hidden_weight: 1.0, ..ALONE };
     let narrow = setting.student(&json!({ "hidden_size": 16 }));
     fails(&classifier, &narrow, &classes, hidden, &["32 hidden features", "16"]);
@@ -406,7 +406,7 @@ fn every_nth_layer_of_the_teacher_is_where_a_student_begins() {
     for (fields, part) in [
         (json!({ "num_hidden_layers": 6 }), "5 layers"),
         (json!({ "hidden_size": 16 }), "32 hidden features and the student 16"),
-        (json!({ "intermediate_size": 16 }), "64 features in between"),
+        (json!({ "intermediate_size": 16 }), "64 intermediate features"),
     ] {
         let error = EveryNthLayer::new(&teacher, &config(fields), &fresh).err().unwrap().to_string();
         assert!(error.contains(part), "{error}");

@@ -230,7 +230,7 @@ fn what_goes_wrong_is_said() {
     let one = TrainOptions { epochs: 1, ..options(Some(lora(&["query"]))) };
     setting.run(&out, &one, None);
     for (lora, part) in [
-        (lora(&["quary"]), "no layer is called \"quary\"; there are dense, key, query, value"),
+        (lora(&["quary"]), "no layer is called \"quary\"; the known ones are dense, key, query, value"),
         (
             LoraOptions { modules_to_save: vec!["head".into()], ..lora(&["query"]) },
             "no layer is called \"head\"",
@@ -265,6 +265,6 @@ fn what_goes_wrong_is_said() {
     config["base_model_name_or_path"] = serde_json::Value::Null;
     fs::write(&path, config.to_string()).unwrap();
     let error = Pretrained::open(out.to_str().unwrap()).err().unwrap();
-    assert!(error.to_string().contains("does not say of which model"), "{error}");
+    assert!(error.to_string().contains("does not name its model"), "{error}");
     assert!(base.with_adapter(&out).is_ok());
 }

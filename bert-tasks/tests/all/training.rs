@@ -248,7 +248,7 @@ fn what_goes_wrong_is_said() {
 
     let one: Vec<_> =
         examples(setting.folder.path(), 9).into_iter().filter(|e| e.text.contains("good")).collect();
-    for (examples, part) in [(vec![], "no examples"), (one, "nothing to tell apart")] {
+    for (examples, part) in [(vec![], "no examples"), (one, "at least two labels")] {
         let error = Classification::new(&base, examples, vec![]).err().unwrap();
         assert!(error.to_string().contains(part), "{error}");
     }

@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = create(&crate::workspace_root(), &args.name)?;
     let (name, word) = (&args.name, camel_case(&args.name));
     println!(
-        "{} is part of the workspace. It passes\n    cargo test -p bert-backend-{name}\n\nTo have it as \
+        "{} is part of the workspace. It passes\n    cargo test -p bert-backend-{name}\n\nTo run it as \
          `cargo xtask conformance --backend {name}`, add\n    bert-backend-{name} = {{ path = \
          \"bert-backend-{name}\" }}\nto [workspace.dependencies] of Cargo.toml,\n    bert-backend-{name}.workspace = \
          true\nto xtask/workbench/Cargo.toml, and to `candidates` of xtask/workbench/src/conformance/registry.rs\n    \
@@ -71,16 +71,16 @@ fn check(name: &str) -> Result<()> {
         return fail("it has to begin with a letter from a to z");
     }
     if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
-        return fail("only a to z, 0 to 9 and - may be in it");
+        return fail("only a to z, 0 to 9 and - are allowed");
     }
     if name.ends_with('-') || name.contains("--") {
-        return fail("- may only stand between other characters");
+        return fail("- is allowed only between other characters");
     }
     if name.len() > LONGEST {
-        return fail("16 characters are the most");
+        return fail("at most 16 characters are allowed");
     }
     if ["auto", "reference", "template"].contains(&name) {
-        return fail("this word means something else here");
+        return fail("this name is reserved here");
     }
     Ok(())
 }

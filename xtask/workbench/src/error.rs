@@ -34,7 +34,7 @@ pub enum Error {
     Core(#[from] bert_core::Error),
 
     /// The process that measures a start ended without an answer.
-    #[error("the process that measures a start ended with {status} and says:\n{stderr}")]
+    #[error("the process that measures the start ended with {status} and says:\n{stderr}")]
     Child { status: std::process::ExitStatus, stderr: String },
 
     /// A file that was to hold other engines' times.
@@ -46,7 +46,7 @@ pub enum Error {
     Results { path: PathBuf, source: serde_json::Error },
 
     /// A page that has lost the place of its table.
-    #[error("{} has no lines {begin:?} and {end:?}, between which a table belongs", path.display())]
+    #[error("{} has no lines {begin:?} and {end:?}, between which the table belongs", path.display())]
     NoMarkers { path: PathBuf, begin: &'static str, end: &'static str },
 
     /// A step that the recipe of the default models does not have.

@@ -79,7 +79,7 @@ fn in_release() -> ExitCode {
     match command.status() {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2).into(),
         Err(error) => {
-            eprintln!("error: cannot run cargo to build what measures time: {error}");
+            eprintln!("error: cannot run cargo to build the benchmarks: {error}");
             ExitCode::from(2)
         }
     }

@@ -39,7 +39,7 @@ pub struct ClassifyCommand {
     #[command(flatten)]
     columns: TextColumns,
 
-    /// What the model's labels are called in the data, in the model's order
+    /// The names of the model's labels in the data, in the model's order
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     label_names: Option<Vec<String>>,
 

@@ -17,7 +17,7 @@ use crate::values::positive;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Corpus")]
 pub struct CorpusArgs {
-    /// How many examples at most
+    /// The largest number of examples
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = count_arg)]
     examples: u64,
 

@@ -31,7 +31,7 @@ const KIND: Kind = Kind { name: "glue", card_task: "text-classification", requir
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The model's labels are matched with the task's by name, since checkpoints disagree on their order.
-Where a model has no names (LABEL_0, LABEL_1), say them in its order with --label-names.
+Where a model has no names (LABEL_0, LABEL_1), give them in its order with --label-names.
 
 Test files have no labels: --predictions writes what GLUE takes, index<TAB>prediction.
 
@@ -45,11 +45,11 @@ pub struct GlueCommand {
     #[arg(long, value_name = "TASK")]
     task: String,
 
-    /// What the model's labels mean, in its order
+    /// The names of the model's labels, in its order
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     label_names: Option<Vec<String>>,
 
-    /// Write the task's file of a submission into this folder
+    /// Write the task's submission file into this folder
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     predictions: Option<PathBuf>,
 

@@ -17,7 +17,7 @@ use crate::model::{ModelArgs, Requirement, precisions};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::reporter::{Reporter, TextBar};
-use crate::style::thousands;
+use crate::style::counted;
 use crate::values::positive;
 use crate::values::up_to;
 
@@ -52,15 +52,15 @@ pub struct JobArgs {
     #[arg(long, value_name = "README.md", value_hint = ValueHint::FilePath, help_heading = "Output")]
     card: Option<PathBuf>,
 
-    /// What the data is called in reports and cards; the name of the file, if not given
+    /// The name of the data in reports and cards; the name of the file, if not given
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     dataset_name: Option<String>,
 
-    /// How many samples are drawn from the examples for the intervals; 0 for none
+    /// How many bootstrap samples are drawn for the intervals; 0 for no intervals
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = up_to::<1_000_000>, help_heading = "Intervals")]
     samples: usize,
 
-    /// What all draws depend on: those of the samples, and those that make examples of raw text
+    /// The seed of all random draws: of the samples, and of examples from raw text
     #[arg(long, value_name = "NUMBER", default_value = "0", help_heading = "Intervals")]
     pub seed: u64,
 
@@ -321,12 +321,12 @@ impl JobArgs {
             texts_per_second: effort.texts as f64 / seconds.max(1e-9),
         };
         if report.model.is_some() {
-            let (texts, rate) = (thousands(effort.texts), report.texts_per_second);
-            reporter.notice(format_args!("{texts} texts in {seconds:.1} s, {rate:.0} texts/s"));
+            let (texts, rate) = (counted(effort.texts, "text", "texts"), report.texts_per_second);
+            reporter.notice(format_args!("{texts} in {seconds:.1} s, {rate:.0} texts/s"));
         }
         if effort.cut > 0 {
-            let cut = thousands(effort.cut);
-            reporter.warning(format_args!("{cut} texts were longer than the model's input, and cut"));
+            let cut = counted(effort.cut, "text was", "texts were");
+            reporter.warning(format_args!("{cut} longer than the model's input, and cut"));
         }
         if report.figures.is_empty() {
             reporter.warning("no example has a label, so there are no figures, only predictions");

@@ -32,7 +32,7 @@ of pre-training: 15 % of the tokens are to be guessed, of which 80 % are masked 
 replaced by random ones. The same --seed makes the same examples.
 
 The pseudo-perplexity masks every token of an example alone, so it takes as many passes as there
-are tokens: of how many examples says --pseudo-perplexity.
+are tokens; --pseudo-perplexity says for how many examples.
 
 Examples:
   bert evaluate mlm --data held-out.txt

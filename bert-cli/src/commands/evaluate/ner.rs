@@ -38,15 +38,15 @@ Examples:
   bert evaluate ner -m path/to/model --data test.conll
   bert evaluate ner -m path/to/model --data test.jsonl --json --errors wrong.jsonl")]
 pub struct NerCommand {
-    /// How the file is written, if its name does not tell
+    /// The format of the file, if its name does not tell
     #[arg(long, value_name = "FORMAT", value_enum)]
     format: Option<FileFormat>,
 
-    /// What the places of entities in JSON lines are counted in
+    /// The unit of entity offsets in JSON lines
     #[arg(long, value_name = "UNIT", value_enum, default_value = "chars")]
     offsets: Unit,
 
-    /// How the file's labels tell where entities begin and end: iob (IOB1 and IOB2), bioes (and BILOU, BMES), which
+    /// The tagging scheme of the file's labels: iob (IOB1 and IOB2), bioes (and BILOU, BMES), which
     /// reads iob as well, or plain
     #[arg(long, value_name = "SCHEME", default_value = "bioes")]
     scheme: String,
@@ -133,7 +133,7 @@ impl Evaluation for Texts<'_> {
         let unknown = unknown.collect::<Vec<_>>().join(", ");
         if !unknown.is_empty() {
             run.warn(format_args!(
-                "the model knows no entities of the type {unknown}: it finds none of them"
+                "the model has no labels for entities of the type {unknown}, so it finds none of them"
             ));
         }
         Ok(outcome)

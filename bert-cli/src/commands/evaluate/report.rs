@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use bert_tasks::evaluation::{Comparison, Contestant, Difference, Figure, Interval, Judged, Report};
 
 use crate::output::{Page, Record};
-use crate::style::{self, thousands, visible};
+use crate::style::{self, counted, thousands, visible};
 
 impl Record for Report {
     fn columns(&self) -> Vec<Cow<'static, str>> {
@@ -40,9 +40,9 @@ impl Record for Report {
         let title = format!("{} on {}", self.task, visible(&self.data));
         writeln!(
             page,
-            "{}, {} examples",
+            "{}, {}",
             screen.paint(style::STRONG, title),
-            thousands(self.examples as u64)
+            counted(self.examples as u64, "example", "examples")
         )?;
         if let Some(model) = &self.model {
             writeln!(page, "  {}", screen.paint(style::FAINT, described(model)))?;
@@ -78,7 +78,7 @@ impl Record for Report {
         match changed {
             Some(changed) => {
                 let (changed, all) = (thousands(*changed as u64), thousands(self.examples as u64));
-                writeln!(page, "  {changed} of {all} answers are other ones")
+                writeln!(page, "  {changed} of {all} answers differ")
             }
             None => Ok(()),
         }

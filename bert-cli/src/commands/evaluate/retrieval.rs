@@ -24,7 +24,7 @@ const KIND: Kind =
 /// Whether a search finds what it should: collections as BEIR has them, or pairs
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Of a collection, --data says which documents are relevant to which queries (query-id, corpus-id,
+For a collection, --data says which documents are relevant to which queries (query-id, corpus-id,
 score), and --queries and --corpus hold the texts (_id, text, title). Without these two, --data
 holds pairs of a query and the text that it should find among the texts of all pairs.
 

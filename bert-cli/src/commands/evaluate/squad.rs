@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::model::Requirement;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
+use crate::style::counted;
 use crate::values::positive;
 
 const REQUIREMENT: Requirement = Requirement {
@@ -30,7 +31,7 @@ const KIND: Kind = Kind { name: "squad", card_task: "question-answering", requir
 /// Answers to questions about texts: SQuAD 1.1 and 2.0
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The figures are those of the official scripts. Of a file in which some questions have no answer
+The figures are those of the official scripts. For a file in which some questions have no answer,
 they are those of SQuAD 2.0, with the best thresholds swept over the model's own odds of
 \"no answer\".
 
@@ -57,7 +58,7 @@ pub struct SquadCommand {
     #[arg(long, value_name = "FILE", requires = "predictions_file", value_hint = ValueHint::FilePath)]
     null_odds: Option<PathBuf>,
 
-    /// Count an answer as none if its odds of "no answer" are greater than this [default: 0; with --null-odds 1,
+    /// Count an answer as "no answer" if its odds of "no answer" are greater than this [default: 0; with --null-odds 1,
     /// as the official script has it]
     #[arg(long, value_name = "ODDS", allow_negative_numbers = true)]
     no_answer_threshold: Option<f64>,
@@ -74,7 +75,7 @@ pub struct SquadCommand {
     #[arg(long, value_name = "TOKENS", default_value = "384", value_parser = positive, allow_negative_numbers = true)]
     max_length: usize,
 
-    /// How many tokens after one window of a long context the next begins
+    /// The distance in tokens from the start of one window of a long context to the start of the next
     #[arg(long, value_name = "TOKENS", default_value = "128", value_parser = positive, allow_negative_numbers = true)]
     doc_stride: usize,
 
@@ -92,7 +93,12 @@ impl SquadCommand {
         let odds = self.null_odds.as_ref().map(|path| read_null_odds(path).map_err(failed)).transpose()?;
         let missing = dataset.qas().filter(|qa| !predictions.contains_key(&qa.id)).count();
         if missing > 0 {
-            reporter.warning(format_args!("{missing} questions have no prediction, and count as wrong"));
+            let missing = counted(
+                missing as u64,
+                "question has no prediction, and counts",
+                "questions have no prediction, and count",
+            );
+            reporter.warning(format_args!("{missing} as wrong"));
         }
         let threshold = self.no_answer_threshold.unwrap_or(1.0);
         self.job.run_without_model(reporter, &KIND, |run| {

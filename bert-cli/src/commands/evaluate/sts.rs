@@ -27,11 +27,11 @@ Examples:
   bert evaluate sts -m sentence-transformers/all-MiniLM-L6-v2 --data stsb-en-dev.csv
   bert evaluate sts -m path/to/model --data pairs.jsonl --columns first,second,alike --scores 0,1")]
 pub struct StsCommand {
-    /// The columns of both texts and the score, by name or by number from 1; the usual ones, if not given
+    /// The columns of both texts and the score, by name or by number from 1; detected by the usual names, if not given
     #[arg(long, value_name = "FIRST,SECOND,SCORE", value_delimiter = ',')]
     columns: Option<Vec<String>>,
 
-    /// The least and the greatest score that there can be
+    /// The lowest and the highest possible score
     #[arg(
         long,
         value_name = "LEAST,GREATEST",
@@ -42,11 +42,11 @@ pub struct StsCommand {
     )]
     scores: Vec<f64>,
 
-    /// How the file is written, if its name does not tell
+    /// The format of the file, if its name does not tell
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["csv", "tsv", "jsonl"]))]
     format: Option<String>,
 
-    /// Whether the first row of a table holds the names of its columns; as it looks, if not given
+    /// Whether the first row of a table holds the names of its columns; detected, if not given
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     header: Option<bool>,
 

@@ -24,7 +24,7 @@ Examples:
   bert evaluate swag -m path/to/model --data val.csv
   bert evaluate swag -m path/to/model --data hellaswag.jsonl --errors wrong.jsonl")]
 pub struct SwagCommand {
-    /// How the file is written, if its name does not tell
+    /// The format of the file, if its name does not tell
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["csv", "tsv", "jsonl"]))]
     format: Option<String>,
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::reporter::Reporter;
-use crate::style::thousands;
+use crate::style::{counted, thousands};
 use crate::values::positive;
 
 /// Train a model to find the answers to questions in texts
@@ -49,7 +49,7 @@ pub struct AnswerCommand {
 #[command(next_help_heading = "Windows")]
 #[serde(default, rename_all = "kebab-case")]
 struct QuestionColumns {
-    /// How many tokens after one window of a long text the next begins [default: 128]
+    /// The distance in tokens from the start of one window of a long text to the start of the next [default: 128]
     #[arg(long, value_name = "TOKENS", value_parser = positive, allow_negative_numbers = true)]
     doc_stride: Option<usize>,
 
@@ -120,26 +120,25 @@ fn read(path: &Path) -> Result<Dataset> {
 
 /// Says what becomes of questions that are out of the ordinary.
 fn tell(reporter: &Reporter, counts: &QuestionCounts, longest: usize) {
-    let of = |count: usize| thousands(count as u64);
     let QuestionCounts { long, cut, without_tokens, without_window, .. } = *counts;
     if long > 0 {
-        let questions = of(counts.questions);
+        let questions = thousands(counts.questions as u64);
         reporter.notice(format_args!(
-            "{} of {questions} questions are about texts longer than {longest} tokens, which take several windows",
-            of(long)
+            "questions about texts longer than {longest} tokens, which take several windows: {} of {questions}",
+            thousands(long as u64)
         ));
     }
     if cut > 0 {
-        reporter.warning(format_args!("{} questions are too long, and cut", of(cut)));
+        let cut = counted(cut as u64, "question is", "questions are");
+        reporter.warning(format_args!("{cut} too long, and cut"));
     }
     if without_window > 0 {
-        reporter
-            .warning(format_args!("{} answers are longer than a window, and not learnt", of(without_window)));
+        let answers = counted(without_window as u64, "answer is", "answers are");
+        reporter.warning(format_args!("{answers} longer than a window, and not learnt"));
     }
     if without_tokens > 0 {
-        reporter.warning(format_args!(
-            "{} answers have no token to point at, and are left out",
-            of(without_tokens)
-        ));
+        let answers =
+            counted(without_tokens as u64, "answer without a token is", "answers without a token are");
+        reporter.warning(format_args!("{answers} left out"));
     }
 }

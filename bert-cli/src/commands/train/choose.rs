@@ -41,7 +41,7 @@ pub struct ChooseCommand {
 #[command(next_help_heading = "Examples")]
 #[serde(default, rename_all = "kebab-case")]
 struct ChoiceColumns {
-    /// How the files are written, if their names do not tell
+    /// The format of the files, if their names do not tell
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["csv", "tsv", "jsonl"]))]
     format: Option<String>,
 }

@@ -22,7 +22,7 @@ sentence, or sentence1 and sentence2, and label) or are given.
 
 The folder gets the model, which `bert classify --model FOLDER` uses, metrics.jsonl with each step,
 config.toml that repeats the run, and a state to resume from. Ctrl-C ends the step, saves a state and
-says how to go on; a second one ends at once. Whatever ended a run, be it a kill, --resume leads to
+says how to continue; a second one ends at once. However a run ended, even by a kill, --resume leads to
 the same model as a run without a break.
 
 Examples:
@@ -62,11 +62,11 @@ pub struct TextColumns {
     #[arg(long, value_name = "KIND", value_enum)]
     labels: Option<Labels>,
 
-    /// How the files are written, if their names do not tell
+    /// The format of the files, if their names do not tell
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["csv", "tsv", "jsonl", "label-first"]))]
     format: Option<String>,
 
-    /// Whether the first row of a table holds the names of its columns; as it looks, if not given
+    /// Whether the first row of a table holds the names of its columns; detected, if not given
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     header: Option<bool>,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::reporter::Reporter;
-use crate::style::thousands;
+use crate::style::counted;
 
 /// How text is read, and what is masked.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct TextArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     document_per_line: Option<bool>,
 
-    /// The share of the tokens that is to be guessed [default: 0.15]
+    /// The share of the tokens to predict [default: 0.15]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     mask_rate: Option<f64>,
 
@@ -78,9 +78,9 @@ impl TextArgs {
             self.corpus(files).shards(base.tokenizer(), folder).map_err(bert_tasks::Error::from)?;
         if built.is_some() {
             reporter.notice(format_args!(
-                "{} tokens in {} documents, kept in {}",
-                thousands(shards.tokens()),
-                thousands(shards.documents() as u64),
+                "{} in {}, kept in {}",
+                counted(shards.tokens(), "token", "tokens"),
+                counted(shards.documents() as u64, "document", "documents"),
                 folder.display()
             ));
         }

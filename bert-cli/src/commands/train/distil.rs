@@ -17,26 +17,26 @@ use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::reporter::Reporter;
 
-/// Make a small model of a large one with raw text: it learns to guess masked words as its teacher does
+/// Distil a large model into a small one with raw text: it learns to predict masked words as its teacher does
 #[derive(Args, Debug)]
 #[command(
     mut_args(tell_usual::<StudentArgs>),
     mut_arg("train", |arg| arg.visible_alias("corpus")
         .help("The text to train on: plain text with a paragraph a line and a blank line between documents, or \
                JSON lines with a document each; also .gz and .zst")),
-    mut_arg("eval", |arg| arg.help("Other text of the same form, to measure the student with; the best one is kept")),
+    mut_arg("eval", |arg| arg.help("Other text of the same form, to evaluate the student on; the best one is kept")),
     mut_arg("model", |arg| arg.hide(true).conflicts_with("student")),
-    mut_arg("next_sentence", |arg| arg.help("Whether pairs are made, of which the student is to say as its teacher \
-               does whether the second part follows [default: false]")),
-    mut_arg("teacher", |arg| arg.help("The model to learn from, which guesses masked words: a folder, or the name of a \
-               model on the hub")),
-    mut_arg("distil_weight", |arg| arg.help("The share of the teacher's scores in the loss; the rest are the words \
-               that were masked; 0.7, if not given")),
+    mut_arg("next_sentence", |arg| arg.help("Whether examples are pairs, for next sentence prediction as the \
+               teacher does it [default: false]")),
+    mut_arg("teacher", |arg| arg.help("The teacher, a masked language model: a folder, or the name of a model on \
+               the hub")),
+    mut_arg("distil_weight", |arg| arg.help("The share of the teacher's scores in the loss; the rest is the loss of \
+               the masked words; 0.7, if not given")),
     after_help = "\
-This is general distillation, as DistilBERT was made: the student is trained on afterwards, for any task, by
+This is general distillation, as DistilBERT was made: train the student for any task afterwards, with
 bert train, or bert train with --teacher. The loss has the divergence of the student's scores from the
-teacher's at --temperature, the masked words themselves, and with --hidden-weight 1 the cosine of the last
-hidden states. Student and teacher have the same vocabulary.
+teacher's at --temperature, the loss of the masked words, and with --hidden-weight 1 the cosine of the last
+hidden states. Student and teacher need the same vocabulary.
 
 Examples:
   bert distil --teacher google-bert/bert-base-uncased --student small/config.json --corpus text.txt.zst \\
@@ -59,13 +59,13 @@ pub struct DistilCommand {
 #[command(next_help_heading = "Student")]
 #[serde(default, rename_all = "kebab-case")]
 struct StudentArgs {
-    /// The model that learns: a config.json, whose model begins with random weights and has the teacher's tokenizer; or
-    /// a folder or the name of a model on the hub, which goes on from its own
+    /// The student: a config.json, for random weights and the teacher's tokenizer; or a folder or the name of a model
+    /// on the hub, for its own weights and tokenizer
     #[arg(long, value_name = "CONFIG|FOLDER|NAME")]
     student: Option<String>,
 
-    /// Begin with every n-th layer of the teacher, its embeddings and its head, in place of random weights; the
-    /// config.json of --student has fewer layers and the teacher's other sizes
+    /// Begin with every n-th layer of the teacher, its embeddings and its head, instead of random weights; the
+    /// config.json of --student must have fewer layers and otherwise the sizes of the teacher
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     init_from_teacher: Option<bool>,
 

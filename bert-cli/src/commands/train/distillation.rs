@@ -18,8 +18,7 @@ pub struct DistillationArgs {
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     distil_weight: Option<f64>,
 
-    /// How much it counts where the last hidden states point, beside the scores; needs a teacher of the same hidden
-    /// size; 0, if not given
+    /// The weight of the cosine loss of the last hidden states; needs a teacher of the same hidden size; 0, if not given
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     hidden_weight: Option<f64>,
 }

@@ -14,20 +14,20 @@ use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::reporter::Reporter;
 
-/// Train a model to make vectors of texts, for similarity and search
+/// Train a model to turn texts into vectors, for similarity and search
 #[derive(Args, Debug)]
 #[command(mut_args(tell_usual::<PairColumns>))]
 #[command(after_help = "\
-Files are CSV, TSV or JSON lines, also as .gz or .zst. What an example is, --kind says:
+Files are CSV, TSV or JSON lines, also as .gz or .zst. --kind says what an example is:
   pairs     two texts that belong together (anchor and positive, query and passage)
   triplets  the same, and a text that does not belong to the first (negative)
   scored    two texts and a score (sentence1, sentence2, score)
-Pairs and triplets are told apart from the other texts of their step, so a large --batch-size makes them
-harder; it takes no more memory, --token-budget does. Equal texts are not told apart.
+The other texts of a step are the negatives of a pair or triplet, so a larger --batch-size makes training
+harder; it takes no more memory, a larger --token-budget does. Equal texts are no negatives of each other.
 
-The evaluation of scored pairs is Spearman's correlation of scores and cosines, that of triplets how many
-are in the right order, that of pairs how many first texts have their own second text as the nearest.
-The folder is one for sentence-transformers, too.
+The evaluation of scored pairs is Spearman's correlation of scores and cosines, that of triplets the
+share in the right order, that of pairs the share of first texts whose nearest text is their own second one.
+The folder is a sentence-transformers model, too.
 
 Examples:
   bert train embed --model google-bert/bert-base-uncased --train nli.jsonl --kind triplets \\
@@ -49,11 +49,11 @@ pub struct EmbedCommand {
 #[command(next_help_heading = "Examples")]
 #[serde(default, rename_all = "kebab-case")]
 struct PairColumns {
-    /// What an example to train on is [default: pairs]
+    /// The kind of the examples to train on [default: pairs]
     #[arg(long, value_name = "KIND", value_enum)]
     kind: Option<Kind>,
 
-    /// What an example to evaluate on is; the same as one to train on, if not given
+    /// The kind of the examples to evaluate on; that of the examples to train on, if not given
     #[arg(long, value_name = "KIND", value_enum)]
     eval_kind: Option<Kind>,
 
@@ -65,27 +65,27 @@ struct PairColumns {
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     eval_columns: Option<Vec<String>>,
 
-    /// The least score, which means a cosine of 0 [default: 0]
+    /// The lowest score, which means a cosine of 0 [default: 0]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     min_score: Option<f64>,
 
-    /// The greatest score, which means a cosine of 1 [default: 1]
+    /// The highest score, which means a cosine of 1 [default: 1]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     max_score: Option<f64>,
 
-    /// How the files are written, if their names do not tell
+    /// The format of the files, if their names do not tell
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["csv", "tsv", "jsonl"]))]
     format: Option<String>,
 
-    /// Whether the first row of a table holds the names of its columns; as it looks, if not given
+    /// Whether the first row of a table holds the names of its columns; detected, if not given
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     header: Option<bool>,
 
-    /// How hidden states become one vector; as the model's folder says, else their mean
+    /// How hidden states become one vector; if not given, as the model's folder says, or else the mean
     #[arg(long, value_name = "POOLING", value_enum)]
     pooling: Option<PoolingWord>,
 
-    /// What cosines are multiplied by where texts are told apart [default: 20]
+    /// The scale of cosines in the loss of pairs and triplets, the inverse of a temperature [default: 20]
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     scale: Option<f64>,
 }
@@ -158,7 +158,7 @@ impl EmbedCommand {
             return Err(training(TrainingError::Setting {
                 setting: "batch_size",
                 found: options.batch_size.to_string(),
-                expected: "at least 2: a pair is told apart from the others of its step",
+                expected: "at least 2: the other pairs of a step are its negatives",
             }));
         }
         let eval_columns = own.eval_columns.as_ref().or(own.columns.as_ref().filter(|_| eval_kind == kind));

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Sink};
 use crate::reporter::Reporter;
-use crate::style::thousands;
+use crate::style::counted;
 
 /// Train a model to find names in texts: people, places, whatever your examples mark
 #[derive(Args, Debug)]
@@ -44,11 +44,11 @@ pub struct EntitiesCommand {
 #[command(next_help_heading = "Examples")]
 #[serde(default, rename_all = "kebab-case")]
 struct EntityColumns {
-    /// How the files are written, if their names do not tell
+    /// The format of the files, if their names do not tell
     #[arg(long, value_name = "FORMAT", value_enum)]
     format: Option<FileFormat>,
 
-    /// What the places of entities in JSON are counted in [default: chars]
+    /// The unit of entity offsets in JSON [default: chars]
     #[arg(long, value_name = "UNIT", value_enum)]
     offsets: Option<Unit>,
 
@@ -56,7 +56,7 @@ struct EntityColumns {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     comments: Option<bool>,
 
-    /// How the labels of the model tell where entities begin and end [default: iob]
+    /// The tagging scheme of the model's labels [default: iob]
     #[arg(long, value_name = "SCHEME", value_enum)]
     scheme: Option<LabelScheme>,
 }
@@ -125,10 +125,9 @@ impl EntitiesCommand {
         let longest = job.settings.options().longest(&base);
         tell_cut(reporter, objective.longer_than(longest)?, longest);
         if objective.inexact() > 0 {
-            let count = thousands(objective.inexact() as u64);
-            reporter.warning(format_args!(
-                "{count} entities begin or end inside a word: all of the word is learnt"
-            ));
+            let entities =
+                counted(objective.inexact() as u64, "entity begins or ends", "entities begin or end");
+            reporter.warning(format_args!("{entities} inside a word: all of the word is learnt"));
         }
         job.go(reporter, sink, &base, &objective)
     }

@@ -18,15 +18,15 @@ use crate::reporter::Reporter;
 /// How many examples to evaluate on at most.
 const MOST: u64 = 4096;
 
-/// Train a model on with raw text, so that it knows the words of a field
+/// Train a model further on raw text, so that it knows the words of a field
 #[derive(Args, Debug)]
 #[command(mut_args(tell_usual::<TextColumns>))]
 #[command(after_help = "\
 Files are plain text (a sentence or a paragraph a line, a blank line between documents) or JSON lines with
 a document each, also as .gz or .zst; or a folder of shards, which are text that is tokenised already.
 
-Every epoch masks other words. The evaluation is the share of masked words that are guessed, of 4,096
-examples at most. A model whose vectors or labels are to be trained knows more of a field after this.
+Every epoch masks other words. The evaluation is the share of masked words that are predicted right, in
+4,096 examples at most. A model that is then trained for vectors or labels knows more of the field.
 
 Examples:
   bert train fill-mask --model google-bert/bert-base-uncased --train notes.txt --eval more-notes.txt \\

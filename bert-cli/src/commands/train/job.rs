@@ -17,7 +17,7 @@ use crate::outcome::Outcome;
 use crate::output::Sink;
 use crate::reporter::Reporter;
 use crate::signals;
-use crate::style::thousands;
+use crate::style::counted;
 
 /// The file in the folder of a run that repeats it.
 const CONFIG: &str = "config.toml";
@@ -26,12 +26,12 @@ const CONFIG: &str = "config.toml";
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Run")]
 pub struct RunArgs {
-    /// Go on with the run in --out, to the same model that it would have led to without a break. Its settings are
-    /// read from its config.toml
+    /// Resume the run in --out; the model is the same as that of a run without a break. Settings are read from the
+    /// config.toml of the run
     #[arg(long)]
     resume: bool,
 
-    /// A TOML file with the long options as keys, such as `batch-size = 16`. What the command line says wins
+    /// A TOML file with the long options as keys, such as `batch-size = 16`. Options on the command line take precedence
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
@@ -191,7 +191,7 @@ impl<C: Columns> Job<C> {
         if summary.stopped {
             let out = quoted(&self.out);
             reporter.notice(format_args!(
-                "stopped after step {} of {steps}, and saved; go on with: bert {} --resume --out {out}",
+                "stopped after step {} of {steps}, and saved; continue with: bert {} --resume --out {out}",
                 summary.steps, self.command
             ));
             return Ok(signals::status().map_or(Outcome::Done, Outcome::Stopped));
@@ -242,10 +242,8 @@ fn all<T, I: Iterator<Item = data::Result<T>>>(
 /// Says how many examples are longer than a run takes them.
 pub fn tell_cut(reporter: &Reporter, cut: usize, longest: usize) {
     if cut > 0 {
-        reporter.warning(format_args!(
-            "{} examples are longer than {longest} tokens, and cut",
-            thousands(cut as u64)
-        ));
+        let cut = counted(cut as u64, "example is", "examples are");
+        reporter.warning(format_args!("{cut} longer than {longest} tokens, and cut"));
     }
 }
 

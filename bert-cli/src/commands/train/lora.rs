@@ -9,29 +9,28 @@ use serde::{Deserialize, Serialize};
 #[command(next_help_heading = "LoRA")]
 #[serde(default, rename_all = "kebab-case")]
 pub struct LoraArgs {
-    /// Train low-rank adapters beside the model, which stays as it is, and what is fresh in its head. What comes out is
-    /// a small folder as PEFT has it. Any other setting of this group means the same
+    /// Train low-rank adapters (LoRA) and the new parts of the head; the model itself is frozen. The result is a small
+    /// folder in the format of PEFT. Any other option of this group implies this one
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     lora: Option<bool>,
 
-    /// The rank of what is added to a weight; 8, if not given
+    /// The rank of the adapters; 8, if not given
     #[arg(long, value_name = "RANK", allow_negative_numbers = true)]
     lora_rank: Option<usize>,
 
-    /// What is added is multiplied with this number over the rank; 8, if not given
+    /// The output of an adapter is scaled by this number over the rank; 8, if not given
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     lora_alpha: Option<f64>,
 
-    /// The share of an adapter's input that is dropped in training; nothing, if not given
+    /// The dropout of the adapters' inputs in training; 0, if not given
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     lora_dropout: Option<f64>,
 
-    /// The ends of the names of the layers with adapters, with commas between them, or all-linear; query,value, if not
-    /// given
+    /// The layers that get adapters: ends of their names, separated by commas, or all-linear; query,value, if not given
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     lora_targets: Option<Vec<String>>,
 
-    /// Modules that train as a whole besides those that are fresh, such as pooler, with commas between them
+    /// Modules to train in full besides the new ones, such as pooler, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     modules_to_save: Option<Vec<String>>,
 }

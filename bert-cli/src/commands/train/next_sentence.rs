@@ -52,11 +52,11 @@ struct PairColumns {
     #[arg(long, value_name = "COLUMN")]
     label_column: Option<String>,
 
-    /// How the files are written, if their names do not tell
+    /// The format of the files, if their names do not tell
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["csv", "tsv", "jsonl"]))]
     format: Option<String>,
 
-    /// Whether the first row of a table holds the names of its columns; as it looks, if not given
+    /// Whether the first row of a table holds the names of its columns; detected, if not given
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     header: Option<bool>,
 }

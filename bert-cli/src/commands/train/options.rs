@@ -12,11 +12,11 @@ use super::lora::LoraArgs;
 #[command(next_help_heading = "Training")]
 #[serde(default, rename_all = "kebab-case")]
 pub struct OptionArgs {
-    /// How often all examples are seen [default: 3]
+    /// The number of epochs, which are passes over all examples [default: 3]
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     epochs: Option<u64>,
 
-    /// Examples of a step [default: 32]
+    /// The number of examples in a step [default: 32]
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     batch_size: Option<usize>,
 
@@ -24,23 +24,23 @@ pub struct OptionArgs {
     #[arg(long, visible_alias = "lr", value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
 
-    /// The share of all steps in which the rate rises [default: 0.1]
+    /// The share of all steps in which the learning rate warms up [default: 0.1]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     warmup_ratio: Option<f64>,
 
-    /// How the rate falls after that [default: linear]
+    /// How the learning rate falls after the warm-up [default: linear]
     #[arg(long, value_name = "SCHEDULE", value_enum)]
     schedule: Option<Schedule>,
 
-    /// How much weights are pulled to 0; not biases and LayerNorms [default: 0.01]
+    /// The weight decay; none for biases and LayerNorms [default: 0.01]
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
 
-    /// Longer gradients are scaled down to this norm [default: 1]
+    /// The largest norm of the gradients; longer ones are scaled down to it [default: 1]
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     max_grad_norm: Option<f64>,
 
-    /// Where the order of examples and fresh weights come from; the same seed gives the same model [default: 1]
+    /// The seed for the order of examples, new weights and masks; the same seed gives the same model [default: 1]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
@@ -52,43 +52,43 @@ pub struct OptionArgs {
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     token_budget: Option<usize>,
 
-    /// Save a state to resume from every so many steps, besides at the end of each epoch [default: 500]
+    /// How many steps apart a state to resume from is saved, besides at the end of each epoch [default: 500]
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     save_steps: Option<u64>,
 
-    /// Make so many steps, whatever --epochs says
+    /// Train for this many steps, whatever --epochs says
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     max_steps: Option<u64>,
 
-    /// Measure the model every so many steps, and after the last one; after each epoch, if not given
+    /// How many steps apart the model is evaluated, besides after the last one; after each epoch, if not given
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     eval_steps: Option<u64>,
 
-    /// End after so many evaluations in a row that were no better than the best; never, if not given
+    /// Stop after this many evaluations in a row without a new best one; never, if not given
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     patience: Option<u64>,
 
-    /// AdamW as the original BERT had it: moments are not corrected, epsilon is 1e-6
+    /// AdamW as the original BERT had it: without bias correction, and with an epsilon of 1e-6
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     bert_adam: Option<bool>,
 
-    /// Drop numbers in training, with the probabilities that the model's configuration has
+    /// Use dropout, with the probabilities of the model's configuration
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dropout: Option<bool>,
 
-    /// Keep little of what a step computes and make the rest again: less memory, more time, the same results
+    /// Recompute activations in the backward pass (gradient checkpointing): less memory, more time, the same results
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     recompute: Option<bool>,
 
-    /// Leave the embeddings and so many layers above them as they are; with 0 the embeddings alone
+    /// Freeze the embeddings and this many layers above them; with 0, only the embeddings
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     freeze_layers: Option<usize>,
 
-    /// The learning rate of what lies above the encoder, as a multiple [default: 1]
+    /// The learning rate of the head, as a multiple of that of the encoder [default: 1]
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     head_rate_factor: Option<f64>,
 
-    /// What the learning rate is multiplied with for each layer further down [default: 1]
+    /// The factor of the learning rate for each layer further down (layer-wise decay) [default: 1]
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     layer_decay: Option<f64>,
 

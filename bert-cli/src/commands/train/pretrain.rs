@@ -24,14 +24,14 @@ use crate::reporter::Reporter;
     mut_arg("train", |arg| arg.visible_alias("corpus")
         .help("The text to train on: plain text with a paragraph a line and a blank line between documents, or \
                JSON lines with a document each; also .gz and .zst")),
-    mut_arg("eval", |arg| arg.help("Other text of the same form, to measure the model with; the best model is kept")),
+    mut_arg("eval", |arg| arg.help("Other text of the same form, to evaluate the model on; the best one is kept")),
     after_help = "\
 Examples are made as the original BERT's: runs of whole sentences, cut in two; half of the second
 parts are replaced by sentences of another document; 15 % of the tokens are to be guessed, of which
 80 % are masked and 10 % are replaced by random ones. Masks and pairs are new in every epoch.
 
 The text is tokenised once, into --shards, and then read from there, so that memory stays flat.
-Ctrl-C saves a state; after whatever ended a run, --resume leads to the same model.
+Ctrl-C saves a state; however a run ended, --resume leads to the same model.
 
 Examples:
   bert pretrain --corpus wikipedia.txt.zst books.txt --eval held-out.txt --out my-bert --max-steps 20000 \\
@@ -53,7 +53,7 @@ pub struct PretrainCommand {
 #[command(next_help_heading = "Corpus")]
 #[serde(default, rename_all = "kebab-case")]
 struct CorpusArgs {
-    /// Begin with random weights: a model of the shape that this config.json says. Needs --tokenizer
+    /// Begin with random weights, in the shape that this config.json gives. Needs --tokenizer
     #[arg(long, value_name = "FILE", conflicts_with = "model", value_hint = ValueHint::FilePath)]
     architecture: Option<PathBuf>,
 

@@ -8,7 +8,7 @@ use bert_tasks::training::Report;
 use indicatif::{HumanDuration, ProgressBar};
 
 use crate::reporter::Reporter;
-use crate::style::thousands;
+use crate::style::{counted, thousands};
 
 /// What a loss counts for in the one that is shown, after each further step.
 const MEMORY: f64 = 0.9;
@@ -56,12 +56,11 @@ impl<'a> Progress<'a> {
             Report::Evaluated { step, evaluation, best } => {
                 let best = if *best { ", the best so far" } else { "" };
                 let (metric, value) = (&evaluation.metric, evaluation.value);
-                let examples = thousands(evaluation.examples as u64);
+                let examples = counted(evaluation.examples as u64, "example", "examples");
                 let details: String =
                     evaluation.details.iter().map(|(name, value)| format!(", {name} {value:.4}")).collect();
-                self.reporter.notice(format_args!(
-                    "step {step}: {metric} {value:.4}{details} of {examples} examples{best}"
-                ));
+                self.reporter
+                    .notice(format_args!("step {step}: {metric} {value:.4}{details} of {examples}{best}"));
             }
             _ => {}
         }

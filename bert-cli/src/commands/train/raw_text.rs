@@ -26,7 +26,7 @@ pub struct RawTextArgs {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub shards: Option<PathBuf>,
 
-    /// Whether pairs are made, of which the model is to say whether the second part follows [default: true]
+    /// Whether examples are pairs, for next sentence prediction [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     next_sentence: Option<bool>,
 
@@ -34,7 +34,7 @@ pub struct RawTextArgs {
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     short_sequence_share: Option<f64>,
 
-    /// How many examples to measure the model with [default: 1000]
+    /// How many examples to evaluate the model on [default: 1000]
     #[arg(long, value_name = "COUNT")]
     eval_examples: Option<u64>,
 

@@ -139,7 +139,7 @@ fn read(path: &Path, command: &'static str, known: &[String]) -> Result<Table> {
             value => value,
         };
         if read.insert(name, value).is_some() {
-            let reason = format!("{key} is there twice, with - and with _");
+            let reason = format!("{key} is set twice, with - and with _");
             return Err(Error::Settings { path: path.to_owned(), line: None, reason });
         }
     }

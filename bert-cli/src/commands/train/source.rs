@@ -34,12 +34,12 @@ const TEACHER: Requirement = Requirement {
 #[command(next_help_heading = "Files")]
 #[serde(default, rename_all = "kebab-case")]
 pub struct FileArgs {
-    /// The examples to train on; of several files, one after another
+    /// The examples to train on; several files are read one after another
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
     pub train: Vec<PathBuf>,
 
-    /// Examples to measure the model with after each epoch; the best one is kept. Without them, the last
+    /// Examples to evaluate the model on after each epoch; the best model is kept. Without them, the last one is
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub eval: Option<PathBuf>,
 
@@ -52,12 +52,13 @@ pub struct FileArgs {
     pub tensorboard: Option<bool>,
 
     /// The model to begin with: a folder, or the name of a model on the Hugging Face hub. If not given, the one in
-    /// BERT_MODEL, or the English model that is built in. Its head is used if it is of the right kind and has the same labels, and else is fresh
+    /// BERT_MODEL, or the built-in English model. Its head is used if it is of the right kind and has the same labels;
+    /// otherwise the head is new
     #[arg(short, long, value_name = "FOLDER|NAME", value_hint = ValueHint::DirPath)]
     pub model: Option<String>,
 
-    /// Learn to answer as this model does, beside what the examples say: a folder, or the name of a model on the hub.
-    /// It has the same vocabulary, a head of the same kind and the same labels
+    /// The teacher to distil from: learn from its scores besides the labels of the examples. A folder, or the name of a
+    /// model on the hub, with the same vocabulary, a head of the same kind and the same labels
     #[arg(long, value_name = "FOLDER|NAME", value_hint = ValueHint::DirPath)]
     pub teacher: Option<String>,
 
@@ -70,7 +71,7 @@ pub struct FileArgs {
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
 
-    /// How many CPU threads to compute with; as many as the system grants, if not given. The model is the same
+    /// How many CPU threads to compute with; as many as the system allows, if not given. The model is the same
     #[arg(long, value_name = "COUNT", value_parser = positive, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 }

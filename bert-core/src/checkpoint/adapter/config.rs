@@ -118,7 +118,7 @@ impl AdapterConfig {
         let file: File = serde_json::from_value(all.clone().into()).map_err(AdapterError::Json)?;
         if file.peft_type.as_deref() != Some("LORA") {
             let found = all.get("peft_type").unwrap_or(&Value::Null);
-            return unsupported("peft_type", found, "only LORA can be used");
+            return unsupported("peft_type", found, "only LORA is supported");
         }
         for key in UNSUPPORTED {
             let nothing = match all.get(key).unwrap_or(&Value::Null) {
@@ -128,17 +128,21 @@ impl AdapterConfig {
                 _ => false,
             };
             if !nothing {
-                return unsupported(key, &all[key], "this is not supported, and results would be others");
+                return unsupported(
+                    key,
+                    &all[key],
+                    "this is not supported, and without it the results would be wrong",
+                );
             }
         }
         if file.bias.as_deref().is_some_and(|bias| bias != "none") {
-            return unsupported("bias", &all["bias"], "only adapters without biases can be used");
+            return unsupported("bias", &all["bias"], "only adapters without biases are supported");
         }
         if let Some(word) = file.init_lora_weights.as_str()
             && CHANGE_THE_BASE.iter().any(|way| word.starts_with(way))
         {
             let expected =
-                "it changed the weights of the base, too; convert the adapter to plain LoRA with PEFT";
+                "it also changes the weights of the base model; convert the adapter to plain LoRA with PEFT";
             return unsupported("init_lora_weights", &word, expected);
         }
         let alpha_pattern = file.alpha_pattern.unwrap_or_default();
@@ -147,7 +151,7 @@ impl AdapterConfig {
                 return unsupported(
                     "alpha_pattern",
                     key,
-                    "its keys can be the ends of layers' names, and no patterns",
+                    "its keys must be ends of layer names, without patterns",
                 );
             }
         }

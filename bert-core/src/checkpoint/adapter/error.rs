@@ -31,23 +31,21 @@ pub enum AdapterError {
     },
 
     /// A tensor that belongs to nothing that the model has.
-    #[error(
-        "the model has nothing that the tensor {name} of the adapter belongs to; is it an adapter of another model?"
-    )]
+    #[error("the adapter's tensor {name} matches no layer of the model; is it an adapter of another model?")]
     Stray {
         /// Its name.
         name: String,
     },
 
     /// Only one of the two matrices is there, or they do not fit each other.
-    #[error("lora_A and lora_B of {layer} are no pair: one is missing, or they differ in rank")]
+    #[error("lora_A and lora_B of {layer} do not match: one is missing, or their ranks differ")]
     Unpaired {
         /// The layer.
         layer: String,
     },
 
     /// A name that no layer has.
-    #[error("no layer is called {name:?}; there are {}", known.join(", "))]
+    #[error("no layer is called {name:?}; the known ones are {}", known.join(", "))]
     NoLayer {
         /// The name.
         name: String,

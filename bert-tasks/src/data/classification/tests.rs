@@ -66,5 +66,5 @@ fn labels_that_are_missing_or_unknown_are_errors() {
     let labels = LabelSet::new(["1", "0"]).unwrap();
     assert_eq!(examples[1].targets(&labels).unwrap(), [0]);
     let error = examples[0].targets(&labels).unwrap_err().to_string();
-    assert!(error.contains("x.csv:2: no label \"2\"; there are 1, 0"), "{error}");
+    assert!(error.contains("x.csv:2: unknown label \"2\"; the known ones are 1, 0"), "{error}");
 }

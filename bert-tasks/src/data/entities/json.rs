@@ -75,16 +75,16 @@ fn bytes(text: &str, range: Range<usize>, offsets: Offsets) -> Result<Range<usiz
         return Err("it is empty");
     }
     match offsets {
-        Offsets::Bytes if range.end > text.len() => Err("it ends behind the text"),
+        Offsets::Bytes if range.end > text.len() => Err("it ends after the end of the text"),
         Offsets::Bytes if !(text.is_char_boundary(range.start) && text.is_char_boundary(range.end)) => {
-            Err("it begins or ends inside a char; are the places counted in chars?")
+            Err("it begins or ends inside a character; are the offsets counted in characters?")
         }
         Offsets::Bytes => Ok(range),
         Offsets::Chars => {
             let mut places = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-            let start = places.nth(range.start).ok_or("it begins behind the text")?;
+            let start = places.nth(range.start).ok_or("it begins after the end of the text")?;
             let end = places.nth(range.end - range.start - 1);
-            Ok(start..end.ok_or("it ends behind the text; are the places counted in bytes?")?)
+            Ok(start..end.ok_or("it ends after the end of the text; are the offsets counted in bytes?")?)
         }
     }
 }

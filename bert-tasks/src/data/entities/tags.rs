@@ -95,7 +95,7 @@ impl TagSet {
                     place: None,
                     label: pair[1].label.to_owned(),
                     range: pair[1].range.clone(),
-                    reason: "it overlaps another entity; a token can have one label",
+                    reason: "it overlaps another entity; a token can have only one label",
                 });
             }
         }

@@ -78,7 +78,7 @@ impl Csv {
         let text = |field: &[u8]| match std::str::from_utf8(field) {
             Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
             Ok(_) => Err(DataError::NotText { place: place.clone(), found: "a NUL byte" }),
-            Err(_) => Err(DataError::NotText { place: place.clone(), found: "bytes that are no UTF-8" }),
+            Err(_) => Err(DataError::NotText { place: place.clone(), found: "bytes that are not UTF-8" }),
         };
         let fields = self.record.iter().map(text).collect::<Result<Vec<_>>>()?;
         Ok(Some((place, fields)))

@@ -185,7 +185,7 @@ fn unnamed() -> Place {
 fn example<'a>(paragraph: &'a Paragraph, qa: &'a Qa, place: &Place) -> Result<Example<'a>> {
     let (id, context) = (qa.id.as_str(), paragraph.context.as_str());
     if qa.is_impossible && !qa.answers.is_empty() {
-        let reason = "it is said to be impossible, yet it has an answer";
+        let reason = "it is marked as impossible but has an answer";
         return Err(DataError::Question { place: place.clone(), id: qa.id.clone(), reason });
     }
     let answers = qa.answers.iter().map(|answer| answer.checked(context, id, place));

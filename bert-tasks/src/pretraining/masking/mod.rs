@@ -42,7 +42,7 @@ impl Masking {
             }
             Self { mask, .. } if !part(*mask) => wrong("mask", *mask, "from 0 to 1"),
             Self { mask, random, .. } if !part(*random) || mask + random > 1.0 + 1e-9 => {
-                wrong("random", *random, "from 0 to 1, and no more than the mask leaves")
+                wrong("random", *random, "from 0 to 1, and at most 1 minus the share of masked tokens")
             }
             Self { max_predictions: Some(0), .. } => wrong("max_predictions", 0.0, "at least 1"),
             _ => Ok(()),

@@ -93,7 +93,7 @@ impl Shard {
         let data = bytes.as_slice();
         let refuse = |reason: &str| PretrainingError::Shard { path: path.clone(), reason: reason.to_owned() };
         if data.len() < HEADER || !data.starts_with(MAGIC) {
-            return Err(refuse("it does not begin as a shard does"));
+            return Err(refuse("its header is not that of a shard"));
         }
         let (version, width) = (u32_at(data, 8), u32_at(data, 12) as usize);
         if version != VERSION {
@@ -105,11 +105,11 @@ impl Shard {
             return Err(PretrainingError::OtherTokenizer { path });
         }
         if u32_at(data, 72) != vocabulary.size() || width != id_bytes(vocabulary) {
-            return Err(refuse("its header contradicts its tokenizer"));
+            return Err(refuse("its header does not match its tokenizer"));
         }
         let counts = [48, 56, 64].map(|at| u64::from_le_bytes(data[at..at + 8].try_into().expect("8 bytes")));
         if counts.iter().any(|&count| count >= u64::from(u32::MAX)) {
-            return Err(refuse("it has more tokens than a shard can have"));
+            return Err(refuse("it has more tokens than a shard can hold"));
         }
         // None of this can overflow: the counts are below 2^32.
         let [documents, sentences, tokens] = counts;
@@ -123,7 +123,7 @@ impl Shard {
         if !ascends(&data[sentence_starts..document_starts], tokens)
             || !ascends(&data[document_starts..], sentences)
         {
-            return Err(refuse("the places of its sentences are damaged"));
+            return Err(refuse("the offsets of its sentences are damaged"));
         }
         let [documents, sentences, tokens] = counts.map(|count| count as usize);
         let vocab_size = vocabulary.size();

@@ -45,16 +45,16 @@ fn what_contradicts_itself_is_refused() {
     };
     assert!(open(good.clone()).is_ok());
     for (at, value, reason) in [
-        (0, b'B', "does not begin"),
+        (0, b'B', "not that of a shard"),
         (8, 2, "version 2"),
-        (12, 4, "contradicts"),
+        (12, 4, "does not match"),
         (48, 3, "bytes and should"),
         (55, 255, "more tokens"),
         (64, 9, "bytes and should"),
-        (72, 0, "contradicts"),
-        (HEADER + 16, 1, "places"), // the first sentence does not begin with the first token
-        (HEADER + 20, 0, "places"), // an empty sentence
-        (HEADER + 24, 9, "places"), // a sentence that ends before it begins
+        (72, 0, "does not match"),
+        (HEADER + 16, 1, "offsets"), // the first sentence does not begin with the first token
+        (HEADER + 20, 0, "offsets"), // an empty sentence
+        (HEADER + 24, 9, "offsets"), // a sentence that ends before it begins
     ] {
         let error = with(at, value).err().unwrap_or_else(|| panic!("byte {at}")).to_string();
         assert!(error.contains(reason) && error.contains("x.shard"), "{error}");

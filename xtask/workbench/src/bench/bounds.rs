@@ -26,11 +26,11 @@ pub fn check(row: &Accuracy) -> Vec<Held> {
     let mut held = vec![];
     if let (Some(found), Some(spearman)) = (row.sts_spearman, spearman) {
         let distance = (found - spearman).abs();
-        let words = format!("{found:.4}, {distance:.4} from {spearman:.4} where {most} may be");
+        let words = format!("{found:.4}, {distance:.4} from {spearman:.4}; at most {most} is allowed");
         held.push(Held { measure: "STS-B", words, held: distance <= most });
     }
     if let Some(found) = row.ner_agreement {
-        let words = format!("{:.2} % as in f32 where {} % must be", 100.0 * found, 100.0 * least);
+        let words = format!("{:.2} % as in f32; at least {} % is required", 100.0 * found, 100.0 * least);
         held.push(Held { measure: "labels", words, held: found >= least });
     }
     held

@@ -87,7 +87,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write the tables of README.md anew from the results that it names.
+    /// Write the tables of README.md again from the results that it names.
     #[arg(long, conflicts_with_all = ["what", "json", "peers", "one_line", "texts"])]
     readme: bool,
 

@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let mut plan = plan.clone();
         if subject.is_software && !args.all && plan.modes.contains(&suite::Mode::Trained) {
             eprintln!(
-                "SKIPPED {}: trained checkpoints, which take minutes on a GPU that is a program; --all runs them",
+                "SKIPPED {}: trained checkpoints, which take minutes on a software GPU; --all runs them",
                 subject.name
             );
             plan.modes.retain(|&mode| mode != suite::Mode::Trained);

@@ -39,11 +39,11 @@ fn record_all(root: &Path, mut results: Results, subjects: &[Subject], seed: u64
         let plan = Plan { modes: vec![Mode::Ops, Mode::Fused], ..Plan::all(seed) };
         let verdicts = subject.run(&plan);
         if verdicts.iter().any(bert_conformance::Verdict::is_error) {
-            eprintln!("nothing is written: what a backend gets wrong is not documented but mended");
+            eprintln!("nothing is written: fix the backends that fail first");
             return Ok(report::print(&verdicts, &[], seed));
         }
         let timings = if subject.is_software {
-            eprintln!("SKIPPED {}: times of a GPU that is a program say nothing", subject.name);
+            eprintln!("SKIPPED {}: times of a software GPU mean nothing", subject.name);
             vec![]
         } else {
             subject.measure(&plan)?
@@ -63,7 +63,7 @@ fn check_all(root: &Path, results: &Results, subjects: &[Subject]) -> Result<Exi
     for (path, text) in page::all(root, results)? {
         let found = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
         if found != text {
-            stale.push(format!("{} is not what docs/results/conformance.json gives", path.display()));
+            stale.push(format!("{} is not up to date with docs/results/conformance.json", path.display()));
         }
     }
     for subject in subjects {
@@ -79,7 +79,7 @@ fn check_all(root: &Path, results: &Results, subjects: &[Subject]) -> Result<Exi
         println!("STALE {line}");
     }
     if stale.is_empty() {
-        println!("docs/backends.md and README.md are what the backends are");
+        println!("docs/backends.md and README.md are up to date with the backends");
         return Ok(ExitCode::SUCCESS);
     }
     println!("again: cargo xtask conformance --mode support --backend NAMES-OF-THE-STALE-ONES");

@@ -41,7 +41,7 @@ fn page(results: &Results) -> String {
          hardest inputs and *was off by* what was found, absolute or relative, whichever is smaller. *% of limit*\n\
          is the part of the machine's `f32` arithmetic that the best shape of a BERT-base layer reaches, and *times\n\
          faster* the gain over the default body. Only the CPU's limit is known, and only of `f32`; what is not\n\
-         timed is a GPU that is a program.\n",
+         timed is a software GPU.\n",
         short(results)
     );
     for (name, record) in &results.backends {
