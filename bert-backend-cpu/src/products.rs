@@ -184,7 +184,7 @@ pub(crate) fn weight_gradient(
     });
     let panels = panels.as_mut_slice();
 
-    let mut weight = arena.take_lasting::<f32>(outer * inner);
+    let mut weight = arena.take::<f32>(outer * inner);
     let base = Shareable::new(weight.as_mut_slice().as_mut_ptr());
     let (left, panels) = (&*left, &*panels);
     in_tasks(pool, outer, inner, width, TASK_PANELS, |rows, panel, columns| {

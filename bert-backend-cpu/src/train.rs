@@ -161,7 +161,7 @@ impl TrainBackend for CpuBackend {
             *place += 1;
         }
         // The rows of a table are a gradient that lasts.
-        let mut out = self.cpu.arena.take_lasting::<f32>(count * width);
+        let mut out = self.cpu.arena.take::<f32>(count * width);
         let each = (PIECE / width.max(1)).max(1);
         self.cpu.pool.run_pieces(out.as_mut_slice(), each * width.max(1), |task, piece| {
             let first = task * each;

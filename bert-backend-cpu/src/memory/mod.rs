@@ -1,17 +1,25 @@
 //! Blocks of memory for activations and weights: 64-byte aligned, on huge pages where that pays, and
 //! recycled, so that a steady stream of batches allocates nothing.
 //!
+//! [`Arena`] recycles; the system has to clear a page before it gives it to anybody, which takes longer than to compute
+//! what is written there.
+//!
 //! Where debug assertions are on, every block that is taken starts as NaNs between two guard bands, which
 //! are checked when its owner has filled it.
+
+mod arena;
+mod ranges;
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytemuck::Pod;
 use memmap2::{MmapMut, MmapRaw};
+
+pub(crate) use self::arena::Arena;
 
 /// A cache line, and the widest vector.
 const ALIGN: usize = 64;
@@ -22,9 +30,6 @@ const SMALL: usize = 16 << 10;
 /// Bytes before and after the numbers of a block that nobody may write.
 const GUARD: usize = if cfg!(debug_assertions) { ALIGN } else { 0 };
 const GUARD_BYTE: u8 = 0xA5;
-/// Free memory that an arena keeps, even if more was never in use at once.
-const KEEP: usize = 64 << 20;
-
 /// Weights of a model lie side by side in chunks of this size, as a weight of its own mapping seldom covers a whole
 /// huge page. What is not yet written of a chunk is not in memory either.
 const CHUNK: usize = 32 << 20;
@@ -34,6 +39,7 @@ pub(crate) struct Block {
     start: NonNull<u8>,
     size: usize,
     owner: Owner,
+    /// The arena that it came from.
     home: Weak<Arena>,
 }
 
@@ -44,6 +50,10 @@ enum Owner {
     Map {
         _map: Arc<MmapRaw>,
     },
+    /// The same; the arena that it came from gives the bytes to others.
+    Region {
+        map: Arc<MmapRaw>,
+    },
 }
 
 // SAFETY: the block's memory is its own: no other block is given the same bytes.
@@ -52,14 +62,14 @@ unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 
 impl Block {
-    /// Zeros, of an arena.
+    /// Zeros.
     fn new(bytes: usize, home: Weak<Arena>) -> Self {
         assert!(bytes > 0, "blocks hold something, see `Filling::capacity`");
         // Where there are no mappings, the heap does.
         if bytes >= LARGE
             && let Some(map) = huge(bytes)
         {
-            return Self::within(map, 0, bytes, home);
+            return Self::part(Owner::Map { _map: map.clone() }, &map, 0, bytes, home);
         }
         let layout = Layout::from_size_align(bytes, ALIGN).expect("a size that fits in memory");
         // SAFETY: the size is not zero.
@@ -89,14 +99,19 @@ impl Block {
         };
         let offset = now.1;
         now.1 += bytes;
-        Self::within(map, offset, bytes, Weak::new())
+        Self::part(Owner::Map { _map: map.clone() }, &map, offset, bytes, Weak::new())
+    }
+
+    /// Bytes of a region of an arena, of any value.
+    fn in_region(map: Arc<MmapRaw>, offset: usize, bytes: usize, home: Weak<Arena>) -> Self {
+        Self::part(Owner::Region { map: map.clone() }, &map, offset, bytes, home)
     }
 
     /// The bytes of a mapping from `offset` on, which nobody else is given.
-    fn within(map: Arc<MmapRaw>, offset: usize, bytes: usize, home: Weak<Arena>) -> Self {
+    fn part(owner: Owner, map: &MmapRaw, offset: usize, bytes: usize, home: Weak<Arena>) -> Self {
         assert!(offset + bytes <= map.len() && offset.is_multiple_of(ALIGN));
         let start = NonNull::new(map.as_mut_ptr().wrapping_add(offset)).expect("a mapping's address");
-        Self { start, size: bytes, owner: Owner::Map { _map: map }, home }
+        Self { start, size: bytes, owner, home }
     }
 
     /// Whether nobody wrote around the first so many bytes of numbers, where debug assertions are on.
@@ -130,90 +145,12 @@ fn huge(bytes: usize) -> Option<Arc<MmapRaw>> {
 impl Drop for Block {
     fn drop(&mut self) {
         if let Some(arena) = self.home.upgrade() {
-            arena.lock().used_bytes -= self.size;
+            arena.forget(self);
         }
         if let Owner::Heap(layout) = self.owner {
             // SAFETY: allocated with this layout, and nobody borrows it any more.
             unsafe { dealloc(self.start.as_ptr(), layout) };
         }
-    }
-}
-
-/// Where blocks go when they are no longer used, and come from when they are needed again.
-#[derive(Default)]
-pub(crate) struct Arena {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    free: Vec<Arc<Block>>,
-    free_bytes: usize,
-    /// In blocks that are not in `free`.
-    used_bytes: usize,
-    peak_bytes: usize,
-}
-
-impl Arena {
-    /// Memory for `length` numbers, of any value, to be filled by one owner and then shared.
-    pub fn take<T: Pod>(self: &Arc<Self>, length: usize) -> Filling<T> {
-        let bytes = Filling::<T>::capacity(length);
-        let mut state = self.lock();
-        // The tightest fit, but none that wastes more than half.
-        let fits = |block: &Arc<Block>| (bytes..=2 * bytes).contains(&block.size);
-        let best =
-            (0..state.free.len()).filter(|&i| fits(&state.free[i])).min_by_key(|&i| state.free[i].size);
-        let recycled = best.map(|i| state.free.swap_remove(i));
-        let capacity = recycled.as_ref().map_or(bytes, |block| block.size);
-        state.free_bytes -= recycled.as_ref().map_or(0, |block| block.size);
-        state.used_bytes += capacity;
-        state.peak_bytes = state.peak_bytes.max(state.used_bytes);
-        drop(state);
-        let block = recycled.unwrap_or_else(|| Arc::new(Block::new(bytes, Arc::downgrade(self))));
-        let mut filling = Filling { block: Some(block), length, kind: std::marker::PhantomData };
-        filling.spoil();
-        filling
-    }
-
-    /// Memory of just this size, for what lives until the end of a step, such as a gradient. It is none of the blocks
-    /// that results pass round: those are of other sizes, and as many of them as it takes are freed in return, so that
-    /// what a backward pass makes takes the place of what it has used up.
-    pub fn take_lasting<T: Pod>(&self, length: usize) -> Filling<T> {
-        let bytes = Filling::<T>::capacity(length);
-        let (mut freed, mut room) = (vec![], 0);
-        let mut state = self.lock();
-        while room < bytes && !state.free.is_empty() {
-            let size = |i: &usize| state.free[*i].size;
-            let all = 0..state.free.len();
-            let enough = all.clone().filter(|i| room + size(i) >= bytes).min_by_key(size);
-            let place = enough.or_else(|| all.max_by_key(size)).expect("some are free");
-            let block = state.free.swap_remove(place);
-            room += block.size;
-            state.free_bytes -= block.size;
-            state.used_bytes += block.size; // until it is freed, after the lock, which its end takes again
-            freed.push(block);
-        }
-        drop(state);
-        drop(freed);
-        let block = Arc::new(Block::new(bytes, Weak::new()));
-        let mut filling = Filling { block: Some(block), length, kind: std::marker::PhantomData };
-        filling.spoil();
-        filling
-    }
-
-    fn give_back(&self, block: Arc<Block>) {
-        let mut state = self.lock();
-        let bytes = block.size;
-        if state.free_bytes + bytes <= state.peak_bytes.max(KEEP) {
-            state.used_bytes -= bytes;
-            state.free_bytes += bytes;
-            state.free.push(block);
-        }
-        // Otherwise it is freed, after the lock, which its end takes again.
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -227,8 +164,7 @@ pub(crate) fn with_scratch<T: Pod, R>(length: usize, f: impl FnOnce(&mut [T]) ->
     // Not there for a call inside a call, which then has memory of its own.
     let block = SCRATCH.take().filter(|block| block.size >= bytes);
     let block = block.unwrap_or_else(|| Arc::new(Block::new(bytes.next_power_of_two(), Weak::new())));
-    let mut filling = Filling { block: Some(block), length, kind: std::marker::PhantomData };
-    filling.spoil();
+    let mut filling = Filling::new(block, length);
     let result = f(filling.as_mut_slice());
     let block = filling.block.take().expect("it is there until the end");
     block.check_guards(length * size_of::<T>());
@@ -244,6 +180,13 @@ pub(crate) struct Filling<T> {
 }
 
 impl<T: Pod> Filling<T> {
+    /// The numbers of a block that nobody else has.
+    fn new(block: Arc<Block>, length: usize) -> Self {
+        let mut filling = Self { block: Some(block), length, kind: std::marker::PhantomData };
+        filling.spoil();
+        filling
+    }
+
     /// Memory of its own, all zeros, for what lives as long as a model.
     pub fn permanent(length: usize) -> Self {
         let block = Arc::new(Block::permanent(Self::capacity(length)));
@@ -370,27 +313,6 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_stream_allocates_nothing() {
-        let arena = Arc::new(Arena::default());
-        let addresses = |n: usize| -> Vec<usize> {
-            let mut blocks: Vec<_> = (1..=n).map(|i| arena.take::<f32>(i * 100_000)).collect();
-            let addresses = blocks.iter_mut().map(|b| b.as_mut_slice().as_ptr() as usize).collect();
-            let shared: Vec<_> = blocks.into_iter().map(Filling::share).collect();
-            drop(shared.clone());
-            addresses
-        };
-        let first = addresses(5);
-        let free = arena.lock().free_bytes;
-        for _ in 0..10 {
-            let mut again = addresses(5);
-            again.retain(|address| !first.contains(address));
-            assert!(again.is_empty());
-            assert_eq!(arena.lock().free_bytes, free);
-        }
-        assert_eq!(arena.lock().used_bytes, 0);
-    }
-
-    #[test]
     fn scratch_stays_with_its_thread_and_grows() {
         let address = |length| {
             with_scratch(length, |scratch: &mut [f32]| {
@@ -410,54 +332,6 @@ mod tests {
             assert!(outer.iter().all(|&x| x == 2.0));
         });
         std::thread::spawn(move || assert_ne!(address(1000), larger)).join().unwrap();
-    }
-
-    #[test]
-    fn blocks_of_nothing_are_found_again() {
-        let arena = Arc::new(Arena::default());
-        for _ in 0..10 {
-            drop(arena.take::<f32>(0));
-        }
-        let state = arena.lock();
-        assert_eq!((state.free.len(), state.used_bytes), (1, 0));
-        assert_eq!(state.free_bytes, state.free[0].size);
-    }
-
-    #[test]
-    fn an_arena_does_not_hoard() {
-        let arena = Arc::new(Arena::default());
-        // Sizes that never fit one another.
-        for i in 0..40 {
-            drop(arena.take::<u8>((1 << 20) * (i + 1)).share());
-        }
-        let state = arena.lock();
-        assert!(state.free_bytes <= KEEP.max(state.peak_bytes), "{} bytes", state.free_bytes);
-    }
-
-    #[test]
-    fn what_lasts_takes_the_place_of_free_blocks() {
-        let arena = Arc::new(Arena::default());
-        let sizes = [3, 9, 12, 20].map(|size| size << 20);
-        drop(sizes.map(|size| arena.take::<u8>(size)));
-        let free = || arena.lock().free.iter().map(|block| block.size >> 20).collect::<Vec<_>>();
-        let sorted = || {
-            let mut sizes = free();
-            sizes.sort_unstable();
-            sizes
-        };
-        // The smallest that is large enough; then the largest, and what is still missing.
-        let mut lasting = arena.take_lasting::<u8>(10 << 20);
-        assert_eq!(sorted(), [3, 9, 20]);
-        lasting.as_mut_slice().fill(1);
-        let more = arena.take_lasting::<u8>(22 << 20);
-        assert_eq!(sorted(), [9]);
-        drop((lasting.share(), more));
-        assert_eq!(sorted(), [9], "it goes back to the system");
-        let state = arena.lock();
-        assert_eq!((state.used_bytes, state.free_bytes >> 20), (0, 9));
-        drop(state);
-        drop(arena.take_lasting::<u8>(100 << 20));
-        assert!(free().is_empty());
     }
 
     #[test]
@@ -484,15 +358,5 @@ mod tests {
             });
             assert!(result.is_err() != (ALIGN..ALIGN + 12).contains(&byte), "byte {byte}");
         }
-    }
-
-    #[test]
-    fn a_block_may_outlive_its_arena() {
-        let arena = Arc::new(Arena::default());
-        let mut memory = arena.take::<u32>(10);
-        memory.as_mut_slice().fill(7);
-        let shared = memory.share();
-        drop(arena);
-        assert_eq!(shared.as_slice::<u32>(), [7; 10]);
     }
 }
