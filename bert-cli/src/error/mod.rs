@@ -116,6 +116,14 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
+    /// An option that does nothing beside the others.
+    #[error("{option} has no meaning here: {reason}")]
+    NoMeaning {
+        /// The option.
+        option: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// More or fewer `--column`s than texts.
     #[error(
         "this command takes {expected} text(s) at a time, so it needs --column {expected} time(s), not {found}"
