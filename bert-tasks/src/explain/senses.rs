@@ -373,6 +373,13 @@ impl Task for Senses {
 }
 
 impl WordSenses {
+    /// Whether the groups part no less in the embeddings, which know the place of a word in its text and nothing of what
+    /// surrounds it: then they may tell places apart, and not meanings.
+    pub fn may_be_by_position(&self) -> bool {
+        self.layer > 0
+            && matches!((self.by_layer.first(), self.silhouette), (Some(first), Some(own)) if *first >= own)
+    }
+
     /// One HTML file with the groups, their examples, and pictures of them. It loads nothing.
     pub fn to_html(&self) -> String {
         page::senses(self)

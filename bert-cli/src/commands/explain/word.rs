@@ -118,6 +118,12 @@ impl WordCommand {
                 "reading ended after {places} places; --limit reads more, 2000 at most"
             ));
         }
+        if found.may_be_by_position() {
+            reporter.notice(
+                "the groups part as well in the embeddings, which know where the word stands and nothing of what surrounds \
+                 it; they may tell places in the text apart, and not meanings",
+            );
+        }
         place.write(&found, WordSenses::to_html)?;
         Ok(if failed > 0 { Outcome::Incomplete } else { Outcome::Done })
     }

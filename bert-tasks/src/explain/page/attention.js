@@ -82,7 +82,9 @@
     });
   };
 
-  const ROW = 20, LEFT = 170, RIGHT = 430;
+  // On a phone, both columns fit in its width.
+  const narrow = document.documentElement.clientWidth < 640;
+  const ROW = 20, LEFT = narrow ? 110 : 170, RIGHT = narrow ? 220 : 430, CHARS = narrow ? 12 : 20;
   const texts = [];
   const head = () => {
     const svg = byId("links"), width = RIGHT + LEFT, height = count * ROW + 8;
@@ -95,7 +97,7 @@
     texts.length = 0;
     for (let i = 0; i < count; i++) {
       const kind = tokens[i][1] === null ? "token special" : tokens[i][1] === 1 ? "token pair" : "token";
-      const y = i * ROW + 16, text = name(i).length > 20 ? `${name(i).slice(0, 20)}…` : name(i);
+      const y = i * ROW + 16, text = name(i).length > CHARS ? `${name(i).slice(0, CHARS)}…` : name(i);
       const left = element("text", { class: kind, x: LEFT - 8, y, "text-anchor": "end", tabindex: 0, role: "button" }, text);
       const toggle = () => {
         state.token = state.token === i ? null : i;
@@ -140,7 +142,7 @@
     group.replaceChildren(fragment);
     const { layer } = layers[state.layer], number = layers[state.layer].heads[state.head].head;
     byId("head-title").textContent = `Layer ${layer}, head ${number}`;
-    const whose = state.token === null ? "" : ` of ${name(state.token)}`;
+    const whose = state.token === null ? "" : ` of “${name(state.token)}”`;
     byId("head-note").textContent = `Left looks at right. The ${drawn} strongest links${whose}, from ` +
       `${shown(weight(least))} on. Choose a token on the left to see its links alone.`;
   };
@@ -163,7 +165,7 @@
     const from = state.token === null ? Math.max(words, 0) : state.token;
     const scales = layers[state.layer].heads[state.head].scales;
     const order = [...Array(count).keys()].sort((a, b) => all[from * count + b] - all[from * count + a]).slice(0, ROWS);
-    byId("detail-title").textContent = `What ${name(from)} looks at most`;
+    byId("detail-title").textContent = `What “${name(from)}” looks at most`;
     byId("detail-note").textContent = scales
       ? "A weight is the softmax of the score: the product of the query of the token that looks and the key of the one that " +
         "is looked at, over the root of their width. The strip shows the parts of that sum: blue ones add to it, orange ones take from it. Scores are rounded."

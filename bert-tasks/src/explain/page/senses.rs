@@ -22,6 +22,12 @@ pub fn senses(senses: &WordSenses) -> String {
         }
         None => body.push_str("No two groups part clearly.</p>\n"),
     }
+    if senses.may_be_by_position() {
+        body.push_str(
+            "<p class=\"note\">They part as well in the embeddings (layer 0), which know where the word stands and nothing of \
+             what surrounds it. They may tell places in the text apart, and not meanings.</p>\n",
+        );
+    }
     for (index, group) in groups.iter().enumerate() {
         let _ = writeln!(
             body,
