@@ -37,11 +37,13 @@ mod integrated_gradients;
 mod occlusion;
 mod occurrences;
 mod page;
+mod places;
 mod plane;
 mod reading;
 mod senses;
 mod subject;
 mod svg;
+mod targets;
 
 pub use attention::{
     Attention, AttentionOptions, AttentionToken, HeadAttention, LayerAttention, Link, TextAttention,

@@ -322,7 +322,7 @@ impl<B: TrainBackend> Engine for Typed<B> {
         let seed = backend.upload(&seed(&value)?)?;
         let gradients = self.model.backward(&[(result, seed)])?;
         let gradient = gradients.of(&parameter).expect("every result depends on the embeddings");
-        Ok(ready(backend.download(&[gradient.clone()]))?.remove(0))
+        Ok(ready(backend.download(std::slice::from_ref(gradient)))?.remove(0))
     }
 
     fn freeze(&mut self) -> Result<()> {
