@@ -213,7 +213,8 @@ fn the_embeddings_of_every_family() {
         let mut model = model(&Initial::spread(3), &config, head, None);
         model.set_rates(|_| 0.0).unwrap();
         let outputs = [Output::Scores(head)];
-        let numbers = |x: &Tensor<Reference>| block_on(Reference.download(&[x.clone()])).unwrap().remove(0);
+        let numbers =
+            |x: &Tensor<Reference>| block_on(Reference.download(std::slice::from_ref(x))).unwrap().remove(0);
         let asked = [Output::HiddenState(0), Output::Scores(head)];
         let plain = model.forward(&batch(), &asked, None).unwrap();
         let [embedded, expected] = [&plain[0], &plain[1]].map(|x| numbers(&model.value(x)));

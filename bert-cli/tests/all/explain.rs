@@ -150,6 +150,10 @@ fn words_that_cannot_be_scored() {
     fails(&["fill-mask", "the [MASK]"], &["no head"]);
     fails(&["sentiment", &"rome ".repeat(20_000)], &["tokens", "shorten"]);
     fails(&["poetry", "rome"], &["poetry", "sentiment"]);
+    model.edit(|tensors| tensors.get_mut("classifier.bias").unwrap().1[0] = f32::NAN);
+    for method in ["occlusion", "integrated-gradients"] {
+        fails(&["sentiment", "rome", "--target", "negative", "--method", method], &["not all finite"]);
+    }
     let masked = base();
     explain("tokens", &masked, &["fill-mask", "rome"]).fails(&["no [MASK]"]);
     explain("tokens", &masked, &["fill-mask", "the [MASK]", "--mask", "2"]).fails(&["number 2", "has 1"]);
@@ -223,6 +227,10 @@ fn a_word_that_cannot_be_grouped() {
     let empty = model.file("empty.txt");
     fs::write(&empty, "").unwrap();
     explain("word", &model, &["door", empty.to_str().unwrap()]).fails(&["none of the texts"]);
+    model.edit(|tensors| {
+        tensors.get_mut("bert.encoder.layer.1.output.dense.bias").unwrap().1[0] = f32::INFINITY;
+    });
+    explain("word", &model, &["door", fine]).fails(&["not all finite"]);
 }
 
 /// Many lines without the word, a long one with it: only what surrounds the word is kept.

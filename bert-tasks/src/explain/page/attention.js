@@ -136,7 +136,7 @@
       const from = Math.floor(i / count), to = i % count;
       fragment.append(element("line", {
         x1: LEFT, y1: from * ROW + 12, x2: RIGHT, y2: to * ROW + 12,
-        stroke: `rgb(${colour()})`, "stroke-width": 2, "stroke-opacity": Math.max(weight(map[i]), 0.04).toFixed(3),
+        stroke: `rgb(${colour()})`, "stroke-width": 2, "stroke-opacity": (map[i] / 255).toFixed(3), // the root, as everywhere
       }));
     }
     group.replaceChildren(fragment);
