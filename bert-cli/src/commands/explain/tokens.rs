@@ -73,6 +73,9 @@ pub struct TokensCommand {
     form: FormArgs,
 }
 
+/// From so many words on, an explanation takes long enough to say so.
+const MANY: usize = 100;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TaskName {
     /// The probability of a label of a text, or of a pair
@@ -194,6 +197,17 @@ impl TokensCommand {
             Ok((loaded, gradients))
         })?;
         let subject = loaded.subject(texts, self.target.as_deref(), self.mask.unwrap_or(1))?;
+        let words = subject.words().len();
+        if words > MANY {
+            let faster = match (with_gradients, self.no_faithfulness) {
+                (false, _) => "; --method integrated-gradients takes fewer",
+                (true, false) => "; --no-faithfulness takes fewer",
+                (true, true) => "",
+            };
+            let each = if with_gradients { steps.unwrap_or(64) } else { words };
+            let passes = each + if self.no_faithfulness { 2 } else { 112 };
+            reporter.notice(format_args!("{words} words: about {passes} passes through the model{faster}"));
+        }
         let mut explanation = match (gradients, steps) {
             (Some(gradients), None) => gradients.explain(&subject)?,
             (Some(gradients), Some(steps)) => gradients.with_steps(steps)?.explain(&subject)?,
