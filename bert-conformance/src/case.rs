@@ -37,6 +37,8 @@ pub enum Op {
     AddLayerNorm,
     /// `[heads, head_size]`
     Attention(Scaling),
+    /// `[heads, head_size]`
+    AttentionWeights(Scaling),
     /// `[hidden]`
     Concat,
     /// Any shape.
@@ -106,6 +108,7 @@ impl Op {
             Self::LayerNorm => "layer_norm",
             Self::AddLayerNorm => "add_layer_norm",
             Self::Attention(_) => "attention",
+            Self::AttentionWeights(_) => "attention_weights",
             Self::Concat => "concat",
             Self::Softmax => "softmax",
             Self::Pool(_) => "pool",
@@ -181,7 +184,7 @@ impl fmt::Display for Case {
             Op::Map(UnaryOp::Cast(dtype)) => write!(f, " to {dtype}")?,
             Op::DownloadIds => f.write_str(" ids")?,
             Op::LinearFromDevice => f.write_str(" from device")?,
-            Op::Attention(Scaling::Fixed) => f.write_str(" scaled")?,
+            Op::Attention(Scaling::Fixed) | Op::AttentionWeights(Scaling::Fixed) => f.write_str(" scaled")?,
             _ => {}
         }
         write!(f, " {:?}", self.shape)?;

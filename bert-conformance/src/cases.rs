@@ -198,6 +198,20 @@ pub fn provided() -> Vec<Case> {
         cases.push(Case::new(attention, [1, 64]).lengths(&[512, 1]).values(values));
         cases.push(Case::new(Op::Attention(Scaling::Fixed), [3, 17]).lengths(&[3, 1, 17]).values(values));
     }
+    let weights = Op::AttentionWeights(Scaling::Usual);
+    for values in [Normal, Peaked] {
+        for lengths in BATCHES {
+            for shape in [[1, 1], [3, 17], [2, 32]] {
+                cases.push(Case::new(weights, shape).lengths(lengths).values(values));
+            }
+        }
+        for layout in Layout::of_rank(2) {
+            cases.push(Case::new(weights, [2, 17]).lengths(&[3, 1, 65]).laid(layout).values(values));
+        }
+        cases.push(Case::new(weights, [12, 64]).lengths(&[1, 33]).values(values));
+        let fixed = Op::AttentionWeights(Scaling::Fixed);
+        cases.push(Case::new(fixed, [3, 17]).lengths(&[3, 1, 17]).values(values));
+    }
 
     for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Max, Pooling::MeanSqrtLen] {
         for lengths in BATCHES {

@@ -3,6 +3,8 @@
 //! Nothing here is shared with a backend, not even with the reference: no views, no padding, no masks, no
 //! `libm::erf`. All tensors are row-major.
 
+use std::ops::Range;
+
 use bert_core::contract::{Activation, BinaryOp, Pooling, ReduceOp, UnaryOp};
 use bert_core::tensor::DType;
 
@@ -135,6 +137,43 @@ pub fn softmax(x: &[f64], n: usize) -> Vec<f64> {
 pub fn attention(qkv: &[f64], hidden: usize, heads: usize, scale: f64, bounds: &[u32]) -> Vec<f64> {
     let size = hidden / heads;
     let mut context = vec![0.0; qkv.len() / 3];
+    each_softmax(qkv, hidden, heads, scale, bounds, |head, query, keys, weights| {
+        let out = &mut context[query * hidden + head * size..][..size];
+        for (key, weight) in keys.zip(weights) {
+            let value = &qkv[key * 3 * hidden + 2 * hidden + head * size..][..size];
+            out.iter_mut().zip(value).for_each(|(out, value)| *out += weight * value);
+        }
+    });
+    context
+}
+
+/// `qkv [tokens, 3 * hidden]` -> `[pairs, heads]`
+pub fn attention_weights(qkv: &[f64], hidden: usize, heads: usize, scale: f64, bounds: &[u32]) -> Vec<f64> {
+    let lengths = bounds.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
+    let mut all = vec![0.0; heads * lengths.map(|length| length * length).sum::<usize>()];
+    let (mut before, mut start) = (0, 0);
+    each_softmax(qkv, hidden, heads, scale, bounds, |head, query, keys, weights| {
+        if keys.start > start {
+            before += (keys.start - start).pow(2); // the pairs of the sequence that is done
+            start = keys.start;
+        }
+        for (key, weight) in weights.iter().enumerate() {
+            all[(before + (query - start) * keys.len() + key) * heads + head] = *weight;
+        }
+    });
+    all
+}
+
+/// Shows the weights of each head and query, with the tokens that they are of.
+fn each_softmax(
+    qkv: &[f64],
+    hidden: usize,
+    heads: usize,
+    scale: f64,
+    bounds: &[u32],
+    mut show: impl FnMut(usize, usize, Range<usize>, &[f64]),
+) {
+    let size = hidden / heads;
     for sequence in bounds.windows(2) {
         let tokens = sequence[0] as usize..sequence[1] as usize;
         for head in 0..heads {
@@ -149,14 +188,10 @@ pub fn attention(qkv: &[f64], hidden: usize, heads: usize, scale: f64, bounds: &
                         products.sum::<f64>() * scale
                     })
                     .collect();
-                let out = &mut context[query * hidden + head * size..][..size];
-                for (key, weight) in tokens.clone().zip(softmax(&scores, scores.len())) {
-                    out.iter_mut().zip(part(key, 2)).for_each(|(out, value)| *out += weight * value);
-                }
+                show(head, query, tokens.clone(), &softmax(&scores, scores.len()));
             }
         }
     }
-    context
 }
 
 /// `x [tokens, hidden]` -> `[sequences, hidden]`

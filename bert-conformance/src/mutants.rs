@@ -492,6 +492,29 @@ impl Backend for Mutant {
         })
     }
 
+    fn attention_weights(
+        &self,
+        qkv: &Tensor<Self>,
+        spec: &AttentionSpec,
+        batch: &DeviceBatch<Buffer>,
+    ) -> Result<Tensor<Self>> {
+        let mut spec = *spec;
+        if self.is(ScaleLost) {
+            spec.scale = 1.0;
+        }
+        let weights = Reference.attention_weights(qkv, &spec, batch)?;
+        if !self.is(KeyForValue) || batch.sequences() > 1 {
+            return Ok(weights);
+        }
+        // Keys that look at queries.
+        let (length, heads) = (batch.tokens(), spec.heads);
+        let numbers = weights.buffer().clone();
+        edit(&weights, |i, _| {
+            let (query, key, head) = (i / heads / length, i / heads % length, i % heads);
+            numbers[(key * length + query) * heads + head]
+        })
+    }
+
     fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
         let joined = Reference.concat(parts)?;
         let kept = joined.shape().elements() - joined.shape()[1];
@@ -618,6 +641,8 @@ const SEEN_BY: &[(Mistake, &str)] = &[
     (ScaleLost, "attention"),
     (KeyForValue, "attention"),
     (HeadsMerged, "attention"),
+    (ScaleLost, "attention_weights"),
+    (KeyForValue, "attention_weights"),
     (PositionsShifted, "embed"),
     (PositionsRunOn, "embed"),
     (SegmentsLost, "embed"),

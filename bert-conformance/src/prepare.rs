@@ -193,20 +193,28 @@ pub fn prepare<'a, B: Backend>(
             )
         }
         Op::Attention(scaling) => {
-            let [heads, head_size] = *shape else { unreachable!("heads have a count and a size") };
-            let hidden = heads * head_size;
-            let batch = random_batch(rng, &case.lengths, 1);
-            let qkv = queries_keys_values(rng, batch.tokens(), hidden, case);
-            let mut spec = AttentionSpec::new(heads, head_size, precision);
-            if scaling == Scaling::Fixed {
-                spec.scale = 0.125;
-            }
-            let want = direct::attention(qkv.slice(), hidden, heads, spec.scale, batch.bounds());
+            let AttentionCase { batch, qkv, spec, hidden } = attention_case(rng, case, scaling, precision);
+            let want = direct::attention(qkv.slice(), hidden, spec.heads, spec.scale, batch.bounds());
             let qkv = device_inputs.place("qkv", &qkv)?;
             let batch = Batch::place(device_inputs, batch, first, 1)?;
             Prepared::parts(want, &[batch.tokens(), hidden], batch.bounds(), move |part| {
                 let qkv = qkv.slice(0, batch.rows(&part))?;
                 backend.attention(&qkv, &spec, &batch.part(backend, part)?)
+            })
+        }
+        Op::AttentionWeights(scaling) => {
+            let AttentionCase { batch, qkv, spec, hidden } = attention_case(rng, case, scaling, precision);
+            let want = direct::attention_weights(qkv.slice(), hidden, spec.heads, spec.scale, batch.bounds());
+            let qkv = device_inputs.place("qkv", &qkv)?;
+            let batch = Batch::place(device_inputs, batch, first, 1)?;
+            let mut pairs = vec![0];
+            pairs.extend(case.lengths.iter().scan(0, |end, length| {
+                *end += length * length;
+                Some(*end)
+            }));
+            Prepared::parts(want, &[pairs[case.lengths.len()], spec.heads], pairs, move |part| {
+                let qkv = qkv.slice(0, batch.rows(&part))?;
+                backend.attention_weights(&qkv, &spec, &batch.part(backend, part)?)
             })
         }
         Op::Pool(pooling) => {
@@ -220,6 +228,26 @@ pub fn prepare<'a, B: Backend>(
         }
         Op::Embed(segments) => prepare_embed(device_inputs, case, segments, rng),
     }
+}
+
+/// What attention is given.
+struct AttentionCase {
+    batch: PackedBatch,
+    qkv: Operand,
+    spec: AttentionSpec,
+    hidden: usize,
+}
+
+fn attention_case(rng: &mut Rng, case: &Case, scaling: Scaling, precision: Precision) -> AttentionCase {
+    let [heads, head_size] = case.shape[..] else { unreachable!("heads have a count and a size") };
+    let hidden = heads * head_size;
+    let batch = random_batch(rng, &case.lengths, 1);
+    let qkv = queries_keys_values(rng, batch.tokens(), hidden, case);
+    let mut spec = AttentionSpec::new(heads, head_size, precision);
+    if scaling == Scaling::Fixed {
+        spec.scale = 0.125;
+    }
+    AttentionCase { batch, qkv, spec, hidden }
 }
 
 fn prepare_embed<'a, B: Backend>(

@@ -272,7 +272,7 @@ fn work(case: &Case) -> usize {
     let squares: usize = case.lengths.iter().map(|length| length * length).sum();
     let product: usize = case.shape.iter().product();
     match case.op {
-        Op::Attention(_) => squares * product,
+        Op::Attention(_) | Op::AttentionWeights(_) => squares * product,
         Op::Pool(_) | Op::Concat => tokens * product,
         Op::Embed(_) => tokens * case.shape[1],
         _ => product,

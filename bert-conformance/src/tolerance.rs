@@ -130,6 +130,7 @@ const TABLE: &[Row] = &[
     row("attention", None, Some(Precision::Int8), "cpu", (3e-2, 3e-4), "as bf16, which it is"),
     row("attention", Some(Values::Peaked), None, "*", (1e-4, 1e-10),
         "a score of 80 carries a rounding of 4e-6, and exp makes it an error of that share of a weight"),
+    row("attention_weights", Some(Values::Peaked), None, "*", (1e-4, 1e-10), "as attention"),
     row("layer_norm", Some(Values::Offset), None, "*", (1e-3, 1e-7),
         "the mean of numbers near 1000 is rounded by 3e-5 even if it is summed exactly; what is left has deviation 1"),
     row("add_layer_norm", Some(Values::Offset), None, "*", (1e-3, 1e-7),

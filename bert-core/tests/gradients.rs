@@ -205,6 +205,53 @@ fn every_parameter_of_every_family_with_every_head() {
     }
 }
 
+/// The gradient of what the embeddings give: the same results as from the tokens, and central differences.
+#[test]
+fn the_embeddings_of_every_family() {
+    for family in FAMILIES {
+        let (config, head) = (config(family), Head::SequenceClassification);
+        let mut model = model(&Initial::spread(3), &config, head, None);
+        model.set_rates(|_| 0.0).unwrap();
+        let outputs = [Output::Scores(head)];
+        let numbers =
+            |x: &Tensor<Reference>| block_on(Reference.download(std::slice::from_ref(x))).unwrap().remove(0);
+        let asked = [Output::HiddenState(0), Output::Scores(head)];
+        let plain = model.forward(&batch(), &asked, None).unwrap();
+        let [embedded, expected] = [&plain[0], &plain[1]].map(|x| numbers(&model.value(x)));
+        let scores = |embedded: &HostTensor| {
+            let (_, results) = model.forward_from(&batch(), embedded, &outputs).unwrap();
+            numbers(&model.value(&results[0])).to_f64().unwrap().iter().copied().collect::<Vec<f64>>()
+        };
+        let expected: Vec<f64> = expected.to_f64().unwrap().iter().copied().collect();
+        assert_eq!(scores(&embedded), expected, "{family}");
+        let weights = weights(0, expected.len());
+        let (parameter, mut results) = model.forward_from(&batch(), &embedded, &outputs).unwrap();
+        let result = results.remove(0);
+        let seed = Reference.upload(&HostTensor::from_vec(weights.clone(), result.shape())).unwrap();
+        let gradients = model.backward(&[(result, seed)]).unwrap();
+        let gradient = numbers(gradients.of(&parameter).expect("the scores depend on it"));
+        let gradient: Vec<f64> = gradient.to_f64().unwrap().iter().copied().collect();
+        let values: Vec<f64> = embedded.to_f64().unwrap().iter().copied().collect();
+        for index in (0..values.len()).step_by(5) {
+            let at = |by: f64| -> f64 {
+                let mut moved = values.clone();
+                moved[index] += by;
+                let scores = scores(&HostTensor::from_vec(moved, embedded.shape()));
+                scores.iter().zip(&weights).map(|(x, weight)| x * weight).sum()
+            };
+            let found = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            assert!(
+                (found - gradient[index]).abs() < 1e-5,
+                "{family} [{index}]: {} {found}",
+                gradient[index]
+            );
+        }
+        let short = HostTensor::from_vec(vec![0f32; 8], [1, 8]);
+        let refused = model.forward_from(&batch(), &short, &outputs);
+        assert!(matches!(refused, Err(bert_core::Error::Shape { .. })), "{family}");
+    }
+}
+
 fn is_adapter(spec: &ParameterSpec) -> bool {
     matches!(spec.kind, ParameterKind::LoraA | ParameterKind::LoraB)
 }

@@ -45,6 +45,10 @@ pub enum Error {
     #[error(transparent)]
     Evaluation(#[from] crate::evaluation::EvaluationError),
 
+    /// An explanation.
+    #[error(transparent)]
+    Explain(#[from] crate::explain::ExplainError),
+
     /// A training run.
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]

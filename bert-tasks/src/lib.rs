@@ -18,6 +18,7 @@
 //! * [`AnyTask`] is any task, with requests in JSON; [`records`] are its answers;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
+//! * [`explain`] says what a model looks at, and which words an answer hangs on;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
 //!
 //! Features: `cpu` (default) is the backend for CPUs, `wgpu` the one for GPUs, `hub` downloads models by name.
@@ -35,6 +36,7 @@ mod device;
 pub mod embedding;
 mod error;
 pub mod evaluation;
+pub mod explain;
 pub mod features;
 pub mod fill_mask;
 mod fit;

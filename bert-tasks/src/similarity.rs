@@ -86,6 +86,13 @@ impl Similarity {
     }
 }
 
+impl Similarity {
+    /// What makes the vectors.
+    pub(crate) fn embedding(&self) -> &Embedding {
+        &self.embedding
+    }
+}
+
 impl From<Embedding> for Similarity {
     fn from(embedding: Embedding) -> Self {
         Self { embedding }

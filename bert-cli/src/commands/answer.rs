@@ -21,7 +21,7 @@ use crate::reporter::Reporter;
 use crate::style::{self, visible};
 use crate::values::positive;
 
-const REQUIREMENT: Requirement = Requirement {
+pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a question answering model",
     example: "distilbert/distilbert-base-cased-distilled-squad",
     head: Head::QuestionAnswering,

@@ -21,7 +21,7 @@ use crate::reporter::Reporter;
 use crate::style::{self, Screen, visible};
 use crate::values::positive;
 
-const REQUIREMENT: Requirement = Requirement {
+pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a token classifier",
     example: "dslim/bert-base-NER",
     head: Head::TokenClassification,

@@ -7,6 +7,7 @@ use std::ops::Range;
 use bert_tasks::Features;
 use bert_tasks::Head;
 use bert_tasks::embedding::cosine;
+use bert_tasks::explain::occurrences;
 use bert_tasks::features::{FeaturesOptions, TextFeatures, TokenFeatures};
 use bert_tasks::records::FeaturesRecord;
 use clap::Args;
@@ -22,7 +23,7 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
 use crate::style::{self, shorten, visible};
 
-const REQUIREMENT: Requirement = Requirement {
+pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a BERT of any kind",
     example: "google-bert/bert-base-uncased",
     head: Head::None,
@@ -163,32 +164,6 @@ impl Consumer<TextFeatures> for Comparison {
     }
 }
 
-/// Where a word stands in a text, in whatever case, but not as a part of a longer word.
-fn occurrences(text: &str, word: &str) -> Vec<Range<usize>> {
-    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let matches = |start: usize| {
-        let mut end = start;
-        let mut rest = text[start..].chars();
-        for expected in word.chars() {
-            let found = rest.next()?;
-            if found != expected && !found.to_lowercase().eq(expected.to_lowercase()) {
-                return None;
-            }
-            end += found.len_utf8();
-        }
-        (!is_word(rest.next())).then_some(start..end)
-    };
-    let mut found: Vec<Range<usize>> = vec![];
-    let mut before = None;
-    for (start, c) in text.char_indices() {
-        if !is_word(before) && found.last().is_none_or(|last| last.end <= start) {
-            found.extend(matches(start).filter(|range| !range.is_empty()));
-        }
-        before = Some(c);
-    }
-    found
-}
-
 #[derive(Serialize)]
 struct Compared {
     word: String,
@@ -239,19 +214,5 @@ impl Record for Compared {
             writeln!(page)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_found_where_it_stands_alone() {
-        assert_eq!(occurrences("Bank, embankment, bank.", "bank"), [0..4, 18..22]);
-        assert_eq!(occurrences("ÉTÉ été", "été"), [0..5, 6..11]);
-        assert_eq!(occurrences("New York new york", "new york"), [0..8, 9..17]);
-        assert!(occurrences("anything", "").is_empty());
-        assert!(occurrences("", "x").is_empty());
     }
 }

@@ -20,7 +20,7 @@ use crate::reporter::Reporter;
 use crate::style::{self, bar, visible};
 use crate::values::positive;
 
-const REQUIREMENT: Requirement = Requirement {
+pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a masked language model",
     example: "google-bert/bert-base-uncased",
     head: Head::MaskedLm,

@@ -7,6 +7,7 @@ mod devices;
 mod embed;
 mod entities;
 mod evaluate;
+mod explain;
 mod features;
 mod fill_mask;
 mod info;
@@ -44,6 +45,7 @@ pub enum Command {
     Pretrain(Box<train::PretrainCommand>),
     Distil(Box<train::DistilCommand>),
     Evaluate(evaluate::EvaluateCommand),
+    Explain(explain::ExplainCommand),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
@@ -73,6 +75,7 @@ impl Command {
             Self::Pretrain(command) => command.run(reporter),
             Self::Distil(command) => command.run(reporter),
             Self::Evaluate(command) => command.run(reporter),
+            Self::Explain(command) => command.run(reporter),
             Self::Info(command) => command.run(reporter),
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(reporter),

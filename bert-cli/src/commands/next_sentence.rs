@@ -19,7 +19,7 @@ use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
 use crate::style::{self, bar, visible};
 
-const REQUIREMENT: Requirement = Requirement {
+pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a BERT with a next-sentence head, as they are pre-trained",
     example: "google-bert/bert-base-uncased",
     head: Head::NextSentence,

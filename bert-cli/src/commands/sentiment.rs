@@ -22,7 +22,7 @@ use crate::reporter::Reporter;
 use crate::style::{self, bar, visible};
 use crate::values::positive;
 
-const REQUIREMENT: Requirement = Requirement {
+pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a sequence classifier",
     example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
     head: Head::SequenceClassification,

@@ -116,6 +116,14 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
+    /// An option that does nothing beside the others.
+    #[error("{option} has no meaning here: {reason}")]
+    NoMeaning {
+        /// The option.
+        option: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// More or fewer `--column`s than texts.
     #[error("give --column once for each text of an input: expected {expected}, found {found}")]
     ColumnCount {

@@ -311,10 +311,23 @@ fn open_file(path: &Path) -> Result<(File, Option<u64>)> {
 /// # Errors
 /// A file that cannot be read, is too long, or is not UTF-8 (unless `lossy`).
 pub fn read_text(path: &Path, lossy: bool) -> Result<String> {
-    let (file, _) = open_file(path)?;
+    read_all(path.display().to_string(), open_file(path)?.0, lossy)
+}
+
+/// Reads all of standard input as one text, without the line end that a pipe puts behind it.
+///
+/// # Errors
+/// An input that cannot be read, is too long, or is not UTF-8.
+pub fn read_stdin() -> Result<String> {
+    let mut text = read_all("stdin".to_owned(), io::stdin(), false)?;
+    let end = text.trim_end_matches(['\n', '\r']).len();
+    text.truncate(end);
+    Ok(text)
+}
+
+fn read_all(name: String, source: impl Read, lossy: bool) -> Result<String> {
     let mut bytes = vec![];
-    let name = path.display().to_string();
-    let read = file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes);
+    let read = source.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|source| Error::Read { name: name.clone(), source })?;
     let bad = |error| Error::BadFile { name: name.clone(), error };
     if bytes.len() > MAX_RECORD {

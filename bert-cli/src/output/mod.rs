@@ -5,7 +5,7 @@ mod target;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use serde::Serialize;
@@ -109,14 +109,34 @@ pub struct Sink {
     count: u64,
 }
 
+/// A document that is no list of records, such as a page.
+pub struct Document(Target);
+
+impl Document {
+    /// Opens the file, or standard output.
+    ///
+    /// # Errors
+    /// A file that cannot be created.
+    pub fn open(path: Option<&Path>, reporter: &Reporter) -> Result<Self> {
+        Ok(Self(Target::open(path, reporter.color())?.0))
+    }
+
+    /// Writes all of it, and gives the file its name.
+    ///
+    /// # Errors
+    /// An output that cannot be written; then there is no file.
+    pub fn write(mut self, bytes: &[u8]) -> Result<()> {
+        self.0.write_all(bytes).map_err(|error| self.0.failed(error))?;
+        self.0.finish()
+    }
+}
+
 /// Writes something that is not a record to standard output.
 ///
 /// # Errors
 /// An output that cannot be written.
 pub fn print(bytes: &[u8], reporter: &Reporter) -> Result<()> {
-    let (mut target, _) = Target::open(None, reporter.color())?;
-    target.write_all(bytes).map_err(|error| target.failed(error))?;
-    target.finish()
+    Document::open(None, reporter)?.write(bytes)
 }
 
 /// A record with its place in the input.

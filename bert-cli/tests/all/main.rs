@@ -3,6 +3,7 @@
 mod common;
 mod distil;
 mod evaluate;
+mod explain;
 #[cfg(feature = "hub")]
 mod hub;
 mod inputs;

@@ -245,6 +245,32 @@ pub trait Backend: Clone + MaybeSend + MaybeSync + 'static {
         default_attention(self, qkv, spec, batch)
     }
 
+    /// What [`attention`](Self::attention) multiplies values by, which it never stores: the softmax of the scaled products
+    /// of queries and keys. `qkv [tokens, 3 * heads * head_size]` -> `[pairs, heads]`, with a row for each pair of a token
+    /// and a token of its sequence that it looks at: sequence by sequence, query by query, key by key. For looking at
+    /// a model; nothing is rounded, and nothing dropped.
+    ///
+    /// The default takes one sequence after another.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device).
+    fn attention_weights(
+        &self,
+        qkv: &Tensor<Self>,
+        spec: &AttentionSpec,
+        batch: &DeviceBatch<Self::Buffer>,
+    ) -> Result<Tensor<Self>> {
+        trace::default_body("attention_weights");
+        let weights = |rows: Range<usize>| -> Result<Tensor<Self>> {
+            let pairs = rows.len() * rows.len();
+            let [query, key, _] = heads(self, qkv, spec, rows)?;
+            let weights = softmax_of_scores(self, &query, &key, spec.scale)?; // [heads, length, length]
+            self.map(UnaryOp::Copy, &weights.permute(&[1, 2, 0])?)?.reshape([pairs, spec.heads])
+        };
+        let mut parts = sequences(batch).map(weights).collect::<Result<Vec<_>>>()?;
+        if parts.len() == 1 { Ok(parts.remove(0)) } else { self.concat(&parts) }
+    }
+
     /// Matrices of one width below one another: `[a, n]`, `[b, n]`, … -> `[a + b + …, n]`.
     ///
     /// None of the eight methods writes into a part of a tensor, so the default spreads each matrix over all rows,
@@ -382,31 +408,47 @@ pub fn default_attention<B: Backend>(
     spec: &AttentionSpec,
     batch: &DeviceBatch<B::Buffer>,
 ) -> Result<Tensor<B>> {
-    let AttentionSpec { heads, head_size, scale, dropout, .. } = *spec;
-    let hidden = heads * head_size;
     let attend = |(sequence, rows): (usize, Range<usize>)| -> Result<Tensor<B>> {
         let length = rows.len();
-        // [heads, length, head_size] for each of query, key and value
-        let part = |index: usize| -> Result<Tensor<B>> {
-            let part = qkv.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
-            backend.map(UnaryOp::Copy, &part)?.reshape([length, heads, head_size])?.permute(&[1, 0, 2])
-        };
-        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-
-        // [heads, length, length]
-        let scores = backend.matmul(&query, &key.permute(&[0, 2, 1])?)?;
-        let scores = backend.map(UnaryOp::Scale(scale), &scores)?;
-        let mut weights = backend.softmax(&scores)?;
-        if let Some(dropout) = dropout {
+        let [query, key, value] = heads(backend, qkv, spec, rows)?;
+        let mut weights = softmax_of_scores(backend, &query, &key, spec.scale)?; // [heads, length, length]
+        if let Some(dropout) = spec.dropout {
             let random = dropout.random.numbered(sequence as u64);
             weights = backend.dropout(&weights, &Dropout { random, ..dropout })?;
         }
 
         // back to [length, hidden]
         let context = backend.matmul(&weights, &value)?.permute(&[1, 0, 2])?;
-        backend.map(UnaryOp::Copy, &context)?.reshape([length, hidden])
+        backend.map(UnaryOp::Copy, &context)?.reshape([length, spec.heads * spec.head_size])
     };
     backend.concat(&sequences(batch).enumerate().map(attend).collect::<Result<Vec<_>>>()?)
+}
+
+/// Query, key and value of a sequence, each `[heads, length, head_size]`.
+fn heads<B: Backend>(
+    backend: &B,
+    qkv: &Tensor<B>,
+    spec: &AttentionSpec,
+    rows: Range<usize>,
+) -> Result<[Tensor<B>; 3]> {
+    let AttentionSpec { heads, head_size, .. } = *spec;
+    let hidden = heads * head_size;
+    let part = |index: usize| -> Result<Tensor<B>> {
+        let part = qkv.slice(0, rows.clone())?.slice(1, index * hidden..(index + 1) * hidden)?;
+        backend.map(UnaryOp::Copy, &part)?.reshape([rows.len(), heads, head_size])?.permute(&[1, 0, 2])
+    };
+    Ok([part(0)?, part(1)?, part(2)?])
+}
+
+/// `query` and `key`, `[heads, length, head_size]` -> `[heads, length, length]`
+fn softmax_of_scores<B: Backend>(
+    backend: &B,
+    query: &Tensor<B>,
+    key: &Tensor<B>,
+    scale: f64,
+) -> Result<Tensor<B>> {
+    let scores = backend.matmul(query, &key.permute(&[0, 2, 1])?)?;
+    backend.softmax(&backend.map(UnaryOp::Scale(scale), &scores)?)
 }
 
 /// The rows of each sequence.

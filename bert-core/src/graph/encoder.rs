@@ -32,6 +32,11 @@ impl<Buf: Clone> EncoderWeights<Buf> {
         })
     }
 
+    /// The `index`-th layer, counted from 1.
+    pub fn layer(&self, index: usize) -> &Layer<Buf> {
+        &self.layers[self.order[index - 1]]
+    }
+
     /// The hidden states `[tokens, hidden]` of every layer that `keep` asks for, in order: 0 is the output of
     /// the embeddings, `i` that of the `i`-th layer, and the last one is taken after the LayerNorm that may follow the
     /// layers. Layers above the highest one asked for are not computed.
@@ -43,11 +48,15 @@ impl<Buf: Clone> EncoderWeights<Buf> {
         let Some(last) = (0..=self.order.len()).rev().find(|&index| keep(index)) else {
             return Ok(vec![]);
         };
-        let mut hidden = self.embeddings.forward(pass)?; // [tokens, hidden]
+        // [tokens, hidden]
+        let mut hidden = match &pass.embedded {
+            Some(embedded) => embedded.clone(),
+            None => self.embeddings.forward(pass)?,
+        };
         let mut kept = vec![];
         for index in 0..=last {
             if index > 0 {
-                hidden = self.layers[self.order[index - 1]].forward(pass, index, &hidden)?;
+                hidden = self.layer(index).forward(pass, index, &hidden)?;
             }
             if let Some(norm) = self.norm.as_ref().filter(|_| index == self.order.len()) {
                 hidden = pass.backend.layer_norm(&hidden, norm)?;

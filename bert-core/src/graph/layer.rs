@@ -83,6 +83,29 @@ impl<Buf: Clone> Layer<Buf> {
         })
     }
 
+    /// What the heads compare: `[tokens, hidden]`, the layer's input -> `[tokens, 3 * hidden]`.
+    pub fn queries_keys_values<B: Backend<Buffer = Buf>>(
+        &self,
+        pass: &Pass<'_, B>,
+        hidden: &Tensor<B>,
+    ) -> Result<Tensor<B>> {
+        let normalised = match self.norm_place {
+            NormPlace::Before => Some(pass.backend.layer_norm(hidden, &self.attention_norm)?),
+            NormPlace::After => None,
+        };
+        pass.backend.linear(normalised.as_ref().unwrap_or(hidden), &self.qkv, Activation::Identity)
+    }
+
+    /// How much each token looks at each: `[tokens, hidden]`, the layer's input -> `[pairs, heads]`.
+    pub fn attention_weights<B: Backend<Buffer = Buf>>(
+        &self,
+        pass: &Pass<'_, B>,
+        hidden: &Tensor<B>,
+    ) -> Result<Tensor<B>> {
+        let qkv = self.queries_keys_values(pass, hidden)?;
+        pass.backend.attention_weights(&qkv, &self.attention, pass.batch)
+    }
+
     /// `[tokens, hidden]` -> `[tokens, hidden]`, as the encoder's `index`-th layer, counted from 1.
     pub fn forward<B: Backend<Buffer = Buf>>(
         &self,

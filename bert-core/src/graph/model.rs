@@ -9,7 +9,7 @@ use super::output::{Axis, Output};
 use super::summary::Summary;
 use super::{Head, Loader, ParameterSource, Pass};
 use crate::config::ModelConfig;
-use crate::contract::{Backend, DeviceBatch, Precision, Tensor};
+use crate::contract::{Backend, DeviceBatch, Precision, Tensor, UnaryOp};
 use crate::packed::PackedBatch;
 use crate::random::Random;
 use crate::{Error, Result};
@@ -85,14 +85,16 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// As [`Encoder::run`](super::Encoder::run).
     pub fn forward(&self, batch: &PackedBatch, outputs: &[Output]) -> Result<Vec<Tensor<B>>> {
-        self.forward_with(batch, outputs, None)
+        self.forward_with(batch, outputs, None, None)
     }
 
-    /// The same in training, where numbers are dropped as the configuration says and chance decides.
+    /// The same in training, where numbers are dropped as the configuration says and chance decides; and from
+    /// `embedded [tokens, hidden]`, if given, in the place of what the embeddings make of the tokens.
     pub(crate) fn forward_with(
         &self,
         batch: &PackedBatch,
         outputs: &[Output],
+        embedded: Option<Tensor<B>>,
         dropout: Option<Random>,
     ) -> Result<Vec<Tensor<B>>> {
         if batch.is_empty() {
@@ -107,9 +109,13 @@ impl<B: Backend> Model<B> {
             }
         }
         let last = self.config.num_hidden_layers;
-        let layer = |output: &Output| if let Output::HiddenState(index) = output { *index } else { last };
+        let layer = |output: &Output| match *output {
+            Output::HiddenState(index) => index,
+            Output::Attention(index) | Output::QueriesAndKeys(index) => index - 1,
+            _ => last,
+        };
         let batch = DeviceBatch::new(&self.backend, batch, &self.config)?;
-        let pass = Pass { backend: &self.backend, batch: &batch, dropout };
+        let pass = Pass { backend: &self.backend, batch: &batch, embedded, dropout };
         let keep = |index| outputs.iter().any(|output| layer(output) == index);
         let states = self.encoder.encode(&pass, keep)?;
         let output = |output: &Output| {
@@ -122,6 +128,12 @@ impl<B: Backend> Model<B> {
     fn output(&self, output: Output, hidden: &Tensor<B>, pass: &Pass<'_, B>) -> Result<Tensor<B>> {
         match output {
             Output::HiddenState(_) => Ok(hidden.clone()),
+            Output::Attention(index) => self.encoder.layer(index).attention_weights(pass, hidden),
+            Output::QueriesAndKeys(index) => {
+                let qkv = self.encoder.layer(index).queries_keys_values(pass, hidden)?;
+                let columns = qkv.shape()[1] / 3 * 2;
+                pass.backend.map(UnaryOp::Copy, &qkv.slice(1, 0..columns)?)
+            }
             Output::Pooled(pooling) => pass.backend.pool(hidden, pass.batch, pooling),
             Output::PoolerOutput => self.summary().forward(pass, hidden),
             Output::Scores(head) => {
@@ -144,6 +156,9 @@ impl<B: Backend> Model<B> {
     fn gives(&self, output: Output) -> bool {
         match output {
             Output::HiddenState(index) => index <= self.config.num_hidden_layers,
+            Output::Attention(index) | Output::QueriesAndKeys(index) => {
+                (1..=self.config.num_hidden_layers).contains(&index)
+            }
             Output::Pooled(_) => true,
             Output::PoolerOutput => self.summary.as_ref().is_some_and(|summary| summary.is_pooler),
             Output::Scores(head) => head != Head::None && self.heads.iter().any(|(part, _)| *part == head),

@@ -15,6 +15,8 @@ pub enum Axis {
     Marked,
     /// A row for each sequence.
     Sequences,
+    /// A row for each pair of a token and a token of its sequence that it looks at, query by query.
+    Pairs,
 }
 
 impl Axis {
@@ -24,6 +26,11 @@ impl Axis {
             Self::Tokens => batch.sequence(sequence),
             Self::Marked => batch.marked_rows(sequence),
             Self::Sequences => sequence..sequence + 1,
+            Self::Pairs => {
+                let pairs = |rows: Range<usize>| rows.len() * rows.len();
+                let start = batch.sequence_rows().take(sequence).map(pairs).sum::<usize>();
+                start..start + pairs(batch.sequence(sequence))
+            }
         }
     }
 }
@@ -33,6 +40,12 @@ impl Axis {
 pub enum Output {
     /// `[tokens, hidden]`, the output of a layer: 0 the embeddings, `i` the `i`-th layer.
     HiddenState(usize),
+    /// `[pairs, heads]`, how much each token looks at each token of its sequence in the `i`-th layer, counted from 1: the
+    /// weights of the softmax, which sum up to 1 over the keys of a query. A forward pass never stores them; they are
+    /// computed once more for the layers that are asked for.
+    Attention(usize),
+    /// `[tokens, 2 * heads * head_size]`, the queries and the keys of the `i`-th layer side by side, counted from 1.
+    QueriesAndKeys(usize),
     /// `[sequences, hidden]`, the last hidden state pooled.
     Pooled(Pooling),
     /// `[sequences, hidden]`, the output of the pooler.
@@ -49,7 +62,8 @@ impl Output {
     /// What its rows stand for.
     pub fn axis(self) -> Axis {
         match self {
-            Self::HiddenState(_) => Axis::Tokens,
+            Self::HiddenState(_) | Self::QueriesAndKeys(_) => Axis::Tokens,
+            Self::Attention(_) => Axis::Pairs,
             Self::Pooled(_) | Self::PoolerOutput => Axis::Sequences,
             Self::Scores(head) => head.gives(),
         }
@@ -59,6 +73,8 @@ impl Output {
     pub fn name(self) -> &'static str {
         match self {
             Self::HiddenState(_) => "hidden state of that layer",
+            Self::Attention(_) => "attention weights of that layer",
+            Self::QueriesAndKeys(_) => "queries and keys of that layer",
             Self::Pooled(_) => "pooled hidden state",
             Self::PoolerOutput => "pooler output",
             Self::Scores(head) => head.scores(),

@@ -10,6 +10,8 @@ pub(super) struct Pass<'a, B: Backend> {
     pub backend: &'a B,
     /// What is computed.
     pub batch: &'a DeviceBatch<B::Buffer>,
+    /// `[tokens, hidden]`, in the place of what the embeddings give, if that is somebody else's.
+    pub embedded: Option<Tensor<B>>,
     /// In training, where dropout comes from. Otherwise nothing is dropped.
     pub dropout: Option<Random>,
 }

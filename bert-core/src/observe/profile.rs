@@ -205,6 +205,17 @@ impl<B: Backend> Backend for Profile<B> {
         self.timed("attention", qkv.shape(), flops, |inner| inner.attention(qkv, spec, batch))
     }
 
+    fn attention_weights(
+        &self,
+        qkv: &Tensor<Self>,
+        spec: &AttentionSpec,
+        batch: &DeviceBatch<Self::Buffer>,
+    ) -> Result<Tensor<Self>> {
+        let hidden = spec.heads * spec.head_size;
+        let flops = batch.lengths().map(|length| 2 * product(&[length, length, hidden])).sum();
+        self.timed("attention_weights", qkv.shape(), flops, |inner| inner.attention_weights(qkv, spec, batch))
+    }
+
     fn concat(&self, parts: &[Tensor<Self>]) -> Result<Tensor<Self>> {
         self.timed("concat", parts[0].shape(), 0, |inner| inner.concat(parts))
     }

@@ -328,6 +328,20 @@ impl<B: TrainBackend> Backend for Autodiff<B> {
         Ok(self.record(value, Entry::Attention { qkv, spec: *spec, batch }))
     }
 
+    /// Outside of a step alone: it is for looking, and has no rule.
+    fn attention_weights(
+        &self,
+        qkv: &Tensor<Self>,
+        spec: &AttentionSpec,
+        batch: &DeviceBatch<Node<B>>,
+    ) -> Result<Tensor<Self>> {
+        if self.tape().records {
+            return Err(Error::Gradient { word: "attention_weights", reason: "it has no rule" });
+        }
+        let value = self.backend.attention_weights(&inner(qkv), spec, &batch_inside::<B>(batch))?;
+        Ok(Self::constant(value, None))
+    }
+
     fn dropout(&self, x: &Tensor<Self>, dropout: &Dropout) -> Result<Tensor<Self>> {
         let value = self.backend.dropout(&inner(x), dropout)?;
         Ok(self.record(value, Entry::Dropout { x: whole("dropout", x)?.buffer().goal(), dropout: *dropout }))

@@ -10,8 +10,8 @@ use super::optimiser::{AdamStep, AdamW};
 use super::parameter::{Node, Parameter};
 use super::parts::{Part, join, split};
 use crate::config::ModelConfig;
-use crate::contract::{BinaryOp, Precision, Tensor, upload_f32};
-use crate::graph::{Head, Model, Output, ParameterSource, ParameterSpec};
+use crate::contract::{Backend, BinaryOp, Precision, Tensor, upload_f32};
+use crate::graph::{Encoder, Head, Model, Output, ParameterSource, ParameterSpec};
 use crate::packed::PackedBatch;
 use crate::random::Random;
 use crate::tensor::HostTensor;
@@ -161,7 +161,35 @@ impl<B: TrainBackend> Trainable<B> {
         dropout: Option<Random>,
     ) -> Result<Vec<Tensor<Autodiff<B>>>> {
         self.model.backend().begin(dropout, self.recomputes);
-        self.model.forward_with(batch, outputs, dropout)
+        self.model.forward_with(batch, outputs, None, dropout)
+    }
+
+    /// Computes outputs from `embedded [tokens, hidden]`, in the place of what the embeddings give (hidden state 0), and
+    /// gives it as the parameter that it counts as: after [`backward`](Self::backward), [`Gradients::of`] has its gradient.
+    /// What the embeddings would have made of the tokens of `batch` plays no part. Freeze all parameters first
+    /// ([`set_rates`](Self::set_rates)), unless their gradients are wanted too.
+    ///
+    /// # Errors
+    /// As [`Encoder::run`](crate::graph::Encoder::run); [`Error::Shape`] for another shape.
+    #[expect(clippy::type_complexity, reason = "a parameter and results")]
+    pub fn forward_from(
+        &self,
+        batch: &PackedBatch,
+        embedded: &HostTensor,
+        outputs: &[Output],
+    ) -> Result<(Arc<Parameter<B>>, Vec<Tensor<Autodiff<B>>>)> {
+        let expected = [batch.tokens(), self.model.config().hidden_size];
+        if embedded.shape()[..] != expected {
+            let (expected, found) = (format!("{expected:?}"), embedded.shape()[..].to_vec());
+            return Err(Error::Shape { op: "forward_from", expected, found });
+        }
+        let backend = self.model.backend();
+        backend.begin(None, self.recomputes);
+        let embedded = backend.upload(embedded)?;
+        let Node::Parameter(parameter) = embedded.buffer().clone() else {
+            return Err(Error::Gradient { word: "forward_from", reason: "its numbers are floats" });
+        };
+        Ok((parameter, self.model.forward_with(batch, outputs, Some(embedded), None)?))
     }
 
     /// The numbers of a result.

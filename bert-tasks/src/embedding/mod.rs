@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use index::{Hit, Index, cosine};
 
+use crate::tokenizer::{Encoded, Source};
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
 
 /// How hidden states become a vector. What is not given follows the folder's sentence-transformers files,
@@ -133,6 +134,21 @@ impl Embedding {
     /// [`Error::NotFinite`] from a damaged model; a device that failed.
     pub fn predict(&self, text: &str) -> Result<TextEmbedding> {
         self.predict_one(text.to_owned())
+    }
+
+    /// The tokens of a text as the model is given them, sources being bytes of the text: those of a prompt before it have
+    /// none.
+    pub(crate) fn encode(&self, text: &str) -> Result<Encoded> {
+        let mut encoded = self.session.tokenizer().encode(&format!("{}{text}", self.prompt))?;
+        let prompt = self.prompt.len();
+        for source in &mut encoded.sources {
+            *source = source.filter(|source| source.start >= prompt).map(|source| Source {
+                start: source.start - prompt,
+                end: source.end - prompt,
+                ..source
+            });
+        }
+        Ok(encoded)
     }
 
     /// How many numbers a vector has.

@@ -53,6 +53,19 @@ pub(crate) trait Engine {
     /// The parameters that train.
     fn trained(&self) -> Result<Named>;
 
+    /// The gradient of a result with respect to what the embeddings give, `[tokens, hidden]`, at `embedded`; `seed` makes
+    /// the gradient of the result of its numbers.
+    fn input_gradient(
+        &self,
+        batch: &PackedBatch,
+        embedded: &HostTensor,
+        output: Output,
+        seed: &dyn Fn(&HostTensor) -> Result<HostTensor>,
+    ) -> Result<HostTensor>;
+
+    /// Nothing trains from now on.
+    fn freeze(&mut self) -> Result<()>;
+
     /// Begins to train what a plan says, from these numbers.
     fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()>;
 
@@ -293,6 +306,27 @@ impl<B: TrainBackend> Engine for Typed<B> {
 
     fn trained(&self) -> Result<Named> {
         ready(self.model.trained())
+    }
+
+    fn input_gradient(
+        &self,
+        batch: &PackedBatch,
+        embedded: &HostTensor,
+        output: Output,
+        seed: &dyn Fn(&HostTensor) -> Result<HostTensor>,
+    ) -> Result<HostTensor> {
+        let backend = self.model.backend();
+        let (parameter, mut results) = self.model.forward_from(batch, embedded, &[output])?;
+        let result = results.remove(0);
+        let value = ready(backend.download(&[self.model.value(&result)]))?.remove(0);
+        let seed = backend.upload(&seed(&value)?)?;
+        let gradients = self.model.backward(&[(result, seed)])?;
+        let gradient = gradients.of(&parameter).expect("every result depends on the embeddings");
+        Ok(ready(backend.download(std::slice::from_ref(gradient)))?.remove(0))
+    }
+
+    fn freeze(&mut self) -> Result<()> {
+        Ok(self.model.set_rates(|_| 0.0)?)
     }
 
     fn follow(&mut self, plan: &Plan, source: &dyn ParameterSource) -> Result<()> {

@@ -9,6 +9,7 @@ mod device;
 mod distillation;
 mod embedding;
 mod evaluation;
+mod explain;
 mod families;
 mod fill_mask;
 mod invariance;
