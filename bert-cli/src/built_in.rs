@@ -70,9 +70,10 @@ adapter! {
 }
 
 /// The tasks that need no model of the user's, by the names of their commands, each with what answers it.
-const TASKS: [(&str, BuiltIn); 4] = [
+const TASKS: [(&str, BuiltIn); 5] = [
     ("fill-mask", BuiltIn::Base),
     ("features", BuiltIn::Base),
+    ("bias", BuiltIn::Base),
     ("sentiment", SENTIMENT),
     ("entities", ENTITIES),
 ];

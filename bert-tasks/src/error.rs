@@ -45,6 +45,10 @@ pub enum Error {
     #[error(transparent)]
     Evaluation(#[from] crate::evaluation::EvaluationError),
 
+    /// A comparison of groups.
+    #[error(transparent)]
+    Bias(#[from] crate::bias::BiasError),
+
     /// A training run.
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]

@@ -16,6 +16,7 @@
 //! * one module a task; [`Task`] is what they share: any number of inputs, answered in order, in batches
 //!   that are cut by tokens; a [`stream`] pulls them, a [`Batcher`] is pushed by any number of callers;
 //! * [`AnyTask`] is any task, asked by JSON; [`records`] are what it answers;
+//! * [`bias`] says what a model expects of one group and not of another;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -30,6 +31,7 @@
 pub mod any;
 #[cfg(not(target_family = "wasm"))] // it needs a thread
 pub mod batcher;
+pub mod bias;
 pub mod data;
 mod device;
 pub mod embedding;
@@ -40,6 +42,7 @@ pub mod fill_mask;
 mod fit;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod masked_rows;
 pub mod multiple_choice;
 pub mod next_sentence;
 mod order;
@@ -73,6 +76,7 @@ pub use bert_core::contract::{Activation, BackendInfo, CacheProblem, PackedCache
 pub use bert_core::graph::{Initial, ParameterSource, parameters};
 pub use bert_core::observe::passes::PassLog;
 pub use bert_core::{Head, ModelConfig};
+pub use bias::Bias;
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod answer;
+mod bias;
 mod choose;
 mod completions;
 mod devices;
@@ -38,6 +39,7 @@ pub enum Command {
     Embed(embed::EmbedCommand),
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
+    Bias(bias::BiasCommand),
     Tokenize(tokenize::TokenizeCommand),
     Tokenizer(tokenizer::TokenizerCommand),
     Train(train::TrainCommand),
@@ -67,6 +69,7 @@ impl Command {
             Self::Embed(command) => command.run(reporter),
             Self::Similarity(command) => command.run(reporter),
             Self::Features(command) => command.run(reporter),
+            Self::Bias(command) => command.run(reporter),
             Self::Tokenize(command) => command.run(reporter),
             Self::Tokenizer(command) => command.run(reporter),
             Self::Train(command) => command.run(reporter),

@@ -1,5 +1,6 @@
 //! All tests of the command, as one program: linking one is quicker than linking fifteen.
 
+mod bias;
 mod common;
 mod distil;
 mod evaluate;

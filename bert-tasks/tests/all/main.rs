@@ -2,6 +2,7 @@
 
 mod any;
 mod batcher;
+mod bias;
 mod common;
 mod data;
 #[cfg(feature = "cpu")]
