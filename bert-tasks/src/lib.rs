@@ -17,6 +17,7 @@
 //!   that are cut by tokens; a [`stream`] pulls them, a [`Batcher`] is pushed by any number of callers;
 //! * [`AnyTask`] is any task, asked by JSON; [`records`] are what it answers;
 //! * [`bias`] says what a model expects of one group and not of another;
+//! * [`generation`] has a masked language model write: next words, or some sentences;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -40,6 +41,7 @@ pub mod evaluation;
 pub mod features;
 pub mod fill_mask;
 mod fit;
+pub mod generation;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod masked_rows;
@@ -83,6 +85,7 @@ pub use error::{Error, Result};
 pub use features::Features;
 pub use fill_mask::FillMask;
 pub use fit::Fitted;
+pub use generation::Generation;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
 pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, Pretrained};

@@ -3,6 +3,7 @@
 mod answer;
 mod bias;
 mod choose;
+mod complete;
 mod completions;
 mod devices;
 mod embed;
@@ -10,6 +11,7 @@ mod entities;
 mod evaluate;
 mod features;
 mod fill_mask;
+mod generate;
 mod info;
 #[cfg(feature = "hub")]
 mod models;
@@ -39,6 +41,8 @@ pub enum Command {
     Embed(embed::EmbedCommand),
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
+    Complete(complete::CompleteCommand),
+    Generate(generate::GenerateCommand),
     Bias(bias::BiasCommand),
     Tokenize(tokenize::TokenizeCommand),
     Tokenizer(tokenizer::TokenizerCommand),
@@ -69,6 +73,8 @@ impl Command {
             Self::Embed(command) => command.run(reporter),
             Self::Similarity(command) => command.run(reporter),
             Self::Features(command) => command.run(reporter),
+            Self::Complete(command) => command.run(reporter),
+            Self::Generate(command) => command.run(reporter),
             Self::Bias(command) => command.run(reporter),
             Self::Tokenize(command) => command.run(reporter),
             Self::Tokenizer(command) => command.run(reporter),

@@ -4,6 +4,7 @@ mod bias;
 mod common;
 mod distil;
 mod evaluate;
+mod generate;
 #[cfg(feature = "hub")]
 mod hub;
 mod inputs;

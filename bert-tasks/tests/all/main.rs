@@ -12,6 +12,7 @@ mod embedding;
 mod evaluation;
 mod families;
 mod fill_mask;
+mod generation;
 mod invariance;
 mod lora;
 mod question_answering;
