@@ -188,6 +188,10 @@ pub enum Error {
         refused: Vec<(String, Vec<String>)>,
     },
 
+    /// A text to be summarised that holds none.
+    #[error("the text has no sentence: it is empty, or nothing but blanks")]
+    NoSentence,
+
     /// A layer that the model does not have.
     #[error("no layer {layer}; this model has layers 0 (the embeddings) to {count}, or -1 (the last) to -{}", count + 1)]
     Layer {

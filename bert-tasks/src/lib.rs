@@ -18,6 +18,7 @@
 //! * [`AnyTask`] is any task, asked by JSON; [`records`] are what it answers;
 //! * [`bias`] says what a model expects of one group and not of another;
 //! * [`generation`] has a masked language model write: next words, or some sentences;
+//! * [`summary`] picks the sentences that say what a text is about;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`tokenizer`] keeps byte offsets into the caller's text, on char boundaries, always.
@@ -54,10 +55,12 @@ pub mod question_answering;
 pub mod records;
 mod request;
 mod scores;
+mod sentences;
 mod session;
 pub mod similarity;
 pub mod sparse_embedding;
 pub mod stream;
+pub mod summary;
 mod task;
 pub mod text_classification;
 pub mod token_classification;
@@ -95,6 +98,7 @@ pub use session::Session;
 pub use similarity::Similarity;
 pub use sparse_embedding::SparseEmbedding;
 pub use stream::Stream;
+pub use summary::Summarizer;
 pub use task::{Prepared, Rows, Sequence, Task};
 pub use text_classification::TextClassification;
 pub use token_classification::TokenClassification;

@@ -18,6 +18,7 @@ mod models;
 mod next_sentence;
 mod sentiment;
 mod similarity;
+mod summarize;
 mod tokenize;
 mod tokenizer;
 mod train;
@@ -41,6 +42,7 @@ pub enum Command {
     Embed(embed::EmbedCommand),
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
+    Summarize(summarize::SummarizeCommand),
     Complete(complete::CompleteCommand),
     Generate(generate::GenerateCommand),
     Bias(bias::BiasCommand),
@@ -73,6 +75,7 @@ impl Command {
             Self::Embed(command) => command.run(reporter),
             Self::Similarity(command) => command.run(reporter),
             Self::Features(command) => command.run(reporter),
+            Self::Summarize(command) => command.run(reporter),
             Self::Complete(command) => command.run(reporter),
             Self::Generate(command) => command.run(reporter),
             Self::Bias(command) => command.run(reporter),

@@ -306,15 +306,17 @@ fn open_file(path: &Path) -> Result<(File, Option<u64>)> {
     Ok((file, kind.is_file().then_some(kind.len())))
 }
 
-/// Reads a whole text file, such as the context of questions.
+/// Reads a whole text file, such as the context of questions; `-` is standard input.
 ///
 /// # Errors
 /// A file that cannot be read, is too long, or is not UTF-8 (unless `lossy`).
 pub fn read_text(path: &Path, lossy: bool) -> Result<String> {
-    let (file, _) = open_file(path)?;
+    let (source, name): (Box<dyn Read>, _) = match path == Path::new("-") {
+        true => (Box::new(io::stdin()), "stdin".to_owned()),
+        false => (Box::new(open_file(path)?.0), path.display().to_string()),
+    };
     let mut bytes = vec![];
-    let name = path.display().to_string();
-    let read = file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes);
+    let read = source.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|source| Error::Read { name: name.clone(), source })?;
     let bad = |error| Error::BadFile { name: name.clone(), error };
     if bytes.len() > MAX_RECORD {

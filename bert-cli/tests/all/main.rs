@@ -12,6 +12,7 @@ mod models;
 mod outputs;
 mod packed_cache;
 mod pretrain;
+mod summarize;
 mod tasks;
 mod tokenizer;
 mod train;

@@ -395,6 +395,7 @@ fn every_command_has_examples_in_its_help() {
         "complete",
         "generate",
         "bias",
+        "summarize",
         "tokenize",
         "info",
     ];

@@ -20,6 +20,7 @@ mod requests;
 mod sequence_tasks;
 mod sparse_embedding;
 mod stream;
+mod summary;
 mod token_classification;
 mod tokenizer;
 mod training;
