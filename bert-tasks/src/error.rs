@@ -49,6 +49,11 @@ pub enum Error {
     #[error(transparent)]
     Bias(#[from] crate::bias::BiasError),
 
+    /// The energy of a run.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Energy(#[from] crate::energy::EnergyError),
+
     /// A training run.
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]

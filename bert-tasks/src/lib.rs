@@ -37,6 +37,8 @@ pub mod bias;
 pub mod data;
 mod device;
 pub mod embedding;
+#[cfg(not(target_family = "wasm"))] // it needs a clock, files and a thread
+pub mod energy;
 mod error;
 pub mod evaluation;
 pub mod features;

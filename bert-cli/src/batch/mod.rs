@@ -168,6 +168,7 @@ pub fn for_each<T: Answerer, Q: Into<T::Input>>(
     drop(bar);
 
     let count = run.into_inner().finish()?;
+    reporter.add_work(count.answered, "text");
     match count {
         Count { answered: 0, failed: 0 } if !interactive => Err(Error::EmptyInput { name }),
         _ => Ok(count),

@@ -7,6 +7,7 @@ mod complete;
 mod completions;
 mod devices;
 mod embed;
+mod energy;
 mod entities;
 mod evaluate;
 mod features;
@@ -25,6 +26,7 @@ mod train;
 
 use clap::Subcommand;
 
+use crate::energy::EnergyArgs;
 use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
@@ -56,6 +58,7 @@ pub enum Command {
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
     Devices(devices::DevicesCommand),
+    Energy(energy::EnergyCommand),
     Completions(completions::CompletionsCommand),
 }
 
@@ -64,7 +67,12 @@ impl Command {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, reporter: &Reporter, cli: impl FnOnce() -> clap::Command) -> Result<Outcome> {
+    pub fn run(
+        self,
+        reporter: &Reporter,
+        energy: &EnergyArgs,
+        cli: impl FnOnce() -> clap::Command,
+    ) -> Result<Outcome> {
         match self {
             Self::FillMask(command) => command.run(reporter),
             Self::NextSentence(command) => command.run(reporter),
@@ -89,6 +97,7 @@ impl Command {
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(reporter),
             Self::Devices(command) => command.run(reporter),
+            Self::Energy(command) => command.run(reporter, energy),
             Self::Completions(command) => command.run(reporter, cli()),
         }
     }

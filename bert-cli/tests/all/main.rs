@@ -3,6 +3,7 @@
 mod bias;
 mod common;
 mod distil;
+mod energy;
 mod evaluate;
 mod generate;
 #[cfg(feature = "hub")]

@@ -11,23 +11,25 @@ fn documents_come_from_files_lines_and_stdin() {
     let file = folder.path().join("a.txt");
     std::fs::write(&file, TEXT).unwrap();
     let args = ["summarize", "--device", "cpu", "-m", model.arg()];
-    let with = |more: &[&str]| [&args[..], more].concat();
     let path = file.to_str().unwrap();
     for method in ["k-means", "text-rank", "mmr", "lead"] {
-        let json = bert(with(&[path, "--method", method, "-s", "2", "--json"])).json();
+        let json = bert([&args[..], &[path, "--method", method, "-s", "2", "--json"]].concat()).json();
         let sentences = json["sentences"].as_array().unwrap();
         assert_eq!((sentences.len(), &json["of"]), (2, &4.into()), "{json}");
         let range = |at: usize, side: &str| sentences[at]["range"][side].as_u64().unwrap() as usize;
         assert_eq!(sentences[0]["text"], TEXT[range(0, "start")..range(0, "end")]);
         assert!(range(0, "end") <= range(1, "start"));
     }
-    let lead = bert(with(&[path, "--method", "lead", "-s", "1"])).ok();
+    let lead = bert([&args[..], &[path, "--method", "lead", "-s", "1"]].concat()).ok();
     assert_eq!(lead, "The room was empty.\n");
-    assert_eq!(bert_reading(with(&["-", "--method", "lead", "-s", "1"]), TEXT.as_bytes()).ok(), lead);
-    assert_eq!(bert(with(&[path, "--ranking", "--csv"])).ok().lines().count(), 5);
+    assert_eq!(
+        bert_reading([&args[..], &["-", "--method", "lead", "-s", "1"]].concat(), TEXT.as_bytes()).ok(),
+        lead
+    );
+    assert_eq!(bert([&args[..], &[path, "--ranking", "--csv"]].concat()).ok().lines().count(), 5);
     let lines = folder.path().join("a.jsonl");
     std::fs::write(&lines, "{\"text\": \"One. Two.\"}\n{\"text\": \"Three.\"}\n").unwrap();
-    assert_eq!(bert(with(&["--input", lines.to_str().unwrap(), "--jsonl"])).jsonl().len(), 2);
+    assert_eq!(bert([&args[..], &["--input", lines.to_str().unwrap(), "--jsonl"]].concat()).jsonl().len(), 2);
 }
 
 #[test]
