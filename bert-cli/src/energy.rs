@@ -56,7 +56,11 @@ impl EnergyArgs {
     /// # Errors
     /// Settings that make no sense.
     pub fn start(&self) -> Result<Option<EnergyMeter>> {
-        // What is wrong is said in any case.
+        let is_set = self.watts.is_some() || self.region.is_some() || self.carbon_intensity.is_some();
+        if !(self.is_wanted() || is_set) {
+            return Ok(None);
+        }
+        // What is wrong with a setting is said in any case.
         let meter = EnergyMeter::start(&self.options()).map_err(bert_tasks::Error::from)?;
         Ok(self.is_wanted().then_some(meter))
     }

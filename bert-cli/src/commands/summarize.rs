@@ -48,8 +48,8 @@ pub struct SummaryArgs {
     words: Option<usize>,
 
     /// Where the groups of k-means begin
-    #[arg(long = "summary-seed", value_name = "NUMBER", default_value = "0")]
-    seed: u64,
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    summary_seed: u64,
 }
 
 fn methods() -> impl TypedValueParser<Value = Method> {
@@ -64,7 +64,7 @@ impl SummaryArgs {
             (.., Some(words)) => Length::Words(words),
             _ => SummaryOptions::default().length,
         };
-        SummaryOptions { method: self.method, length, seed: self.seed, ranking: false }
+        SummaryOptions { method: self.method, length, seed: self.summary_seed, ranking: false }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::train::Setting;
+use crate::common::training::Setting;
 use crate::common::{Tiny, bert, bert_with};
 
 fn zone(folder: &Path, energy: u64) {
@@ -18,7 +18,10 @@ fn a_machine_says_what_it_can_measure() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [("BERT_POWERCAP", folder.path().as_os_str())];
     let found = bert_with(["energy", "--json"], &variables).json();
-    assert_eq!((&found["cpu"]["provenance"], &found["gpu"]["provenance"]), (&"estimated".into(), &"absent".into()));
+    assert_eq!(
+        (&found["cpu"]["provenance"], &found["gpu"]["provenance"]),
+        (&"estimated".into(), &"absent".into())
+    );
     assert!(found["gpu"]["how"].as_str().unwrap().contains("no NVML"));
     zone(folder.path(), 5);
     let text = bert_with(["energy", "--region", "fra"], &variables).ok();
@@ -35,17 +38,28 @@ fn a_run_says_what_it_took_and_adds_a_row() {
     let file = folder.path().join("emissions.csv");
     let none = folder.path().join("none");
     let args = ["fill-mask", "--device", "cpu", "-q", "-m", model.arg(), "a [MASK]", "b [MASK]"];
-    let energy = ["--energy", "--watts", "7", "--carbon-intensity", "100", "--emissions", file.to_str().unwrap()];
+    let energy =
+        ["--energy", "--watts", "7", "--carbon-intensity", "100", "--emissions", file.to_str().unwrap()];
     let plain = bert(args).ok();
     for rows in 1..=2 {
         let run = bert_with([&args[..], &energy].concat(), &[("BERT_POWERCAP", none.as_os_str())]);
-        for part in ["energy: ", " a text (2)", "CO2e (100 g/kWh, given)", "estimated", "7 W a busy core", "gpu: absent"] {
+        for part in [
+            "energy: ",
+            " a text (2)",
+            "CO2e (100 g/kWh, given)",
+            "estimated",
+            "7 W a busy core",
+            "gpu: absent",
+        ] {
             assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
         }
         // Results are those of a run without.
         assert_eq!(run.ok(), plain);
         let text = std::fs::read_to_string(&file).unwrap();
-        assert_eq!((text.lines().count(), text.starts_with("timestamp,project_name,run_id,")), (rows + 1, true));
+        assert_eq!(
+            (text.lines().count(), text.starts_with("timestamp,project_name,run_id,")),
+            (rows + 1, true)
+        );
         assert!(!text.contains("[MASK]"));
     }
     let bad = bert([&args[..], &["--emissions", folder.path().to_str().unwrap()]].concat());
