@@ -127,7 +127,7 @@ impl Generation {
         let canvases: Vec<Canvas> = open.iter().map(|beam| beam.canvas.clone()).collect();
         let places = vec![vec![place]; canvases.len()];
         let best = Choice { temperature: 0.0, top_k: 0, top_p: 1.0 };
-        let options = GenerationOptions::default();
+        let options = GenerationOptions { plain: false, ..GenerationOptions::default() };
         let chosen = self.choose(&canvases, &places, &hidden, best, &options, Random::new(0))?;
         for (beam, chosen) in open.iter_mut().zip(chosen) {
             let Some(Some(chosen)) = chosen.first() else {

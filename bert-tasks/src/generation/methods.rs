@@ -4,7 +4,7 @@ use bert_core::random::Random;
 
 use super::canvas::Canvas;
 use super::choose::{Choice, Chosen, repeats};
-use super::{Generation, GenerationOptions, Method};
+use super::{Generation, GenerationOptions, Kind, Method};
 use crate::Result;
 use crate::masked_rows::masked_rows;
 use crate::scores::log_sum_exp;
@@ -44,7 +44,8 @@ impl Generation {
             let (canvas, place) = (&seen[candidate], places[candidate][at]);
             let first = place == canvas.free.start;
             let banned = repeats(&canvas.ids, place, options.no_repeat_ngram);
-            let allowed = |id: u32| self.may_stand(id, first) && !banned.contains(&id);
+            let left_out = |id: u32| options.plain && self.kind(id) == Kind::Paired;
+            let allowed = |id: u32| self.may_stand(id, first) && !left_out(id) && !banned.contains(&id);
             let random = random.numbered(candidate as u64);
             choice.draw(logits, allowed, random, place as u64)
         })
