@@ -87,21 +87,19 @@ fn a_prompt_that_is_too_long_keeps_its_end() {
 
 #[test]
 fn suggestions_begin_with_other_words_and_are_sorted() {
-    for family in ["bert-masked-lm", "roberta-masked-lm"] {
-        let folder = bert_conformance::checkpoint(family);
-        let generation = Generation::load(folder.to_str().unwrap(), &device()).unwrap();
-        for text in ["the river", "the river ", ""] {
-            let options = CompletionOptions { suggestions: 4, words: 3 };
-            let found = generation.complete(text, &options).unwrap().suggestions;
-            assert_eq!(found.len(), 4, "{family} {text:?}");
-            assert!(found.is_sorted_by(|a, b| a.score >= b.score));
-            let mut texts: Vec<_> = found.iter().map(|found| &found.text).collect();
-            assert!(texts.iter().all(|found| !found.trim().is_empty()), "{texts:?}");
-            assert_eq!(generation.complete(text, &options).unwrap().suggestions, found);
-            texts.sort_unstable();
-            texts.dedup();
-            assert_eq!(texts.len(), 4);
-        }
+    let tiny = Tiny::new("BertForMaskedLM", &[]);
+    let generation = Generation::load(tiny.name(), &device()).unwrap();
+    for text in ["the river", "the river ", ""] {
+        let options = CompletionOptions { suggestions: 4, words: 3 };
+        let found = generation.complete(text, &options).unwrap().suggestions;
+        assert_eq!(found.len(), 4, "{text:?}");
+        assert!(found.is_sorted_by(|a, b| a.score >= b.score));
+        let mut texts: Vec<_> = found.iter().map(|found| &found.text).collect();
+        assert!(texts.iter().all(|found| !found.trim().is_empty()), "{texts:?}");
+        assert_eq!(generation.complete(text, &options).unwrap().suggestions, found);
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), 4);
     }
 }
 
