@@ -70,9 +70,12 @@ adapter! {
 }
 
 /// The tasks that need no model of the user's, by the names of their commands, each with what answers it.
-const TASKS: [(&str, BuiltIn); 4] = [
+const TASKS: [(&str, BuiltIn); 7] = [
     ("fill-mask", BuiltIn::Base),
     ("features", BuiltIn::Base),
+    ("complete", BuiltIn::Base),
+    ("generate", BuiltIn::Base),
+    ("bias", BuiltIn::Base),
     ("sentiment", SENTIMENT),
     ("entities", ENTITIES),
 ];

@@ -3,6 +3,7 @@
 use clap::Parser;
 
 use crate::commands::Command;
+use crate::energy::EnergyArgs;
 use crate::reporter::ReporterArgs;
 
 /// The classic BERT tasks from the terminal
@@ -29,6 +30,10 @@ pub struct Cli {
     /// How much is said.
     #[command(flatten)]
     pub reporter: ReporterArgs,
+
+    /// What it takes.
+    #[command(flatten)]
+    pub energy: EnergyArgs,
 
     /// What is done.
     #[command(subcommand)]

@@ -7,6 +7,7 @@ mod batch;
 mod built_in;
 mod cli;
 mod commands;
+mod energy;
 mod error;
 #[cfg(feature = "hub")]
 mod hub;
@@ -29,7 +30,7 @@ use reporter::Reporter;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let reporter = Reporter::new(cli.reporter);
-    let result = cli.command.run(&reporter, cli::Cli::command);
+    let result = run(cli, &reporter);
     reporter.report();
     match result {
         Ok(outcome) => outcome.into(),
@@ -42,4 +43,12 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Runs the command, and says what energy it took if that was asked for.
+fn run(cli: cli::Cli, reporter: &Reporter) -> error::Result<outcome::Outcome> {
+    reporter.count_energy(cli.energy.start()?);
+    let outcome = cli.command.run(reporter, &cli.energy, cli::Cli::command)?;
+    cli.energy.report(reporter)?;
+    Ok(outcome)
 }

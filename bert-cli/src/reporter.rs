@@ -1,6 +1,6 @@
 //! What is said on standard error: errors, warnings, notices and progress. Standard output is for data.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anstream::AutoStream;
 use bert_tasks::PassLog;
+use bert_tasks::energy::{EnergyMeter, EnergyReport};
 use clap::Args;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -58,6 +59,9 @@ pub struct Reporter {
     color: ColorWhen,
     bar: RefCell<Option<ProgressBar>>,
     passes: RefCell<Option<PassLog>>,
+    energy: RefCell<Option<EnergyMeter>>,
+    /// How many texts were answered, or steps made.
+    work: Cell<(u64, &'static str)>,
 }
 
 impl Reporter {
@@ -72,6 +76,8 @@ impl Reporter {
             color: args.color,
             bar: RefCell::default(),
             passes: RefCell::default(),
+            energy: RefCell::default(),
+            work: Cell::new((0, "text")),
         }
     }
 
@@ -119,6 +125,31 @@ impl Reporter {
         if let Some(log) = self.passes.take() {
             self.say(&self.screen.paint(style::FAINT, "profile:"), log.totals());
         }
+    }
+
+    /// Counts energy from now on, if there is a meter.
+    pub fn count_energy(&self, meter: Option<EnergyMeter>) {
+        *self.energy.borrow_mut() = meter;
+    }
+
+    /// The energy so far, if it is counted.
+    pub fn energy(&self) -> Option<EnergyReport> {
+        self.energy.borrow().as_ref().map(EnergyMeter::report)
+    }
+
+    /// So much was done: what the energy is shared among.
+    pub fn add_work(&self, count: u64, what: &'static str) {
+        self.work.set((self.work.get().0 + count, what));
+    }
+
+    /// What was done so far.
+    pub fn work_done(&self) -> (u64, &'static str) {
+        self.work.get()
+    }
+
+    /// What energy was taken. It was asked for, so that `--quiet` does not silence it.
+    pub fn energy_line(&self, message: impl fmt::Display) {
+        self.say(&self.screen.paint(style::FAINT, "energy:"), message);
     }
 
     fn say(&self, kind: &dyn fmt::Display, message: impl fmt::Display) {

@@ -49,6 +49,15 @@ pub enum Error {
     #[error(transparent)]
     Explain(#[from] crate::explain::ExplainError),
 
+    /// A comparison of groups.
+    #[error(transparent)]
+    Bias(#[from] crate::bias::BiasError),
+
+    /// The energy of a run.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Energy(#[from] crate::energy::EnergyError),
+
     /// A training run.
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
@@ -187,6 +196,10 @@ pub enum Error {
         /// Each word with the tokens that it is split into.
         refused: Vec<(String, Vec<String>)>,
     },
+
+    /// A text to be summarised that holds none.
+    #[error("the text has no sentence: it is empty, or nothing but blanks")]
+    NoSentence,
 
     /// A layer that the model does not have.
     #[error("no layer {layer}; this model has layers 0 (the embeddings) to {count}, or -1 (the last) to -{}", count + 1)]

@@ -16,6 +16,9 @@
 //! * each task has a module; [`Task`] is what they share: any number of inputs, answered in order, in batches
 //!   limited by their tokens; a [`stream`] pulls inputs, a [`Batcher`] takes them from any number of callers;
 //! * [`AnyTask`] is any task, with requests in JSON; [`records`] are its answers;
+//! * [`bias`] says what a model expects of one group and not of another;
+//! * [`generation`] has a masked language model write: next words, or some sentences;
+//! * [`summary`] picks the sentences that say what a text is about;
 //! * [`data`] reads labelled and raw text, [`pretraining`] makes examples of raw text; neither needs a model;
 //! * [`evaluation`] says how good a model is, by the figures that papers report;
 //! * [`explain`] says what a model looks at, and which words an answer hangs on;
@@ -31,17 +34,22 @@
 pub mod any;
 #[cfg(not(target_family = "wasm"))] // it needs a thread
 pub mod batcher;
+pub mod bias;
 pub mod data;
 mod device;
 pub mod embedding;
+#[cfg(not(target_family = "wasm"))] // it needs a clock, files and a thread
+pub mod energy;
 mod error;
 pub mod evaluation;
 pub mod explain;
 pub mod features;
 pub mod fill_mask;
 mod fit;
+pub mod generation;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod masked_rows;
 pub mod multiple_choice;
 pub mod next_sentence;
 mod order;
@@ -51,10 +59,12 @@ pub mod question_answering;
 pub mod records;
 mod request;
 mod scores;
+mod sentences;
 mod session;
 pub mod similarity;
 pub mod sparse_embedding;
 pub mod stream;
+pub mod summary;
 mod task;
 pub mod text_classification;
 pub mod token_classification;
@@ -75,12 +85,14 @@ pub use bert_core::contract::{Activation, BackendInfo, CacheProblem, PackedCache
 pub use bert_core::graph::{Initial, ParameterSource, parameters};
 pub use bert_core::observe::passes::PassLog;
 pub use bert_core::{Head, ModelConfig};
+pub use bias::Bias;
 pub use device::{Device, DeviceOptions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use features::Features;
 pub use fill_mask::FillMask;
 pub use fit::Fitted;
+pub use generation::Generation;
 pub use multiple_choice::MultipleChoice;
 pub use next_sentence::NextSentence;
 pub use pretrained::{EmbeddedAdapter, EmbeddedModel, MemoryModel, ModelSource, Pretrained};
@@ -90,6 +102,7 @@ pub use session::Session;
 pub use similarity::Similarity;
 pub use sparse_embedding::SparseEmbedding;
 pub use stream::Stream;
+pub use summary::Summarizer;
 pub use task::{Prepared, Rows, Sequence, Task};
 pub use text_classification::TextClassification;
 pub use token_classification::TokenClassification;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::embedding::TextEmbedding;
 use crate::features::TextFeatures;
 use crate::fill_mask::FilledText;
+use crate::generation::{GeneratedTexts, Suggestions};
 use crate::multiple_choice::{Choice, Choices};
 use crate::next_sentence::{NextSentenceAnswer, TextPair};
 use crate::question_answering::{Answer, Answers, Question};
@@ -37,6 +38,26 @@ pub struct FillMaskRecord {
     /// What fills them.
     #[serde(flatten)]
     pub answer: FilledText,
+}
+
+/// An unfinished text and its next words: `text`, `suggestions`, `truncated`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompletionRecord {
+    /// The text.
+    pub text: String,
+    /// How it may go on.
+    #[serde(flatten)]
+    pub answer: Suggestions,
+}
+
+/// A prompt and the texts that begin with it: `prompt`, `texts`, `truncated`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerationRecord {
+    /// The prompt.
+    pub prompt: String,
+    /// The texts.
+    #[serde(flatten)]
+    pub answer: GeneratedTexts,
 }
 
 /// Two texts and whether the second follows: `first`, `second`, `follows`, `is_next`, `truncated`.

@@ -40,6 +40,21 @@ impl<T: Task> Answerer for T {
     }
 }
 
+/// What answers one input after the other, such as what takes several passes of a model for each.
+pub struct OneByOne<'t, I, A>(pub Box<dyn Fn(I) -> bert_tasks::Result<A> + 't>);
+
+impl<I, A> Answerer for OneByOne<'_, I, A> {
+    type Input = I;
+    type Answer = A;
+
+    fn answers<'a>(
+        &'a self,
+        mut inputs: impl Source<Item = I> + 'a,
+    ) -> impl Iterator<Item = bert_tasks::Result<A>> + 'a {
+        std::iter::from_fn(move || inputs.next().map(|input| (self.0)(input)))
+    }
+}
+
 /// What becomes of answers.
 pub trait Consumer<Answer> {
     /// Takes the answer to an input; tells the byte of the input behind which the model saw nothing, if it
@@ -153,6 +168,7 @@ pub fn for_each<T: Answerer, Q: Into<T::Input>>(
     drop(bar);
 
     let count = run.into_inner().finish()?;
+    reporter.add_work(count.answered, "text");
     match count {
         Count { answered: 0, failed: 0 } if !interactive => Err(Error::EmptyInput { name }),
         _ => Ok(count),

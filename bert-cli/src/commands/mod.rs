@@ -1,27 +1,33 @@
 //! One file a command.
 
 mod answer;
+mod bias;
 mod choose;
+mod complete;
 mod completions;
 mod devices;
 mod embed;
+mod energy;
 mod entities;
 mod evaluate;
 mod explain;
 mod features;
 mod fill_mask;
+mod generate;
 mod info;
 #[cfg(feature = "hub")]
 mod models;
 mod next_sentence;
 mod sentiment;
 mod similarity;
+mod summarize;
 mod tokenize;
 mod tokenizer;
 mod train;
 
 use clap::Subcommand;
 
+use crate::energy::EnergyArgs;
 use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
@@ -39,6 +45,10 @@ pub enum Command {
     Embed(embed::EmbedCommand),
     Similarity(similarity::SimilarityCommand),
     Features(features::FeaturesCommand),
+    Summarize(summarize::SummarizeCommand),
+    Complete(complete::CompleteCommand),
+    Generate(generate::GenerateCommand),
+    Bias(bias::BiasCommand),
     Tokenize(tokenize::TokenizeCommand),
     Tokenizer(tokenizer::TokenizerCommand),
     Train(train::TrainCommand),
@@ -50,6 +60,7 @@ pub enum Command {
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
     Devices(devices::DevicesCommand),
+    Energy(energy::EnergyCommand),
     Completions(completions::CompletionsCommand),
 }
 
@@ -58,7 +69,12 @@ impl Command {
     ///
     /// # Errors
     /// Whatever ended it early.
-    pub fn run(self, reporter: &Reporter, cli: impl FnOnce() -> clap::Command) -> Result<Outcome> {
+    pub fn run(
+        self,
+        reporter: &Reporter,
+        energy: &EnergyArgs,
+        cli: impl FnOnce() -> clap::Command,
+    ) -> Result<Outcome> {
         match self {
             Self::FillMask(command) => command.run(reporter),
             Self::NextSentence(command) => command.run(reporter),
@@ -69,6 +85,10 @@ impl Command {
             Self::Embed(command) => command.run(reporter),
             Self::Similarity(command) => command.run(reporter),
             Self::Features(command) => command.run(reporter),
+            Self::Summarize(command) => command.run(reporter),
+            Self::Complete(command) => command.run(reporter),
+            Self::Generate(command) => command.run(reporter),
+            Self::Bias(command) => command.run(reporter),
             Self::Tokenize(command) => command.run(reporter),
             Self::Tokenizer(command) => command.run(reporter),
             Self::Train(command) => command.run(reporter),
@@ -80,6 +100,7 @@ impl Command {
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(reporter),
             Self::Devices(command) => command.run(reporter),
+            Self::Energy(command) => command.run(reporter, energy),
             Self::Completions(command) => command.run(reporter, cli()),
         }
     }

@@ -70,6 +70,9 @@ pub enum Error {
     /// A command for texts, without one.
     #[error("no text given")]
     NoText,
+    /// A command for documents, without one.
+    #[error("no document given")]
+    NoDocument,
     /// An input without a single line.
     #[error("{name} holds no text: it is empty")]
     EmptyInput {
@@ -299,6 +302,9 @@ impl Error {
                 format!("this command needs {kind}, for example --model {example}")
             }
             Self::NoText => "give texts as arguments, `-` for lines of stdin, or --input FILE".to_owned(),
+            Self::NoDocument => {
+                "name a text file, `-` for stdin, or --input FILE for a document a line".to_owned()
+            }
             Self::NotAPair { .. } | Self::NoChoices { .. } => {
                 "put each text in quotes; for many inputs there is --input FILE".to_owned()
             }

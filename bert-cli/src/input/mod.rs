@@ -306,12 +306,15 @@ fn open_file(path: &Path) -> Result<(File, Option<u64>)> {
     Ok((file, kind.is_file().then_some(kind.len())))
 }
 
-/// Reads a whole text file, such as the context of questions.
+/// Reads a whole text file, such as the context of questions; `-` is standard input.
 ///
 /// # Errors
 /// A file that cannot be read, is too long, or is not UTF-8 (unless `lossy`).
 pub fn read_text(path: &Path, lossy: bool) -> Result<String> {
-    read_all(path.display().to_string(), open_file(path)?.0, lossy)
+    match path == Path::new("-") {
+        true => read_all("stdin".to_owned(), io::stdin(), lossy),
+        false => read_all(path.display().to_string(), open_file(path)?.0, lossy),
+    }
 }
 
 /// Reads all of standard input as one text, without the line end that a pipe puts behind it.

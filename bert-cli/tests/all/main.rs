@@ -1,9 +1,12 @@
 //! All tests of the command, as one program: linking one is quicker than linking fifteen.
 
+mod bias;
 mod common;
 mod distil;
+mod energy;
 mod evaluate;
 mod explain;
+mod generate;
 #[cfg(feature = "hub")]
 mod hub;
 mod inputs;
@@ -11,6 +14,7 @@ mod models;
 mod outputs;
 mod packed_cache;
 mod pretrain;
+mod summarize;
 mod tasks;
 mod tokenizer;
 mod train;

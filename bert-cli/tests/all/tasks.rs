@@ -365,8 +365,13 @@ fn the_embedded_model_speaks_english() {
     assert_eq!(of("entities")["adapter"], "english-entities");
     assert!(of("entities")["size"].as_u64() < of("features")["size"].as_u64(), "{info}");
     for task in built_in {
-        let text = if task["task"] == "fill-mask" { "[MASK]" } else { "rome" };
-        bert([task["task"].as_str().unwrap(), text]).ok();
+        let task = task["task"].as_str().unwrap();
+        match task {
+            "fill-mask" => bert([task, "[MASK]"]).ok(),
+            "bias" => bert([task, "[MASK]", "a [MASK]"]).ok(),
+            "generate" => bert([task, "rome", "--length", "2", "--candidates", "1"]).ok(),
+            _ => bert([task, "rome"]).ok(),
+        };
     }
     let tokens = bert(["tokenize", "--json", "--no-special", "Unbelievable"]).json();
     assert_eq!(tokens["tokens"].as_array().unwrap().len(), 1);
@@ -387,6 +392,10 @@ fn every_command_has_examples_in_its_help() {
         "embed",
         "similarity",
         "features",
+        "complete",
+        "generate",
+        "bias",
+        "summarize",
         "tokenize",
         "info",
     ];

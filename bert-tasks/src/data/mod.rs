@@ -9,6 +9,8 @@
 //! | [`multiple_choice`] | a beginning, endings, and which is right | SWAG's CSV, JSON lines |
 //! | [`pairs`] | texts that belong together, for embeddings | CSV, TSV, JSON lines |
 //! | [`retrieval`] | queries, documents, and which are relevant | BEIR, pairs |
+//! | [`stereotypes`] | two sentences, one of which says a stereotype | CrowS-Pairs, WinoBias |
+//! | [`summaries`] | a text and its summary | CSV, TSV, JSON lines |
 //! | [`text`] | paragraphs of documents, for pre-training | plain text, JSON lines |
 //!
 //! Nothing here needs a model or a device. What the readers have in common:
@@ -36,6 +38,8 @@ mod place;
 pub mod retrieval;
 mod rows;
 pub mod squad;
+pub mod stereotypes;
+pub mod summaries;
 pub mod text;
 mod zstd;
 

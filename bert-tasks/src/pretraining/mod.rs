@@ -42,7 +42,6 @@ mod error;
 mod examples;
 mod masking;
 mod pairs;
-mod sentences;
 mod shards;
 #[cfg(test)]
 mod testing;
@@ -52,11 +51,11 @@ mod vocabulary;
 mod words;
 mod writer;
 
+pub use crate::sentences::split_sentences;
 pub use build::{BuildOptions, Built, build_shards};
 pub use corpus::Corpus;
 pub use error::{PretrainingError, Result};
 pub use examples::{Epoch, Example, ExampleOptions, Examples};
 pub use masking::Masking;
-pub use sentences::split_sentences;
 pub use shards::{Shard, Shards};
 pub use vocabulary::Vocabulary;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::energy::EnergyReport;
+
 use super::{Summary, TrainOptions, TrainingError, curves, metrics};
 
 /// The file in the folder of a run.
@@ -30,6 +32,8 @@ pub struct Card {
     pub eval: Option<PathBuf>,
     /// Where it was trained.
     pub device: String,
+    /// What the run took, if that was counted: since it was begun or resumed.
+    pub energy: Option<EnergyReport>,
 }
 
 /// What a run took, by its `metrics.jsonl`.
@@ -92,6 +96,17 @@ impl Card {
         let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a string takes all");
         line(format_args!("base_model: {}", quoted(&self.base)));
         line(format_args!("pipeline_tag: {}", self.task));
+        if let Some((grams, carbon)) =
+            self.energy.as_ref().and_then(|it| Some((it.grams()?, it.carbon.as_ref()?)))
+        {
+            line(format_args!("co2_eq_emissions:\n  emissions: {grams}"));
+            line(format_args!("  source: {}", quoted(&self.provenance())));
+            line(format_args!("  training_type: \"fine-tuning\""));
+            if let Some(country) = &carbon.country {
+                line(format_args!("  geographical_location: {}", quoted(country)));
+            }
+            line(format_args!("  hardware_used: {}", quoted(&self.device)));
+        }
         if let Some(best) = &summary.best {
             // The form that hubs read scores from.
             line(format_args!("model-index:\n- name: {}", quoted(&self.base)));
@@ -133,11 +148,26 @@ impl Card {
         line(format_args!("| seed | {} |", options.seed));
         line(format_args!("| device | {} |", cell(&self.device)));
         line(format_args!("| computed | {} tokens in {:.0} s |", effort.tokens, effort.seconds));
+        if let Some(joules) = self.energy.as_ref().and_then(EnergyReport::joules) {
+            line(format_args!("| energy | {joules:.0} J; {} |", cell(&self.provenance())));
+        }
         line(format_args!(
             "\n`config.toml` holds every setting. The model has learnt only from this data: texts of other kinds, \
              languages and times may be judged wrongly, and a bias of the data is a bias of the model."
         ));
         text
+    }
+}
+
+impl Card {
+    /// How its energy is known.
+    fn provenance(&self) -> String {
+        let parts = self
+            .energy
+            .iter()
+            .flat_map(|energy| [("cpu", &energy.cpu), ("gpu", &energy.gpu), ("memory", &energy.ram)]);
+        let parts = parts.map(|(part, figure)| format!("{part} {:?}", figure.provenance).to_lowercase());
+        format!("bert --energy: {}", parts.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -154,6 +184,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::energy::{EnergyMeter, EnergyOptions};
     use crate::training::Evaluation;
 
     #[test]
@@ -162,6 +193,8 @@ mod tests {
         let metrics =
             "{\"step\":1,\"tokens\":10,\"seconds\":1.0}\n{\"step\":2,\"tokens\":5,\"seconds\":2.0}\n{\"st";
         fs::write(folder.path().join("metrics.jsonl"), metrics).unwrap();
+        let options = EnergyOptions { region: Some("FRA".to_owned()), ..EnergyOptions::default() };
+        let energy = EnergyMeter::start(&options).unwrap().report();
         let card = Card {
             made_by: "bert train classify".to_owned(),
             task: "text-classification".to_owned(),
@@ -171,6 +204,7 @@ mod tests {
             examples: 7,
             eval: Some("dev.tsv".into()),
             device: "cpu".to_owned(),
+            energy: Some(energy),
         };
         let best =
             Evaluation { metric: "accuracy".to_owned(), value: 0.75, examples: 12, ..Default::default() };
@@ -187,6 +221,9 @@ mod tests {
             "| trained on | a\\|b.tsv (7 examples an epoch) |",
             "0.7500 on 12 of dev.tsv",
             "15 tokens in 3 s",
+            "co2_eq_emissions:\n  emissions: ",
+            "  geographical_location: \"France\"",
+            "gpu absent",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

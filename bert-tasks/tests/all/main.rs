@@ -2,6 +2,7 @@
 
 mod any;
 mod batcher;
+mod bias;
 mod common;
 mod data;
 #[cfg(feature = "cpu")]
@@ -12,6 +13,7 @@ mod evaluation;
 mod explain;
 mod families;
 mod fill_mask;
+mod generation;
 mod invariance;
 mod lora;
 mod question_answering;
@@ -19,6 +21,7 @@ mod requests;
 mod sequence_tasks;
 mod sparse_embedding;
 mod stream;
+mod summary;
 mod token_classification;
 mod tokenizer;
 mod training;

@@ -188,6 +188,7 @@ impl<'a> Run<'a> {
     }
 
     fn finish(self) -> Result<Effort> {
+        self.reporter.add_work(self.texts, "text");
         let effort = Effort { texts: self.texts, cut: self.cut, time: self.start.elapsed() };
         drop(self.bar);
         if let Some(errors) = self.errors {

@@ -14,6 +14,7 @@ mod report;
 mod retrieval;
 mod squad;
 mod sts;
+mod summary;
 mod swag;
 
 use clap::{Args, Subcommand};
@@ -51,6 +52,7 @@ enum Kind {
     Ner(Box<ner::NerCommand>),
     Classify(Box<classify::ClassifyCommand>),
     Sts(Box<sts::StsCommand>),
+    Summary(Box<summary::SummaryCommand>),
     Retrieval(Box<retrieval::RetrievalCommand>),
     Mlm(Box<mlm::MlmCommand>),
     Nsp(Box<nsp::NspCommand>),
@@ -69,6 +71,7 @@ impl EvaluateCommand {
             Kind::Ner(command) => command.run(reporter),
             Kind::Classify(command) => command.run(reporter),
             Kind::Sts(command) => command.run(reporter),
+            Kind::Summary(command) => command.run(reporter),
             Kind::Retrieval(command) => command.run(reporter),
             Kind::Mlm(command) => command.run(reporter),
             Kind::Nsp(command) => command.run(reporter),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bert_tasks::checkpoint;
 use bert_tasks::training::card::{self, Card};
-use bert_tasks::training::{Objective, Trainer, TrainingError};
+use bert_tasks::training::{Objective, Report, Trainer, TrainingError};
 use bert_tasks::{Pretrained, data};
 use clap::{Args, ValueHint};
 
@@ -181,13 +181,18 @@ impl<C: Columns> Job<C> {
         let steps = trainer.steps(objective);
         signals::set_switch(trainer.stop_switch());
         let mut progress = Progress::new(reporter, steps, trainer.stop_switch());
-        let on = |report: &_| progress.report(report);
+        let made = std::cell::Cell::new(0);
+        let on = |report: &Report| {
+            made.set(made.get() + u64::from(matches!(report, Report::Step { .. })));
+            progress.report(report);
+        };
         let ended = match self.run.resume {
             true => trainer.resume(objective, &self.out, on),
             false => trainer.run(objective, &self.out, on),
         };
         drop(progress);
         let summary = ended?;
+        reporter.add_work(made.get(), "step");
         if summary.stopped {
             let out = quoted(&self.out);
             reporter.notice(format_args!(
@@ -211,6 +216,7 @@ impl<C: Columns> Job<C> {
             examples,
             eval: self.eval.clone(),
             device: device.to_string(),
+            energy: reporter.energy(),
         };
         card::write(&self.out, &card, &self.settings.options(), &summary).map_err(training)?;
         sink.write(None, &Trained { steps: summary.steps, best: summary.best, examples, folder })?;

@@ -12,3 +12,4 @@ pub mod next_sentence;
 pub mod retrieval;
 pub mod similarity;
 pub mod squad;
+pub mod summary;

@@ -4,6 +4,8 @@
 //! some are taken back here: after titles and other abbreviations, initials, a number that begins a line, and
 //! before a small letter.
 
+use std::ops::Range;
+
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Abbreviations that something always follows.
@@ -37,12 +39,19 @@ const STARTERS: &[&str] = &[
 /// ]);
 /// ```
 pub fn split_sentences(text: &str) -> Vec<&str> {
+    sentence_ranges(text).into_iter().map(|range| &text[range]).collect()
+}
+
+/// The bytes of each sentence of a text, without the blanks between them.
+pub(crate) fn sentence_ranges(text: &str) -> Vec<Range<usize>> {
     let mut sentences = vec![];
     let mut start = 0;
-    let mut add = |range: std::ops::Range<usize>| {
-        let sentence = text[range].trim();
-        if !sentence.is_empty() {
-            sentences.push(sentence);
+    let mut add = |range: Range<usize>| {
+        let sentence = &text[range.clone()];
+        let start = range.start + sentence.len() - sentence.trim_start().len();
+        let end = start + sentence.trim().len();
+        if start < end {
+            sentences.push(start..end);
         }
     };
     for (at, _) in text.split_sentence_bound_indices() {
