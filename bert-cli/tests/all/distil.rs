@@ -167,9 +167,11 @@ fn a_run_goes_on_to_the_same_student_and_its_file_repeats_it() {
     bert(["distil", "-q", "--config", &toml, "--out", &again]).ok();
     assert!(setting.file("whole", "model.safetensors") == setting.file("again", "model.safetensors"));
 
-    setting.distil("cut", &["--resume", "--temperature=2"]).fails(&["another setting", "temperature"]);
+    setting
+        .distil("cut", &["--resume", "--temperature=2"])
+        .fails(&["setting of the run to resume was", "temperature"]);
     Small::new("BertForMaskedLM").seed(6).save(&setting.path("teacher"));
-    setting.distil("whole", &["--resume"]).fails(&["another teacher"]);
+    setting.distil("whole", &["--resume"]).fails(&["the teacher of the run to resume was"]);
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn choose_weighs_the_choices_of_each_prompt() {
     assert!(csv.starts_with("prompt,index,choice,score,best\nthe room,0,was empty,0."), "{csv}");
 
     run("choose", &model, &["the room", "was empty"]).fails(&["two choices", "found 2"]);
-    run("choose", &model, &["--column", "a", "-"]).fails(&["--column", "1 time"]);
+    run("choose", &model, &["--column", "a", "-"]).fails(&["number of --column options found: 1"]);
     run("choose", &Tiny::new("BertForMaskedLM"), &["a", "b", "c"]).fails(&["multiple choice", "--model"]);
 }
 

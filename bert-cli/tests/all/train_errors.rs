@@ -78,10 +78,14 @@ fn runs_that_cannot_begin_or_go_on_are_errors() {
     setting.train("out", &one).fails(&["out holds a run already", "resume it"]);
     setting.train(setting.base.arg(), &one).fails(&["holds a run already"]);
     resume(&["--epochs", "1"]).ok();
-    resume(&["--epochs", "2"]).fails(&["another setting", "epochs 1", "epochs 2"]);
-    resume(&["--epochs", "1", "--seed", "5"]).fails(&["another setting", "seed 1", "seed 5"]);
+    resume(&["--epochs", "2"]).fails(&["setting of the run to resume was", "epochs 1", "epochs 2"]);
+    resume(&["--epochs", "1", "--seed", "5"]).fails(&[
+        "setting of the run to resume was",
+        "seed 1",
+        "seed 5",
+    ]);
     setting.table("train.tsv", "text\tlabel", &examples(40));
-    resume(&["--epochs", "1"]).fails(&["another number of examples", "48", "40"]);
+    resume(&["--epochs", "1"]).fails(&["the number of examples of the run to resume was", "48", "40"]);
     fs::write(setting.path("out/state.safetensors"), "half").unwrap();
     resume(&["--epochs", "1"]).fails(&["state.safetensors"]);
 

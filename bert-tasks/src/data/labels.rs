@@ -118,6 +118,6 @@ mod tests {
         assert!(LabelSet::new(["a", "b", "a"]).unwrap_err().to_string().contains("\"a\""));
         let place = Place::of("train.csv").at(7);
         let error = LabelSet::new(["a"]).unwrap().index_at("b", &place).unwrap_err();
-        assert_eq!(error.to_string(), "train.csv:7: no label \"b\"; there are a");
+        assert_eq!(error.to_string(), "train.csv:7: unknown label \"b\"; the known ones are a");
     }
 }

@@ -307,13 +307,16 @@ fn a_run_goes_on_to_equal_bits_with_the_teacher_that_it_began_with() {
     };
     let other = DistillationOptions { temperature: 2.0, ..how };
     let error = resume(Some((&teacher, other)), &objective);
-    assert!(error.contains("another setting") && error.contains("\"temperature\":3.0"), "{error}");
+    assert!(
+        error.contains("setting of the run to resume was") && error.contains("\"temperature\":3.0"),
+        "{error}"
+    );
     let error = resume(None, &objective);
-    assert!(error.contains("another setting") && error.contains("distillation"), "{error}");
+    assert!(error.contains("setting of the run to resume was") && error.contains("distillation"), "{error}");
     let second = setting.path("second");
     Small::new("BertForPreTraining").labels(&LABELS).seed(6).save(&second);
     let error = resume(Some((&setting.open("second"), how)), &objective);
-    assert!(error.contains("another teacher"), "{error}");
+    assert!(error.contains("the teacher of the run to resume was"), "{error}");
     let error = resume(Some((&teacher, how)), &Made { seed: 9, ..Made::new(Head::PreTraining) });
     assert!(error.contains("not those of the run to resume"), "{error}");
 }
@@ -404,7 +407,7 @@ fn every_nth_layer_of_the_teacher_is_where_a_student_begins() {
     assert!(found.bytes() == wanted.bytes());
 
     for (fields, part) in [
-        (json!({ "num_hidden_layers": 6 }), "5 layers"),
+        (json!({ "num_hidden_layers": 6 }), "5 distinct layers"),
         (json!({ "hidden_size": 16 }), "32 hidden features and the student 16"),
         (json!({ "intermediate_size": 16 }), "64 intermediate features"),
     ] {
