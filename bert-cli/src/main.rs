@@ -28,6 +28,8 @@ use error::Error;
 use reporter::Reporter;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "wgpu")]
+    quiet_drivers();
     let cli = cli::Cli::parse();
     let reporter = Reporter::new(cli.reporter);
     let result = run(cli, &reporter);
@@ -42,6 +44,19 @@ fn main() -> ExitCode {
             }
             ExitCode::from(2)
         }
+    }
+}
+
+/// Keeps Mesa from asking the desktop which GPU it draws with where there is no desktop: it complains on stderr then,
+/// once for each question.
+#[cfg(feature = "wgpu")]
+fn quiet_drivers() {
+    const SWITCH: &str = "NODEVICE_SELECT";
+    let desktop =
+        std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|folder| std::path::Path::new(&folder).is_dir());
+    if !desktop && std::env::var_os(SWITCH).is_none() {
+        // SAFETY: no other thread runs yet that could read the environment.
+        unsafe { std::env::set_var(SWITCH, "1") };
     }
 }
 

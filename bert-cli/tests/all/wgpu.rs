@@ -151,3 +151,11 @@ fn a_machine_without_drivers_says_so() {
     let run = bert_with(["fill-mask", "-m", model.arg(), "--device", "wgpu", "[MASK]"], &none);
     run.fails(&["no graphics adapter was found", "--device cpu"]);
 }
+
+#[test]
+fn a_machine_without_a_desktop_hears_nothing_of_it() {
+    for folder in ["", "/no/such/folder"] {
+        let run = bert_with(["devices"], &[("XDG_RUNTIME_DIR", folder.as_ref())]);
+        assert_eq!(run.stderr, "");
+    }
+}
