@@ -35,8 +35,9 @@ pub struct EnergyArgs {
 }
 
 impl EnergyArgs {
-    fn is_wanted(&self) -> bool {
-        self.energy || self.emissions.is_some()
+    /// Whether it is said at the end: what sets how it is counted asks for it, too.
+    fn is_said(&self) -> bool {
+        self.energy || self.watts.is_some() || self.region.is_some() || self.carbon_intensity.is_some()
     }
 
     /// How it is counted.
@@ -56,13 +57,13 @@ impl EnergyArgs {
     /// # Errors
     /// Settings that make no sense.
     pub fn start(&self) -> Result<Option<EnergyMeter>> {
-        let is_set = self.watts.is_some() || self.region.is_some() || self.carbon_intensity.is_some();
-        if !(self.is_wanted() || is_set) {
+        if !self.is_said() && self.emissions.is_none() {
             return Ok(None);
         }
-        // What is wrong with a setting is said in any case.
-        let meter = EnergyMeter::start(&self.options()).map_err(bert_tasks::Error::from)?;
-        Ok(self.is_wanted().then_some(meter))
+        if let Some(path) = &self.emissions {
+            emissions::check(path).map_err(bert_tasks::Error::from)?;
+        }
+        Ok(Some(EnergyMeter::start(&self.options()).map_err(bert_tasks::Error::from)?))
     }
 
     /// Says what was taken.
@@ -71,7 +72,7 @@ impl EnergyArgs {
     /// A file that cannot be written.
     pub fn report(&self, reporter: &Reporter) -> Result<()> {
         let Some(report) = reporter.energy() else { return Ok(()) };
-        if self.energy {
+        if self.is_said() {
             reporter.energy_line(sentence(&report, reporter.work_done()));
         }
         if let Some(path) = &self.emissions {

@@ -42,6 +42,7 @@ pub mod embedding;
 pub mod energy;
 mod error;
 pub mod evaluation;
+mod existing;
 pub mod explain;
 pub mod features;
 pub mod fill_mask;

@@ -185,7 +185,8 @@ impl<Input, Answer, C: Consumer<Answer>, F: Fn(&[String]) -> Input> Source for A
     fn next(&mut self) -> Option<Input> {
         while !self.has_ended() {
             // Said before each wait, so that a person, or a program at the other end of a pipe, sees the answers.
-            if let Err(error) = self.run.borrow_mut().pause() {
+            let paused = self.run.borrow_mut().pause();
+            if let Err(error) = paused {
                 self.run.borrow_mut().ended = Some(Err(error));
                 break;
             }

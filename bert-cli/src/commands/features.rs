@@ -63,6 +63,7 @@ impl FeaturesCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
         let many = !inputs.is_single() && self.word.is_none();
+        self.output.keep_input(inputs.path())?;
         let mut sink = Sink::open(&self.output, many, reporter)?;
         let options = FeaturesOptions { layers: self.layers };
         let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {

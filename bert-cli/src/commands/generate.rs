@@ -81,7 +81,7 @@ pub struct GenerateCommand {
     #[arg(long, value_name = "COUNT", default_value = "8", value_parser = positive, allow_negative_numbers = true)]
     candidates: usize,
 
-    /// How many of them to show
+    /// How many of them to show; at least so many are written
     #[arg(short = 'n', long, value_name = "COUNT", default_value = "1", value_parser = positive, allow_negative_numbers = true)]
     count: usize,
 

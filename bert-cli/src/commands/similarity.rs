@@ -76,6 +76,7 @@ impl SimilarityCommand {
         let texts = self.texts.split_off(1);
         let query = self.texts.swap_remove(0);
         let inputs = Inputs::texts(&self.input, texts)?;
+        self.output.keep_input(inputs.path())?;
         let mut sink = Sink::open(&self.output, true, reporter)?;
         let task = self.recipe.load(reporter, &self.model)?;
         let query = task.predict(&query)?.vector;

@@ -128,6 +128,7 @@ impl SummarizeCommand {
             );
         };
         let text = read_text(file, self.input.lossy)?;
+        self.output.keep_input(Some(file))?;
         let mut sink = Sink::open(&self.output, false, reporter)?;
         let summary = load()?.summarize(&text, &options)?;
         warn_of_cut(reporter, &summary);

@@ -144,6 +144,26 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A folder in the place of a file that is to be written.
+    #[error("{} is a folder, not a file", path.display())]
+    OutputIsFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file in a folder that is not there.
+    #[error("cannot write {}: there is no folder {}", path.display(), folder.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Results that would take the place of what they are the results of.
+    #[error("{} is the input, which the results would replace", path.display())]
+    OverInput {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder in the place of a file.
     #[error("{} is a folder, not a file", path.display())]
     IsFolder {
@@ -309,6 +329,10 @@ impl Error {
                 "put each text in quotes; for many inputs there is --input FILE".to_owned()
             }
             Self::Column { .. } | Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
+            Self::OutputIsFolder { path } => {
+                format!("name a file in it: --output {}", path.join("results.jsonl").display())
+            }
+            Self::OverInput { .. } => "name another file as --output".to_owned(),
             Self::IsFolder { .. } => {
                 "give a file; several can be joined: cat FOLDER/*.txt | bert … -".to_owned()
             }

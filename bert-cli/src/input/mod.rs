@@ -105,6 +105,8 @@ pub struct BadItem {
 /// The inputs of a command, one after the other.
 pub struct Inputs {
     name: String,
+    /// The file that they are read from, if it is one.
+    path: Option<PathBuf>,
     reader: Reader,
     size: Option<u64>,
     interactive: bool,
@@ -179,7 +181,7 @@ impl Inputs {
         let items = inputs.into_iter().enumerate();
         let items = items.map(|(index, texts)| Item { place: place(index), texts, end: 0 }).collect();
         let name = "arguments".to_owned();
-        Ok(Self { name, reader: Reader::Arguments(items), size: None, interactive: false })
+        Ok(Self { name, path: None, reader: Reader::Arguments(items), size: None, interactive: false })
     }
 
     fn open(args: &InputArgs, layout: Box<dyn Layout>, dash: bool) -> Result<Self> {
@@ -188,7 +190,9 @@ impl Inputs {
             Some(path) if path != Path::new("-") => {
                 let (file, size) = open_file(path)?;
                 let format = args.input_format.unwrap_or_else(|| InputFormat::of(path));
-                Self::read(path.display().to_string(), Box::new(file), format, args, layout, size, false)
+                let name = path.display().to_string();
+                let inputs = Self::read(name, Box::new(file), format, args, layout, size, false)?;
+                Ok(Self { path: Some(path.clone()), ..inputs })
             }
             None if !dash => Err(Error::NoText),
             _ => {
@@ -228,12 +232,17 @@ impl Inputs {
                 Box::new(move |line| layout.parse_line(line).map(Some)),
             ),
         };
-        Ok(Self { name, reader, size, interactive })
+        Ok(Self { name, path: None, reader, size, interactive })
     }
 
     /// What the source is called in messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file that they are read from; `None` of arguments and standard input.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Whether there is one input, given as arguments.

@@ -38,6 +38,23 @@ pub struct OutputArgs {
     pub output: Option<PathBuf>,
 }
 
+impl OutputArgs {
+    /// Sees to it that results do not take the place of their input.
+    ///
+    /// # Errors
+    /// The same file as output and input.
+    pub fn keep_input(&self, input: Option<&Path>) -> Result<()> {
+        if let (Some(output), Some(input)) = (&self.output, input)
+            && let (Ok(a), Ok(b)) = (output.canonicalize(), input.canonicalize())
+            && a == b
+            && a.is_file()
+        {
+            return Err(Error::OverInput { path: output.clone() });
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     /// For people: colours and bars on a terminal, plain lines elsewhere.
@@ -167,8 +184,9 @@ impl Sink {
     /// Opens the file, or standard output, for one result an input.
     ///
     /// # Errors
-    /// A file that cannot be created.
+    /// A file that cannot be created, or is the input.
     pub fn for_inputs(args: &OutputArgs, inputs: &Inputs, reporter: &Reporter) -> Result<Self> {
+        args.keep_input(inputs.path())?;
         let sink = Self::open(args, !inputs.is_single(), reporter)?;
         // Somebody who types has the text before their eyes.
         let titled = sink.many && !(inputs.interactive() && sink.screen.terminal);

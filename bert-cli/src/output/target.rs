@@ -54,13 +54,17 @@ impl Target {
         let screen = Screen { color: color == ColorWhen::Always, terminal: false, width: 80 };
         let failed = |source| Error::Write { name: path.display().to_string(), source };
         let out = match fs::metadata(path) {
-            Ok(kind) if kind.is_dir() => return Err(Error::IsFolder { path: path.to_owned() }),
+            Ok(kind) if kind.is_dir() => return Err(Error::OutputIsFolder { path: path.to_owned() }),
             Ok(kind) if !kind.is_file() => {
                 Out::Device(File::options().write(true).open(path).map_err(failed)?)
             }
             Ok(kind) => unfinished(&fs::canonicalize(path).map_err(failed)?, Some(kind.permissions()))
                 .map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+                    return Err(Error::NoFolder { path: path.to_owned(), folder: folder.to_owned() });
+                }
                 unfinished(path, None).map_err(failed)?
             }
             Err(error) => return Err(failed(error)),
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_says_so() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(open(folder.path()), Err(Error::IsFolder { .. })));
+        assert!(matches!(open(folder.path()), Err(Error::OutputIsFolder { .. })));
         assert!(matches!(open(&folder.path().join("no/such/folder/out")), Err(Error::Write { .. })));
         let path = folder.path().join("readonly");
         fs::write(&path, "old").unwrap();

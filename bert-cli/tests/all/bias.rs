@@ -34,7 +34,12 @@ fn own_sets_and_those_built_in() {
     let text = run(&model, &["--templates", path]);
     assert!(text.stderr.contains("no proof of fairness"), "{}", text.stderr);
     assert!(text.ok().contains("2 words in 2 sentences, 1 of several tokens"));
+    let twice = set.replace("[\"door\",\"xyz\"]", "[\"door\",\"door\",\"xyz\"]");
+    std::fs::write(&file, twice).unwrap();
+    let json = run(&model, &["--templates", path, "--json"]).json();
+    assert_eq!((&json[0]["words"], &json[0]["skipped"][0]["reason"]), (&2.into(), &"there twice".into()));
     for (content, parts) in [
+        (set.replace("rome", "爱"), &["no word of a group", "爱"][..]),
         (set.replace("[MASK]", "word"), &["0 masks"][..]),
         (set.replace("{}", "it"), &["0 places for a group"]),
         ("{\"name\": 1}".to_owned(), &["sets.jsonl:1"]),
@@ -45,6 +50,7 @@ fn own_sets_and_those_built_in() {
         run(&model, &["--templates", path]).fails(parts);
     }
     run(&model, &["--templates", "no/such/file"]).fails(&["cannot open no/such/file"]);
+    run(&model, &["爱 is [MASK]", "国 is [MASK]"]).fails(&["the same tokens"]);
     run(&Tiny::new("BertForQuestionAnswering"), &[]).fails(&["masked language model"]);
 }
 

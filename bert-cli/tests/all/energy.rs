@@ -66,6 +66,17 @@ fn a_run_says_what_it_took_and_adds_a_row() {
     assert!(bad.code == Some(2) && bad.stderr.contains("cannot add to"), "{}", bad.stderr);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_none_is_told_before_the_run() {
+    let model = Tiny::new("BertForMaskedLM");
+    let run = |more: &[&str]| bert([&["fill-mask", "-m", model.arg(), "a [MASK]"], more].concat());
+    run(&["--emissions", "/dev/full"]).fails(&["cannot add to /dev/full", "a device or a pipe"]);
+    // What sets how it is counted asks for it.
+    let counted = run(&["--region", "FRA"]);
+    assert!(counted.stderr.contains("France"), "{}", counted.stderr);
+}
+
 #[test]
 fn training_has_it_in_its_card() {
     let setting = Setting::new();

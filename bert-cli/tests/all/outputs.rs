@@ -45,9 +45,9 @@ fn places_that_cannot_be_written_are_errors() {
     bert(["devices", "-o", missing.to_str().unwrap()]).fails(&[
         "cannot write",
         "missing/out.json",
-        "No such file",
+        "there is no folder",
     ]);
-    bert(["devices", "-o", folder.path().to_str().unwrap()]).fails(&["is a folder"]);
+    bert(["devices", "-o", folder.path().to_str().unwrap()]).fails(&["is a folder", "results.jsonl"]);
     let read_only = folder.path().join("read-only");
     fs::write(&read_only, "old").unwrap();
     let mut permissions = fs::metadata(&read_only).unwrap().permissions();
@@ -68,6 +68,44 @@ fn a_read_only_file_system_and_a_full_disk_are_errors() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.starts_with("error: cannot write stdout: No space left"), "{stderr}");
+}
+
+#[test]
+fn results_do_not_replace_their_input() {
+    let model = Tiny::new("BertForMaskedLM");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("texts.txt");
+    let text = "rome is [MASK].\nit is [MASK].\n";
+    fs::write(&path, text).unwrap();
+    let file = path.to_str().unwrap();
+    for command in ["fill-mask", "tokenize", "complete", "features"] {
+        bert([command, "-m", model.arg(), "-i", file, "-o", file]).fails(&["is the input", "another file"]);
+    }
+    bert(["summarize", "-m", model.arg(), file, "-o", file]).fails(&["is the input"]);
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("link.txt");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        bert(["tokenize", "-m", model.arg(), "-i", file, "-o", link.to_str().unwrap()])
+            .fails(&["is the input"]);
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_whatever_is_answered() {
+    let model = Tiny::new("BertForMaskedLM");
+    for command in ["fill-mask", "complete", "tokenize"] {
+        for texts in [&["a [MASK]"][..], &["a [MASK]", "b [MASK]"]] {
+            let args = [&[command, "-m", model.arg()], texts].concat();
+            let stdout = fs::File::options().write(true).open("/dev/full").unwrap();
+            let output = super::common::command(&args).stdout(stdout).output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(stderr.contains("error: cannot write stdout: No space left"), "{args:?}: {stderr}");
+            assert_eq!(output.status.code(), Some(2), "{stderr}");
+        }
+    }
 }
 
 #[test]

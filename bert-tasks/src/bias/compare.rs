@@ -3,6 +3,7 @@
 use ndarray::ArrayView1;
 use serde::Serialize;
 
+use super::error::beginning;
 use super::words::masked;
 use super::{Bias, BiasError};
 use crate::Result;
@@ -61,6 +62,10 @@ impl Bias {
                 return Err(BiasError::Masks { text, found, mask: self.written.clone() }.into());
             }
             sequences.push(sequence);
+        }
+        if sequences[0].ids == sequences[1].ids {
+            let [first, second] = texts.map(beginning);
+            return Err(BiasError::Same { first, second }.into());
         }
         let rows = masked_rows(&self.session, sequences, |_, _, logits| log_probabilities(logits))?;
         let [first, second] = [0, 1].map(|at| &rows[at][0]);

@@ -46,6 +46,24 @@ pub enum BiasError {
         words: usize,
     },
 
+    /// A group of whose words the model knows none: it would see the same in the place of any of them.
+    #[error("no word of a group of the set {set:?} is in this model's vocabulary, such as {word:?}")]
+    GroupWord {
+        /// The name of the set.
+        set: String,
+        /// The word.
+        word: String,
+    },
+
+    /// Two texts that are the same for the model.
+    #[error("{first:?} and {second:?} are the same tokens for this model: nothing can differ")]
+    Same {
+        /// A text, or its beginning.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
     /// A text that is longer than what the model reads.
     #[error("{text:?} takes {found} tokens and the model reads {most}; shorten it")]
     TooLong {

@@ -44,8 +44,18 @@ impl Bias {
         if words.known.is_empty() {
             return Err(BiasError::NoWords { set: set.name.clone(), words: set.words.len() }.into());
         }
-        let texts = |group| set.sentences(group).map(|text| self.with_own_mask(&text)).collect::<Vec<_>>();
-        let (first, second) = (texts(&set.first), texts(&set.second));
+        let mut skipped = words.skipped.clone();
+        let mut texts = |group: &[String]| -> Result<Vec<String>> {
+            // Unknown words are one and the same to the model.
+            let Words { known, skipped: unknown } = Words::new(&self.session, group)?;
+            if let (true, Some(word)) = (known.is_empty(), unknown.first()) {
+                return Err(BiasError::GroupWord { set: set.name.clone(), word: word.word.clone() }.into());
+            }
+            skipped.extend(unknown);
+            let group: Vec<String> = known.into_iter().map(|(word, _)| word).collect();
+            Ok(set.sentences(&group).map(|text| self.with_own_mask(&text)).collect())
+        };
+        let (first, second) = (texts(&set.first)?, texts(&set.second)?);
         let sentences = first.len() + second.len();
         let all = [&first[..], &second[..]].concat();
         let found = words.log_probabilities(&self.session, &all, &self.written, self.mask)?;
@@ -71,7 +81,7 @@ impl Bias {
             sentences,
             words: words.known.len(),
             several_tokens: words.several_tokens(),
-            skipped: words.skipped,
+            skipped,
             figures: figures(&measure, &observations, bootstrap),
             differences: extremes(differences, top_k),
         })

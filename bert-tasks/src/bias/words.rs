@@ -38,9 +38,13 @@ impl Words {
                 _ => tokenizer.encode_without_special(&format!(" {}", word.trim_start()))?,
             };
             let unknown = encoded.ids.iter().any(|&id| Some(id) == tokenizer.special().unk);
-            match encoded.ids.is_empty() || unknown {
-                true => skipped.push(SkippedWord { word: word.clone(), reason: "not in the vocabulary" }),
-                false => known.push((word.clone(), encoded.ids)),
+            let twice = known.iter().any(|(_, ids)| *ids == encoded.ids);
+            match (encoded.ids.is_empty() || unknown, twice) {
+                (true, _) => {
+                    skipped.push(SkippedWord { word: word.clone(), reason: "not in the vocabulary" })
+                }
+                (_, true) => skipped.push(SkippedWord { word: word.clone(), reason: "there twice" }),
+                _ => known.push((word.clone(), encoded.ids)),
             }
         }
         Ok(Self { known, skipped })

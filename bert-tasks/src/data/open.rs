@@ -75,16 +75,21 @@ fn buffered(source: impl Read + Send + 'static) -> Source {
     Box::new(BufReader::with_capacity(BUFFER, source))
 }
 
-/// A reader that gives up after so many bytes, until it is allowed more.
+/// A reader that gives up after so many bytes, until it is allowed more. It hands out at most one line a read, so that
+/// no more lines have been read than the record at hand needs: this tells where the record is.
 pub(super) struct Limited<R> {
     source: R,
     /// Bytes that may still be read.
     pub allowed: usize,
+    /// Lines since the start, the one that has begun included. They end with a line feed.
+    pub lines: u64,
+    /// Whether the last byte was inside a line.
+    inside: bool,
 }
 
 impl<R> Limited<R> {
     pub fn new(source: R) -> Self {
-        Self { source, allowed: 0 }
+        Self { source, allowed: 0, lines: 0, inside: false }
     }
 }
 
@@ -93,15 +98,23 @@ impl<R> Limited<R> {
 #[error("the limit is reached")]
 pub(super) struct LimitReached;
 
-impl<R: Read> Read for Limited<R> {
+impl<R: BufRead> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.allowed == 0 && !buffer.is_empty() {
             return Err(io::Error::other(LimitReached));
         }
-        let most = self.allowed.min(buffer.len());
-        let read = self.source.read(&mut buffer[..most])?;
-        self.allowed -= read;
-        Ok(read)
+        let available = self.source.fill_buf()?;
+        let available = &available[..available.len().min(buffer.len()).min(self.allowed)];
+        let line = available.iter().position(|&byte| byte == b'\n');
+        let count = line.map_or(available.len(), |end| end + 1);
+        buffer[..count].copy_from_slice(&available[..count]);
+        self.source.consume(count);
+        if count > 0 {
+            self.lines += u64::from(!self.inside);
+            self.inside = line.is_none();
+            self.allowed -= count;
+        }
+        Ok(count)
     }
 }
 

@@ -1,11 +1,12 @@
 //! `emissions.csv`, in the columns of codecarbon.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{EnergyError, EnergyReport, processor};
+use crate::existing::existing_text;
 
 /// In their order. An existing file may have others: a row is then laid out as its first line says, and what is not known
 /// here stays empty.
@@ -51,20 +52,7 @@ pub const COLUMNS: [&str; 32] = [
 /// A file that cannot be written, or is something else.
 pub fn append(path: &Path, report: &EnergyReport, project: &str) -> Result<(), EnergyError> {
     let fail = |source| EnergyError::File { path: path.to_owned(), source };
-    let found = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(fail(error)),
-    };
-    let mut columns: Vec<String> = COLUMNS.map(str::to_owned).to_vec();
-    if !found.is_empty() {
-        let mut reader = csv::Reader::from_reader(found.as_bytes());
-        let header = reader.headers().map_err(|error| fail(error.into()))?;
-        if !header.iter().any(|name| name == "emissions") {
-            return Err(EnergyError::NotEmissions { path: path.to_owned(), column: "emissions" });
-        }
-        columns = header.iter().map(str::to_owned).collect();
-    }
+    let (found, columns) = read(path)?;
     let mut writer = csv::Writer::from_writer(vec![]);
     let write = |writer: &mut csv::Writer<Vec<u8>>, row: &[String]| {
         writer.write_record(row).map_err(|error| fail(error.into()))
@@ -80,6 +68,30 @@ pub fn append(path: &Path, report: &EnergyReport, project: &str) -> Result<(), E
     }
     let file = OpenOptions::new().append(true).create(true).open(path);
     file.and_then(|mut file| file.write_all(&bytes)).map_err(fail)
+}
+
+/// Whether [`append`] can add to a file, as far as can be said before there is something to add.
+///
+/// # Errors
+/// A file that cannot be read, or is something else.
+pub fn check(path: &Path) -> Result<(), EnergyError> {
+    read(path).map(|_| ())
+}
+
+/// What is in the file, and its columns.
+fn read(path: &Path) -> Result<(String, Vec<String>), EnergyError> {
+    let fail = |source| EnergyError::File { path: path.to_owned(), source };
+    let found = existing_text(path).map_err(fail)?.unwrap_or_default();
+    if found.is_empty() {
+        return Ok((found, COLUMNS.map(str::to_owned).to_vec()));
+    }
+    let mut reader = csv::Reader::from_reader(found.as_bytes());
+    let header = reader.headers().map_err(|error| fail(error.into()))?;
+    if !header.iter().any(|name| name == "emissions") {
+        return Err(EnergyError::NotEmissions { path: path.to_owned(), column: "emissions" });
+    }
+    let columns = header.iter().map(str::to_owned).collect();
+    Ok((found, columns))
 }
 
 fn value(column: &str, report: &EnergyReport, project: &str) -> String {

@@ -15,8 +15,6 @@
 //!
 //! All other lines stay as they are, byte for byte; of the `model-index`, other tasks, data sets and metrics stay.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 
@@ -24,6 +22,7 @@ use serde_norway::{Mapping, Value};
 
 use super::EvaluationError;
 use super::whole_file::WholeFile;
+use crate::existing::existing_text;
 
 /// What a card is to say of one data set.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,11 +53,9 @@ pub struct CardMetric {
 /// # Errors
 /// A file that cannot be read or written, and what [`add_to_card`] says.
 pub fn update_card(path: &Path, entry: &CardEntry) -> Result<(), EvaluationError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(source) => return Err(EvaluationError::Read { path: path.to_owned(), source }),
-    };
+    let text = existing_text(path)
+        .map_err(|source| EvaluationError::Read { path: path.to_owned(), source })?
+        .unwrap_or_default();
     let text = add_to_card(&text, entry).map_err(|error| EvaluationError::Card {
         path: path.to_owned(),
         line: error.line,

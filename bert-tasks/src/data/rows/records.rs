@@ -67,14 +67,17 @@ impl Csv {
     }
 
     fn next(&mut self) -> Result<Option<(Place, Vec<String>)>> {
-        self.reader.get_mut().allowed = MAX_RECORD;
-        let place = self.place.at(self.reader.position().line());
+        let source = self.reader.get_mut();
+        source.allowed = MAX_RECORD;
+        let begun = self.place.at(source.lines + 1);
         match self.reader.read_byte_record(&mut self.record) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(source) => return Err(unread(place, source)),
+            Err(source) => return Err(unread(begun, source)),
         }
-        let place = self.record.position().map_or(place, |position| self.place.at(position.line()));
+        // The csv crate counts lines too, but not those that end with CR LF.
+        let inside = self.record.iter().flatten().filter(|&&byte| byte == b'\n').count() as u64;
+        let place = self.place.at(self.reader.get_ref().lines.saturating_sub(inside).max(1));
         let text = |field: &[u8]| match std::str::from_utf8(field) {
             Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
             Ok(_) => Err(DataError::NotText { place: place.clone(), found: "a NUL byte" }),

@@ -113,6 +113,19 @@ fn what_is_no_row_is_an_error_with_its_line() {
 }
 
 #[test]
+fn lines_are_counted_however_they_end() {
+    for end in ["\n", "\r\n"] {
+        let file = ["text,label", "", "a,1", "", "", "\"b", "c\",2", "d,3"].join(end);
+        let reading = Reading { format: None, header: None };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, file).unwrap();
+        let rows = Rows::open(&path, &reading, wanted(None, None)).unwrap();
+        assert_eq!(rows.map(|row| row.unwrap().place.line).collect::<Vec<_>>(), [3, 6, 8]);
+    }
+}
+
+#[test]
 fn a_quote_that_is_never_closed_ends_at_the_limit() {
     let mut file = b"text,label\nx,\"a".to_vec();
     file.resize(crate::data::MAX_RECORD + (1 << 20), b'.');
