@@ -43,7 +43,7 @@ fn own_sets_and_those_built_in() {
         (set.replace("[MASK]", "word"), &["0 masks"][..]),
         (set.replace("{}", "it"), &["0 places for a group"]),
         ("{\"name\": 1}".to_owned(), &["sets.jsonl:1"]),
-        (String::new(), &["no templates"]),
+        (String::new(), &["sets.jsonl holds no sets"]),
         ("\0".to_owned(), &["NUL"]),
     ] {
         std::fs::write(&file, content).unwrap();

@@ -459,7 +459,7 @@ fn a_masked_language_model_learns_a_text() {
     assert_eq!(word, "opened");
 
     for (text, more, parts) in [
-        ("\n\n", &[][..], &["train.txt holds no text to train on"][..]),
+        ("\n\n", &[][..], &["train.txt holds no text"][..]),
         ("a\n", &["--mask-rate", "0"], &["rate is 0", "above 0"]),
         ("a\n\0\n", &[], &["train.txt:2: a NUL byte"]),
         ("a\n", &["--max-length", "4"], &["max_length is 4"]),

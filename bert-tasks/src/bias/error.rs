@@ -1,5 +1,7 @@
 //! What can be wrong with a comparison of groups.
 
+use std::path::PathBuf;
+
 use crate::data::Place;
 
 /// Everything that keeps groups from being compared, beside the model itself.
@@ -29,12 +31,19 @@ pub enum BiasError {
     },
 
     /// A set that lacks what has to be compared.
-    #[error("the set {set:?} has no {what}")]
+    #[error("the set {set:?} has nothing under `{what}`")]
     Empty {
         /// Its name.
         set: String,
         /// What it lacks: `templates`, `first`, `second` or `words`.
         what: &'static str,
+    },
+
+    /// A file without any set.
+    #[error("{} holds no sets", path.display())]
+    NoSets {
+        /// The file.
+        path: PathBuf,
     },
 
     /// A set none of whose words can be scored by this model.

@@ -75,9 +75,7 @@ impl TemplateSet {
             sets.push(set);
         }
         match sets.is_empty() {
-            true => {
-                Err(BiasError::Empty { set: path.as_ref().display().to_string(), what: "templates" }.into())
-            }
+            true => Err(BiasError::NoSets { path: path.as_ref().to_owned() }.into()),
             false => Ok(sets),
         }
     }
@@ -138,8 +136,8 @@ mod tests {
             change(&mut set);
             set.check().unwrap_err().to_string()
         };
-        assert!(error(|set| set.words.clear()).contains("no words"));
-        assert!(error(|set| set.first.clear()).contains("no first"));
+        assert!(error(|set| set.words.clear()).contains("nothing under `words`"));
+        assert!(error(|set| set.first.clear()).contains("nothing under `first`"));
         assert!(error(|set| set.templates = vec!["The {} works.".into()]).contains("0 masks"));
         assert!(error(|set| set.templates = vec!["The man is [MASK].".into()]).contains("0 places"));
         assert!(error(|set| set.templates = vec!["{} and {} are [MASK].".into()]).contains("2 places"));

@@ -37,7 +37,11 @@ pub fn open(path: impl AsRef<Path>) -> Result<Source> {
     if matches!(extension.as_deref(), Some("bz2" | "xz" | "lzma" | "lz4" | "br" | "z" | "zip" | "7z")) {
         return Err(DataError::Compression { path: path.to_owned(), found: extension.unwrap_or_default() });
     }
-    let file = File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+    let fail = |source| DataError::Open { path: path.to_owned(), source };
+    let file = File::open(path).map_err(fail)?;
+    if file.metadata().map_err(fail)?.is_dir() {
+        return Err(fail(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file")));
+    }
     let file = BufReader::with_capacity(BUFFER, file);
     Ok(match extension.as_deref() {
         Some("gz") => buffered(MultiGzDecoder::new(file)),
@@ -123,6 +127,13 @@ mod tests {
     use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
     use super::*;
+
+    #[test]
+    fn a_folder_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let Err(DataError::Open { source, .. }) = open(folder.path()) else { panic!("it was opened") };
+        assert!(source.to_string().contains("a folder"));
+    }
 
     #[test]
     fn the_name_tells_the_compression() {

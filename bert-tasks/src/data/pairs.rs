@@ -115,8 +115,8 @@ pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Examples> {
     if !(scores.start().is_finite() && scores.end().is_finite() && scores.start() < scores.end()) {
         return Err(DataError::Setting {
             setting: "scores",
-            found: format!("{scores:?}"),
-            expected: "a range of finite numbers",
+            found: format!("{},{}", scores.start(), scores.end()),
+            expected: "two finite numbers, the lesser first",
         });
     }
     let mut wanted = vec![Wanted::required("first text", FIRST, &None)];

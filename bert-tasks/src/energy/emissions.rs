@@ -155,6 +155,8 @@ fn run_id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::energy::{CarbonIntensity, Figure};
 

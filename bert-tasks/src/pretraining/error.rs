@@ -63,7 +63,7 @@ pub enum PretrainingError {
     },
 
     /// A corpus without a single token.
-    #[error("{} holds no text to train on", path.display())]
+    #[error("{} holds no text", path.display())]
     NoText {
         /// The first of its files.
         path: PathBuf,

@@ -129,6 +129,7 @@ pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Examples> {
             Kind::Columns(sentences, Place::of(path))
         }
         None => {
+            crate::data::open(path)?; // a folder, or nothing at all, is told as such
             return Err(DataError::UnknownFormat { path: path.to_owned(), expected: "conll or jsonl" });
         }
     };
