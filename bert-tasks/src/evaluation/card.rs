@@ -218,6 +218,8 @@ fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn entry(value: f64) -> CardEntry {
