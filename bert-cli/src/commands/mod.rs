@@ -14,6 +14,8 @@ mod info;
 mod models;
 mod next_sentence;
 mod sentiment;
+#[cfg(feature = "serve")]
+mod serve;
 mod similarity;
 mod tokenize;
 mod tokenizer;
@@ -44,6 +46,8 @@ pub enum Command {
     Pretrain(Box<train::PretrainCommand>),
     Distil(Box<train::DistilCommand>),
     Evaluate(evaluate::EvaluateCommand),
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::ServeCommand>),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
@@ -73,6 +77,8 @@ impl Command {
             Self::Pretrain(command) => command.run(reporter),
             Self::Distil(command) => command.run(reporter),
             Self::Evaluate(command) => command.run(reporter),
+            #[cfg(feature = "serve")]
+            Self::Serve(command) => command.run(reporter),
             Self::Info(command) => command.run(reporter),
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(reporter),
