@@ -172,6 +172,10 @@ fn check_key(keys: &[String], headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Takes JSON alone. That a web page of another origin cannot send without asking first, which other media types can.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
+        return Err(Refusal::new(Kind::MediaType, "send the body without compression"));
+    }
     let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))

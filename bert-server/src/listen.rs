@@ -62,7 +62,10 @@ impl fmt::Display for Bound {
 enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
-    Unix { listener: tokio::net::UnixListener, _file: SocketFile },
+    Unix {
+        listener: tokio::net::UnixListener,
+        _file: SocketFile,
+    },
 }
 
 /// The file of a Unix socket, which is removed at the end.

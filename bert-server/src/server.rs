@@ -112,10 +112,14 @@ impl Server {
 
     /// All paths, with everything that is done before and after each request.
     pub fn router(&self) -> Router {
+        self.with_layers(api::routes())
+    }
+
+    fn with_layers(&self, routes: Router<Arc<Shared>>) -> Router {
         let shared = self.shared.clone();
         let panicked =
             |_| Refusal::new(Kind::Internal, "this request failed: a bug of the server").into_response();
-        api::routes()
+        routes
             .with_state(shared.clone())
             .layer(DefaultBodyLimit::max(shared.options.max_body))
             .layer(CatchPanicLayer::custom(panicked))
@@ -138,4 +142,37 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, HeaderName::from_static("x-request-id")])
         .expose_headers([header::WARNING, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::get;
+    use bert_tasks::{Device, Pretrained};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::ModelOptions;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_own_request() {
+        let folder = bert_conformance::checkpoint("bert-masked-lm");
+        let files = Pretrained::open(folder.to_str().unwrap()).unwrap();
+        let model = Model::load("a", &files, &Device::auto().unwrap(), &ModelOptions::default()).unwrap();
+        let server = Server::new(vec![model], Options::default()).unwrap();
+        let broken = || async {
+            if true {
+                panic!("out of order")
+            }
+        };
+        let router = server.with_layers(api::routes().route("/v1/broken/path", get(broken)));
+        let ask = |path| Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
+        let reply = router.clone().oneshot(ask("/v1/broken/path")).await.unwrap();
+        assert_eq!(
+            (reply.status().as_u16(), reply.headers()["content-type"].to_str().unwrap()),
+            (500, "application/json")
+        );
+        assert_eq!(router.oneshot(ask("/health")).await.unwrap().status(), 200);
+    }
 }

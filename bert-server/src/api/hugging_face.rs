@@ -11,7 +11,10 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::post;
+use bert_tasks::fill_mask::Candidate;
 use bert_tasks::records::{FillMaskRecord, QuestionAnsweringRecord, TokenClassificationRecord};
+use bert_tasks::token_classification::Entity;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::tei::labels;
@@ -169,13 +172,21 @@ impl Asked {
     }
 
     /// One answer for one input, a list for a list.
-    fn respond(&self, notes: Notes, mut answers: Vec<Value>, several: bool) -> Response {
+    fn respond<T: Serialize>(&self, notes: Notes, mut answers: Vec<T>, several: bool) -> Response {
         let notes = self.notes(notes);
         match several {
             true => notes.with(&answers),
             false => notes.with(&answers.pop()),
         }
     }
+}
+
+/// The words for one mask, or for each of several.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Filled {
+    One(Vec<Candidate>),
+    Many(Vec<Vec<Candidate>>),
 }
 
 /// `[{"score", "token", "token_str", "sequence"}]`; a list of such lists where a text has several masks.
@@ -189,9 +200,8 @@ async fn fill_mask(served: &Served, mut asked: Asked) -> Result<Response, Refusa
     let mut lists = Vec::with_capacity(answers.len());
     for answer in &answers {
         let record: FillMaskRecord = answer.read()?;
-        let mut masks =
-            record.answer.masks.into_iter().map(|mask| json!(mask.candidates)).collect::<Vec<_>>();
-        lists.push(if masks.len() == 1 { masks.remove(0) } else { Value::Array(masks) });
+        let mut masks: Vec<_> = record.answer.masks.into_iter().map(|mask| mask.candidates).collect();
+        lists.push(if masks.len() == 1 { Filled::One(masks.remove(0)) } else { Filled::Many(masks) });
     }
     Ok(asked.respond(Notes::of(&answers), lists, several))
 }
@@ -242,28 +252,50 @@ fn pair(object: &Map<String, Value>, options: &Map<String, Value>) -> Result<Val
     Ok(Value::Object(input))
 }
 
+#[derive(Serialize)]
+struct Word {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<String>,
+    score: f32,
+    word: String,
+    start: usize,
+    end: usize,
+}
+
 /// `[{"entity_group", "score", "word", "start", "end"}]`; `entity` in the place of `entity_group` for single tokens.
 async fn token_classification(served: &Served, mut asked: Asked) -> Result<Response, Refusal> {
     let (texts, several) = asked.texts()?;
     let unit = asked.offsets()?;
     let aggregation: String =
         asked.parameters.take("aggregation_strategy")?.unwrap_or_else(|| "simple".to_owned()).to_lowercase();
+    let single = aggregation == "none";
     let mut options = Map::from_iter([("aggregation".to_owned(), json!(aggregation))]);
     asked.parameters.pass("ignore_labels", &mut options, "ignore_labels");
     asked.parameters.pass("stride", &mut options, "stride");
-    let label = if aggregation == "none" { "entity" } else { "entity_group" };
     let answers = ask_all(served, inputs(texts, &options)).await?;
     let mut lists = Vec::with_capacity(answers.len());
     for answer in &answers {
         let record: TokenClassificationRecord = answer.read()?;
         let mut places = Converter::new(&record.text, unit);
-        let entity = |entity: &bert_tasks::token_classification::Entity| {
+        let word = |entity: &Entity| {
             let (start, end) = (places.convert(entity.range.start), places.convert(entity.range.end));
-            json!({label: entity.label, "score": entity.score, "word": entity.text, "start": start, "end": end})
+            let label = Some(entity.label.clone());
+            let (entity_group, label) = if single { (None, label) } else { (label, None) };
+            Word { entity_group, entity: label, score: entity.score, word: entity.text.clone(), start, end }
         };
-        lists.push(record.entities.iter().map(entity).collect::<Vec<_>>().into());
+        lists.push(record.entities.iter().map(word).collect::<Vec<_>>());
     }
     Ok(asked.respond(Notes::of(&answers), lists, several))
+}
+
+#[derive(Serialize)]
+struct Found {
+    score: f32,
+    start: usize,
+    end: usize,
+    answer: String,
 }
 
 /// `{"score", "start", "end", "answer"}`, a list of such objects for a `top_k` above 1.
@@ -298,10 +330,10 @@ async fn question_answering(served: &Served, mut asked: Asked) -> Result<Respons
     let Some(answer) = answers.first() else { return Ok(notes.with(&json!([]))) };
     let record: QuestionAnsweringRecord = answer.read()?;
     let mut places = Converter::new(&context, unit);
-    let none = json!({"score": record.no_answer_score, "start": 0, "end": 0, "answer": ""});
-    let found = record.answers.iter().map(|answer| {
+    let none = Found { score: record.no_answer_score, start: 0, end: 0, answer: String::new() };
+    let found = record.answers.into_iter().map(|answer| {
         let (start, end) = (places.convert(answer.range.start), places.convert(answer.range.end));
-        json!({"score": answer.score, "start": start, "end": end, "answer": answer.text})
+        Found { score: answer.score, start, end, answer: answer.text }
     });
     let mut found: Vec<_> = found.collect();
     if found.is_empty() {

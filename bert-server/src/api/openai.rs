@@ -8,6 +8,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::tei::{Scored, rerank_scores};
@@ -24,6 +26,30 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/v1/rerank", post(rerank))
         .route("/v1/models", get(models))
         .route("/v1/models/{*name}", get(model))
+}
+
+#[derive(Serialize)]
+struct Embeddings<'a> {
+    object: &'static str,
+    data: Vec<Embedding>,
+    model: Option<&'a str>,
+    usage: Value,
+}
+
+#[derive(Serialize)]
+struct Embedding {
+    object: &'static str,
+    index: usize,
+    embedding: Vector,
+}
+
+/// A vector as the library wrote it, as numbers, or as a text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Vector {
+    Raw(Box<RawValue>),
+    Numbers(Vec<f32>),
+    Text(String),
 }
 
 /// `{"input": text or texts, "model", "encoding_format": "float" | "base64", "dimensions"}`. Vectors have length 1.
@@ -61,24 +87,18 @@ async fn embeddings(State(shared): App, body: Body) -> Result<Response, Refusal>
     let mut data = Vec::with_capacity(answers.len());
     for (index, answer) in answers.iter().enumerate() {
         let embedding = encoded(answer, &format, dimensions)?;
-        data.push(json!({"object": "embedding", "index": index, "embedding": embedding}));
+        data.push(Embedding { object: "embedding", index, embedding });
     }
     let tokens = tokens.await.unwrap_or_default();
-    let reply = json!({
-        "object": "list",
-        "data": data,
-        "model": name.map(crate::Model::name),
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    });
+    let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
+    let reply = Embeddings { object: "list", data, model: name.map(crate::Model::name), usage };
     Ok(Notes::of(&answers).and_ignored(&fields).with(&reply))
 }
 
 /// A vector as numbers, or as the base64 of 32-bit numbers in little-endian order.
-fn encoded(answer: &Answer, format: &str, dimensions: Option<usize>) -> Result<Value, Refusal> {
+fn encoded(answer: &Answer, format: &str, dimensions: Option<usize>) -> Result<Vector, Refusal> {
     if format == "float" && dimensions.is_none() {
-        let raw = raw_vector(answer)?;
-        return serde_json::from_str(raw.get())
-            .map_err(|error| Refusal::new(crate::Kind::Internal, error.to_string()));
+        return raw_vector(answer).map(Vector::Raw);
     }
     let mut vector = vector(answer)?;
     if let Some(dimensions) = dimensions {
@@ -93,10 +113,24 @@ fn encoded(answer: &Answer, format: &str, dimensions: Option<usize>) -> Result<V
             vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
         }
     }
-    match format {
-        "float" => Ok(json!(vector)),
-        _ => Ok(json!(STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()))),
-    }
+    Ok(match format {
+        "float" => Vector::Numbers(vector),
+        _ => Vector::Text(STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())),
+    })
+}
+
+#[derive(Serialize)]
+struct Rerank<'a> {
+    model: &'a str,
+    results: Vec<Ranked>,
+}
+
+#[derive(Serialize)]
+struct Ranked {
+    index: usize,
+    relevance_score: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Value>,
 }
 
 /// `{"query", "documents": texts or {"text"} objects, "top_n", "return_documents", "model"}`.
@@ -119,14 +153,11 @@ async fn rerank(State(shared): App, body: Body) -> Result<Response, Refusal> {
     let whole: bool = fields.take("return_documents")?.unwrap_or(false);
     let (served, scored, notes) = rerank_scores(&shared, model.as_deref(), &query, &texts, false).await?;
     let result = |Scored { index, score }: Scored| {
-        let mut result = json!({"index": index, "relevance_score": score});
-        if whole {
-            result["document"] = json!({"text": texts[index]});
-        }
-        result
+        let document = whole.then(|| json!({"text": texts[index]}));
+        Ranked { index, relevance_score: score, document }
     };
     let results: Vec<_> = scored.into_iter().take(top).map(result).collect();
-    Ok(notes.and_ignored(&fields).with(&json!({"model": served, "results": results})))
+    Ok(notes.and_ignored(&fields).with(&Rerank { model: served, results }))
 }
 
 fn about(model: &crate::Model) -> Value {

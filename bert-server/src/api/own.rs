@@ -168,14 +168,20 @@ fn similarity(
 ) -> Result<Answer, Refusal> {
     let (first, second): (EmbeddingRecord, EmbeddingRecord) = (first?.read()?, second?.read()?);
     let cosine = cosine(&first.answer.vector, &second.answer.vector);
-    let mut record = json!({
-        "first": first.text,
-        "second": second.text,
-        "cosine": cosine,
-        "truncated": [first.answer.truncated, second.answer.truncated],
-    });
-    convert_record(&mut record, "", &[&first.text, &second.text], unit);
-    raw(&record).map(Answer)
+    let mut truncated = json!({"truncated": [first.answer.truncated, second.answer.truncated]});
+    convert_record(&mut truncated, "", &[&first.text, &second.text], unit);
+    let truncated = truncated["truncated"].take();
+    let record = SimilarityRecord { first: first.text, second: second.text, cosine, truncated };
+    to_raw_value(&record).map(Answer).map_err(|error| Refusal::new(Kind::Internal, error.to_string()))
+}
+
+/// As that of the library, which does not tell what of the texts was not seen.
+#[derive(Serialize)]
+struct SimilarityRecord {
+    first: String,
+    second: String,
+    cosine: f32,
+    truncated: Value,
 }
 
 /// A token, as `POST /v1/tokenize` tells it.

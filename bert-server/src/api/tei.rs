@@ -225,6 +225,14 @@ pub async fn rerank_scores<'a>(
     Ok((name, scored, Notes::of(&answers)))
 }
 
+#[derive(Serialize)]
+struct Rank {
+    index: usize,
+    score: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
 /// `{"query", "texts", "raw_scores": false, "return_text": false}` → `[{"index", "score", "text"}]`, best first
 async fn rerank(State(shared): App, body: Body) -> Result<Response, Refusal> {
     let mut fields = body.object()?;
@@ -238,11 +246,8 @@ async fn rerank(State(shared): App, body: Body) -> Result<Response, Refusal> {
         return Err(Refusal::new(Kind::TooLarge, "a text is too long for the model, and truncate is false"));
     }
     let rank = |Scored { index, score }: Scored| {
-        let mut rank = json!({"index": index, "score": score});
-        if whole {
-            rank["text"] = json!(texts[index]);
-        }
-        rank
+        let text = whole.then(|| texts[index].clone());
+        Rank { index, score, text }
     };
     Ok(notes.and_ignored(&fields).with(&scored.into_iter().map(rank).collect::<Vec<_>>()))
 }
