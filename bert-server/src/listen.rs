@@ -96,6 +96,8 @@ impl Server {
         // What computes has threads of its own; these only move bytes.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            // These tokenise: more of them than cores gain nothing.
+            .max_blocking_threads(16)
             .thread_name("bert-server")
             .enable_io()
             .enable_time()

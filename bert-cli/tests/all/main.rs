@@ -10,6 +10,8 @@ mod models;
 mod outputs;
 mod packed_cache;
 mod pretrain;
+#[cfg(feature = "serve")]
+mod serve;
 mod tasks;
 mod tokenizer;
 mod train;

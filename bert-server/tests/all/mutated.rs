@@ -9,7 +9,10 @@ use tokio::time::timeout;
 
 use crate::common::{post, request, router, send};
 
-const COUNT: usize = 20_000;
+/// How many; BERT_SERVER_MUTATIONS is for longer runs.
+fn count() -> usize {
+    std::env::var("BERT_SERVER_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000)
+}
 
 fn seeds() -> Vec<(&'static str, Value)> {
     vec![
@@ -157,7 +160,7 @@ fn damaged(random: &mut Rng, seeds: &[(&str, Value)]) -> (String, Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_makes_the_server_fail_or_hang() {
-    let seeds = seeds();
+    let (seeds, count) = (seeds(), count());
     for (path, body) in &seeds {
         assert_eq!(post(path, body.clone()).await.status, 200, "{path} {body}");
     }
@@ -165,8 +168,8 @@ async fn no_request_makes_the_server_fail_or_hang() {
     let mut answered = 0;
     let mut running = JoinSet::new();
     let mut sent = 0;
-    while sent < COUNT || !running.is_empty() {
-        if sent < COUNT && running.len() < 32 {
+    while sent < count || !running.is_empty() {
+        if sent < count && running.len() < 32 {
             let (path, body) = damaged(&mut random, &seeds);
             sent += 1;
             running.spawn(async move {
@@ -188,8 +191,8 @@ async fn no_request_makes_the_server_fail_or_hang() {
             answered += usize::from(status.unwrap() == 200);
         }
     }
-    println!("{answered} of {COUNT} were answered, the others refused");
-    assert!(answered > COUNT / 10 && answered < COUNT, "{answered}");
+    println!("{answered} of {count} were answered, the others refused");
+    assert!(answered > count / 10 && answered < count, "{answered}");
     for (path, body) in &seeds {
         assert_eq!(post(path, body.clone()).await.status, 200, "{path} {body}");
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::get;
+use crate::common::{get, post};
 
 #[tokio::test]
 async fn the_page_needs_nothing_from_elsewhere() {
@@ -46,5 +46,23 @@ async fn every_path_is_described() {
                 "{path}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn the_examples_of_the_description_are_answered() {
+    let description: Value = get("/openapi.json").await.ok();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let Some(body) =
+            methods.get("post").map(|post| &post["requestBody"]["content"]["application/json"]["example"])
+        else {
+            continue;
+        };
+        let path = path
+            .replace("/v1/{task}", "/v1/fill-mask")
+            .replace("{name}/pipeline/{task}", "reviews/pipeline/{task}");
+        let path = path.replace("{name}", "words").replace("{task}", "text-classification");
+        let reply = post(&path, body.clone()).await;
+        assert_eq!(reply.status, 200, "{path} {body}: {}", reply.text());
     }
 }
