@@ -39,7 +39,7 @@ async function answer(page) {
 
 const page = await open({ viewport: { width: 900, height: 1000 } });
 await page.getByLabel("A text with [MASK]").fill("Paris is the [MASK] of France.");
-await page.getByRole("button", { name: "Ask" }).click();
+await page.getByRole("button", { name: "Ask", exact: true }).click();
 assert.equal((await answer(page)).match(/0\.\d{4}/g).length, 8);
 assert((await page.getByLabel("Program", { exact: true }).innerText()).includes("curl 'http"));
 for (const [language, part] of [["python", "urllib.request"], ["rust", "AnyTask::load"]]) {
@@ -64,11 +64,11 @@ await page.getByRole("tab", { name: "Sentiment" }).click();
 await page.getByRole("button", { name: /^Example 1/ }).click();
 assert.match(await answer(page), /positive[\s\S]*0\.99/);
 await page.getByRole("tab", { name: "Similarity" }).click();
-await page.getByRole("button", { name: "Ask" }).click();
+await page.getByRole("button", { name: "Ask", exact: true }).click();
 assert.match(await answer(page), /cosine/);
 await page.getByRole("tab", { name: "Answer" }).click();
 await page.getByText("No model here does this task.").waitFor();
-await page.getByRole("button", { name: "Ask" }).click();
+await page.getByRole("button", { name: "Ask", exact: true }).click();
 await page.getByRole("status").getByText("no model here does answer").waitFor();
 
 const phone = await open({ viewport: { width: 360, height: 740 }, colorScheme: "dark", isMobile: true, hasTouch: true });
