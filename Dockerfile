@@ -7,7 +7,7 @@
 FROM rust:1.92-slim-bookworm AS build
 WORKDIR /source
 COPY . .
-RUN cargo build --release --locked -p bert-cli --features serve
+RUN cargo build --release --locked -p bert-cli
 
 FROM debian:bookworm-slim
 # What may be downloaded lies in a volume, or is lost with the container.

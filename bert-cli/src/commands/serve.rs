@@ -46,8 +46,8 @@ Examples:
   bert serve --host 0.0.0.0 --port 80 --api-key-file key.txt --log json
   curl --json '{\"text\": \"The capital of France is [MASK].\"}' http://127.0.0.1:8080/v1/fill-mask")]
 pub struct ServeCommand {
-    /// A model, and the name that requests have for it; again for more. Where a request names none, the first that can
-    /// do its task answers
+    /// A model, and the name that requests have for it; again, or separated by commas, for more. Where a request names
+    /// none, the first that can do its task answers
     #[arg(short, long = "model", value_name = "[NAME=]FOLDER|HUB", env = "BERT_SERVE_MODEL", hide_env_values = true, value_delimiter = ',', value_hint = ValueHint::DirPath)]
     models: Vec<String>,
 
@@ -132,13 +132,7 @@ enum LogChoice {
 struct AccessArgs {
     /// A key that clients have to send; again for more. Other users of this machine may see the arguments of a
     /// command: a file or the variable hides it
-    #[arg(
-        long = "api-key",
-        value_name = "KEY",
-        env = "BERT_SERVE_API_KEY",
-        hide_env_values = true,
-        value_delimiter = ','
-    )]
+    #[arg(long = "api-key", value_name = "KEY", env = "BERT_SERVE_API_KEY", hide_env_values = true)]
     api_keys: Vec<String>,
 
     /// A file with such keys, one a line
