@@ -19,6 +19,8 @@ mod info;
 mod models;
 mod next_sentence;
 mod sentiment;
+#[cfg(feature = "serve")]
+mod serve;
 mod similarity;
 mod summarize;
 mod tokenize;
@@ -56,6 +58,8 @@ pub enum Command {
     Distil(Box<train::DistilCommand>),
     Evaluate(evaluate::EvaluateCommand),
     Explain(explain::ExplainCommand),
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::ServeCommand>),
     Info(info::InfoCommand),
     #[cfg(feature = "hub")]
     Models(models::ModelsCommand),
@@ -96,6 +100,8 @@ impl Command {
             Self::Distil(command) => command.run(reporter),
             Self::Evaluate(command) => command.run(reporter),
             Self::Explain(command) => command.run(reporter),
+            #[cfg(feature = "serve")]
+            Self::Serve(command) => command.run(reporter),
             Self::Info(command) => command.run(reporter),
             #[cfg(feature = "hub")]
             Self::Models(command) => command.run(reporter),

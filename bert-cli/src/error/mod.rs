@@ -55,6 +55,11 @@ pub enum Error {
     #[error(transparent)]
     Hub(#[from] bert_tasks::hub::HubError),
 
+    /// A server that does not start.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Server(#[from] bert_server::ServerError),
+
     /// A model that has not been downloaded.
     #[cfg(feature = "hub")]
     #[error(

@@ -14,6 +14,8 @@ mod models;
 mod outputs;
 mod packed_cache;
 mod pretrain;
+#[cfg(feature = "serve")]
+mod serve;
 mod summarize;
 mod tasks;
 mod tokenizer;

@@ -1,0 +1,195 @@
+//! Models by name, and the tasks that each does.
+
+use std::fmt;
+
+use bert_tasks::any::TaskKind;
+use bert_tasks::batcher::{Batcher, BatcherOptions};
+use bert_tasks::tokenizer::Tokenizer;
+use bert_tasks::{AnyTask, Device, Head, ModelConfig, PassLog, Precision, Pretrained, Session, Task};
+use serde_json::Value;
+
+use crate::{Kind, Refusal, ServerError};
+
+/// How a model is served.
+#[derive(Clone, Debug)]
+pub struct ModelOptions {
+    /// The precision of its linear layers.
+    pub precision: Precision,
+    /// The words of the tasks, as [`AnyTask`] knows them. Those that the model cannot do are left out. If none is given,
+    /// those that its head is for.
+    pub tasks: Vec<String>,
+    /// How many requests may wait for each task.
+    pub queue: usize,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self { precision: Precision::F32, tasks: vec![], queue: 1024 }
+    }
+}
+
+/// A model that is served under a name.
+pub struct Model {
+    pub(crate) name: String,
+    pub(crate) tasks: Vec<Served>,
+    pub(crate) precision: Precision,
+    log: PassLog,
+}
+
+/// A task of a model. Each loads its own head: tasks of one model share its mapped files.
+pub struct Served {
+    pub kind: &'static TaskKind,
+    pub batcher: Batcher<AnyTask>,
+    /// How many inputs of one request wait at once.
+    pub window: usize,
+}
+
+impl Served {
+    pub fn session(&self) -> &Session {
+        self.batcher.task().session()
+    }
+
+    pub fn tokenizer(&self) -> &Tokenizer {
+        self.session().tokenizer()
+    }
+}
+
+impl Model {
+    /// Loads a model for its tasks.
+    ///
+    /// ```
+    /// use bert_server::{Model, ModelOptions};
+    /// use bert_tasks::{Device, Pretrained};
+    /// let model = "path/to/bert-base-uncased";
+    /// # let model = bert_conformance::checkpoint("bert-masked-lm");
+    /// # let model = model.to_str().unwrap();
+    /// let files = Pretrained::open(model)?;
+    /// let model = Model::load("english", &files, &Device::auto()?, &ModelOptions::default())?;
+    /// assert_eq!(model.tasks(), ["fill-mask"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A name that cannot stand in an address; a model that is damaged, or can do none of the tasks.
+    pub fn load(
+        name: &str,
+        files: &Pretrained,
+        device: &Device,
+        options: &ModelOptions,
+    ) -> Result<Self, ServerError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+        let parts_are_there = name.split('/').all(|part| !part.is_empty() && part != "pipeline");
+        if !name.bytes().all(allowed) || !parts_are_there {
+            return Err(ServerError::BadName { name: name.to_owned() });
+        }
+        let failed = |source| ServerError::Model { name: name.to_owned(), source: Box::new(source) };
+        let log = PassLog::default();
+        let device = device.clone().with_log(log.clone());
+        let mut tasks: Vec<Served> = vec![];
+        let asked = match &options.tasks[..] {
+            [] => tasks_of(files).map_err(failed)?,
+            words => words.to_vec(),
+        };
+        for word in &asked {
+            // Similarity compares the vectors that `embed` gives.
+            let word = if word == "similarity" { "embed" } else { word };
+            let kind = AnyTask::kind_of(word).map_err(failed)?;
+            if tasks.iter().any(|task| task.kind.word == kind.word) {
+                continue;
+            }
+            let task = match AnyTask::open(word, files, &device, options.precision, &Value::Null) {
+                Ok(task) => task,
+                Err(error) if error.is_wrong_head() => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            let mut limits = BatcherOptions::default();
+            limits.capacity = options.queue;
+            let batcher = Batcher::with_options(task, limits).map_err(failed)?;
+            tasks.push(Served { kind, batcher, window: (options.queue / 4).clamp(1, 256) });
+        }
+        if tasks.is_empty() {
+            return Err(ServerError::NoTask { name: name.to_owned(), asked });
+        }
+        Ok(Self { name: name.to_owned(), tasks, precision: options.precision, log })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The words of its tasks.
+    pub fn tasks(&self) -> Vec<&'static str> {
+        self.tasks.iter().map(|task| task.kind.word).collect()
+    }
+
+    pub(crate) fn config(&self) -> &ModelConfig {
+        self.tasks[0].session().config()
+    }
+
+    pub(crate) fn log(&self) -> &PassLog {
+        &self.log
+    }
+
+    pub(crate) fn task(&self, word: &str) -> Option<&Served> {
+        self.tasks.iter().find(|task| task.kind.word == word)
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("name", &self.name)
+            .field("tasks", &self.tasks())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tasks that a model was made for.
+fn tasks_of(files: &Pretrained) -> bert_tasks::Result<Vec<String>> {
+    let modules = files.read("modules.json")?.unwrap_or_default();
+    let head = Head::of(files.config()).unwrap_or(Head::None);
+    let words: &[&str] = match head {
+        _ if modules.contains("SpladePooling") => &["sparse-embed"],
+        _ if !modules.is_empty() => &["embed"],
+        Head::MaskedLm => &["fill-mask"],
+        Head::PreTraining => &["fill-mask", "next-sentence"],
+        head => match AnyTask::kinds().iter().find(|kind| kind.head == head) {
+            Some(kind) => &[kind.word],
+            None => &["embed"],
+        },
+    };
+    Ok(words.iter().map(|&word| word.to_owned()).collect())
+}
+
+/// Finds who answers: the model of this name, or else the first that does the task.
+pub fn find<'a>(models: &'a [Model], name: Option<&str>, word: &str) -> Result<&'a Served, Refusal> {
+    let word = AnyTask::kind_of(word).map_err(|error| Refusal::new(Kind::NotFound, error.to_string()))?.word;
+    match name {
+        Some(name) => {
+            let model = named(models, name)?;
+            model.task(word).ok_or_else(|| {
+                let does = model.tasks().join(", ");
+                Refusal::new(
+                    Kind::NotFound,
+                    format!("the model {:?} does not do {word}; it does {does}", model.name),
+                )
+            })
+        }
+        None => models.iter().find_map(|model| model.task(word)).ok_or_else(|| {
+            let mut served: Vec<_> = models.iter().flat_map(Model::tasks).collect();
+            served.dedup();
+            let served = served.join(", ");
+            Refusal::new(Kind::NotFound, format!("no model here does {word}; those here do {served}"))
+        }),
+    }
+}
+
+/// The model of a name.
+pub fn named<'a>(models: &'a [Model], name: &str) -> Result<&'a Model, Refusal> {
+    models.iter().find(|model| model.name == name).ok_or_else(|| {
+        let known: Vec<_> = models.iter().map(Model::name).collect();
+        let short: String = name.chars().take(60).collect();
+        Refusal::new(Kind::NotFound, format!("no model {short:?} here; there are {}", known.join(", ")))
+    })
+}

@@ -1,0 +1,178 @@
+//! A server: models, options, and the router over both.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::guard::{Ids, guard};
+use crate::metrics::Metrics;
+use crate::models::{self, Served};
+use crate::{Kind, Model, Options, Refusal, ServerError, api};
+
+/// What all requests share.
+pub struct Shared {
+    pub models: Vec<Model>,
+    pub options: Options,
+    pub metrics: Metrics,
+    pub permits: Semaphore,
+    pub ids: Ids,
+    /// Whether only this machine can reach the server.
+    loopback: AtomicBool,
+    /// Whether the server is about to end.
+    draining: AtomicBool,
+}
+
+impl Shared {
+    /// Who answers: the model of this name, or else the first that does the task.
+    pub fn find(&self, name: Option<&str>, word: &str) -> Result<&Served, Refusal> {
+        models::find(&self.models, name, word)
+    }
+
+    pub fn is_loopback(&self) -> bool {
+        self.loopback.load(Ordering::Relaxed)
+    }
+
+    pub fn set_loopback(&self, loopback: bool) {
+        self.loopback.store(loopback, Ordering::Relaxed);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.options.max_concurrent.saturating_sub(self.permits.available_permits())
+    }
+}
+
+/// Models that are served. [`run`](Self::run) listens; [`router`](Self::router) is for programs with a listener of
+/// their own, and for tests.
+///
+/// ```
+/// use bert_server::{Model, ModelOptions, Options, Server};
+/// use bert_tasks::{Device, Pretrained};
+/// let model = "path/to/bert-base-uncased";
+/// # let model = bert_conformance::checkpoint("bert-masked-lm");
+/// # let model = model.to_str().unwrap();
+/// let files = Pretrained::open(model)?;
+/// let model = Model::load("english", &files, &Device::auto()?, &ModelOptions::default())?;
+/// let router = Server::new(vec![model], Options::default())?.router();
+/// # drop(router);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Server {
+    /// A server for these models. Where a request names none, the first that does the task answers.
+    ///
+    /// # Errors
+    /// No model; two of one name; options that make no sense.
+    pub fn new(models: Vec<Model>, options: Options) -> Result<Self, ServerError> {
+        options.check()?;
+        if models.is_empty() {
+            return Err(ServerError::NoModel);
+        }
+        for (index, model) in models.iter().enumerate() {
+            if models[..index].iter().any(|other| other.name == model.name) {
+                return Err(ServerError::SameName { name: model.name.clone() });
+            }
+        }
+        let permits = Semaphore::new(options.max_concurrent.min(Semaphore::MAX_PERMITS));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                models,
+                options,
+                metrics: Metrics::default(),
+                permits,
+                ids: Ids::default(),
+                loopback: AtomicBool::new(true),
+                draining: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The models.
+    pub fn models(&self) -> &[Model] {
+        &self.shared.models
+    }
+
+    /// All paths, with everything that is done before and after each request.
+    pub fn router(&self) -> Router {
+        self.with_layers(api::routes())
+    }
+
+    fn with_layers(&self, routes: Router<Arc<Shared>>) -> Router {
+        let shared = self.shared.clone();
+        let panicked =
+            |_| Refusal::new(Kind::Internal, "this request failed: a bug of the server").into_response();
+        routes
+            .with_state(shared.clone())
+            .layer(DefaultBodyLimit::max(shared.options.max_body))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn_with_state(shared.clone(), guard))
+            .layer(cors(&shared.options.cors))
+    }
+}
+
+/// Which web pages may ask. Without any, no header is written, and browsers let no other origin in.
+fn cors(origins: &[String]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let allowed = match origins.iter().any(|origin| origin == "*") {
+        true => AllowOrigin::any(),
+        false => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, HeaderName::from_static("x-request-id")])
+        .expose_headers([header::WARNING, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::get;
+    use bert_tasks::{Device, Pretrained};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::ModelOptions;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_own_request() {
+        let folder = bert_conformance::checkpoint("bert-masked-lm");
+        let files = Pretrained::open(folder.to_str().unwrap()).unwrap();
+        let model = Model::load("a", &files, &Device::auto().unwrap(), &ModelOptions::default()).unwrap();
+        let server = Server::new(vec![model], Options::default()).unwrap();
+        let broken = || async {
+            if true {
+                panic!("out of order")
+            }
+        };
+        let router = server.with_layers(api::routes().route("/v1/broken/path", get(broken)));
+        let ask = |path| Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
+        let reply = router.clone().oneshot(ask("/v1/broken/path")).await.unwrap();
+        assert_eq!(
+            (reply.status().as_u16(), reply.headers()["content-type"].to_str().unwrap()),
+            (500, "application/json")
+        );
+        assert_eq!(router.oneshot(ask("/health")).await.unwrap().status(), 200);
+    }
+}
