@@ -78,7 +78,7 @@ fn read(mut stream: TcpStream) -> String {
 
 #[test]
 fn a_slow_sender_is_refused_and_holds_up_nobody() {
-    let options = Options { timeout: Duration::from_secs(2), max_concurrent: 1, ..Options::default() };
+    let options = Options { timeout: Duration::from_secs(5), max_concurrent: 1, ..Options::default() };
     let server = Running::new(options);
     let mut slow = server.connect();
     slow.write_all(&post("/embed", "{\"inputs\": \"good\"}").as_bytes()[..120]).unwrap();
