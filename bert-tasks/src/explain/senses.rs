@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::Serialize;
 
 use super::clusters::Distances;
+use super::error::quoted;
 use super::{ExplainError, occurrences, page, plane};
 use crate::embedding::cosine;
 use crate::{Device, Error, Pretrained, Result, Session, Task};
@@ -149,7 +150,7 @@ impl Senses {
             return Err(Error::Layer { layer, count });
         }
         if !word.chars().any(char::is_alphanumeric) {
-            return refuse("word", format!("{word:?}"), "a word, with a letter or a digit");
+            return refuse("word", quoted(word), "a word, with a letter or a digit");
         }
         if options.clusters == Some(0) {
             return refuse("clusters", "0".into(), "at least 1");

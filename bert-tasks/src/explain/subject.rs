@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::ExplainError;
 use super::reading::Reading;
-use crate::tokenizer::Encoded;
+use crate::canonical::with_marks;
+use crate::tokenizer::{Encoded, Tokenizer};
 use crate::{Error, Prepared, Result, Rows, Sequence, Session, Task};
 
 /// A word of the texts, which an explanation scores.
@@ -25,7 +26,7 @@ pub struct Word {
 /// entity, of an answer; or how alike two texts are.
 ///
 /// A method of explanation asks what becomes of it when words are masked. A word is what the tokenizer calls one; the
-/// special tokens, and masks that the text itself has, are never masked.
+/// special tokens, those that the text itself has among them, are never masked.
 ///
 /// ```
 /// use bert_tasks::explain::Subject;
@@ -76,16 +77,23 @@ impl Parts<'_> {
         for (number, (first, encoded)) in self.encoded.into_iter().enumerate() {
             let mut last = None;
             for (token, source) in encoded.sources.iter().enumerate() {
-                let Some(source) = source.filter(|_| encoded.ids[token] != mask) else { continue };
+                let Some(source) = source else { continue };
                 let text = first + usize::from(source.sequence);
-                let range = source.range();
+                let written = &self.texts[text];
+                if is_special(tokenizer, encoded.ids[token], &written[source.range()]) {
+                    continue;
+                }
+                let next = encoded.sources.get(token + 1).copied().flatten();
+                let next = next.filter(|next| next.sequence == source.sequence);
+                let range =
+                    with_marks(written, source.range(), next.map_or(written.len(), |next| next.start));
                 if last == Some((text, source.word)) {
                     let word = words.last_mut().expect("it has a token before");
                     word.range = word.range.start.min(range.start)..word.range.end.max(range.end);
-                    word.word = self.texts[text][word.range.clone()].to_owned();
+                    word.word = written[word.range.clone()].to_owned();
                     places.last_mut().expect("as words").push((number, token));
                 } else {
-                    words.push(Word { text, word: self.texts[text][range.clone()].to_owned(), range });
+                    words.push(Word { text, word: written[range.clone()].to_owned(), range });
                     places.push(vec![(number, token)]);
                 }
                 last = Some((text, source.word));
@@ -98,6 +106,15 @@ impl Parts<'_> {
         let Self { session, task, head, outputs, texts, .. } = self;
         let session = session.clone();
         Ok(Subject { session, task, head, outputs, sequences, reading, texts, target, words, places, mask })
+    }
+}
+
+/// Whether a token of the text is a special one that the text itself has, and not a word that the tokenizer does not know.
+fn is_special(tokenizer: &Tokenizer, id: u32, written: &str) -> bool {
+    let special = tokenizer.special();
+    match special.unk == Some(id) {
+        true => tokenizer.token_text(id).is_some_and(|unknown| unknown == written),
+        false => special.mask == Some(id) || tokenizer.is_special(id),
     }
 }
 

@@ -75,6 +75,20 @@ fn a_word_that_is_rare_or_missing() {
     assert_eq!((twice.groups.len(), twice.occurrences.len()), (1, 2));
 }
 
+/// Words of scripts without blanks, and accents that are chars of their own.
+#[test]
+fn words_of_every_script_are_found() {
+    let found = |word: &str, line: &str| {
+        let found = senses(word, SensesOptions::default()).unwrap().group_lines(lines(&[line])).unwrap();
+        found.occurrences.into_iter().map(|place| place.word).collect::<Vec<_>>()
+    };
+    assert_eq!(found("银行", "我去银行取钱"), ["银行"]);
+    assert_eq!(found("PARÍS", "pari\u{301}s paris parís"), ["pari\u{301}s", "parís"]);
+    let missing = senses("👩\u{200d}🚀x\0", SensesOptions::default()).unwrap().group_lines(lines(&["paris"]));
+    let message = missing.unwrap_err().to_string();
+    assert!(message.contains("\"👩\u{200d}🚀x\\0\""), "{message}");
+}
+
 #[test]
 fn reading_ends_at_the_limit() {
     let limited = senses("capital", SensesOptions { limit: 5, ..SensesOptions::default() }).unwrap();
