@@ -1,6 +1,8 @@
 //! What is explained: one score of a task.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bert_core::graph::{Head, Output};
 use serde::Serialize;
@@ -55,6 +57,26 @@ pub struct Subject {
     /// The tokens of each word: which sequence, and which of its tokens.
     places: Vec<Vec<(usize, usize)>>,
     mask: u32,
+    pub(super) progress: Progress,
+}
+
+/// What is told after each pass through the model.
+#[derive(Clone, Default)]
+pub(super) struct Progress(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Progress {
+    /// A pass is done.
+    pub fn passed(&self) {
+        if let Some(report) = &self.0 {
+            report();
+        }
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Progress").field(&self.0.is_some()).finish()
+    }
 }
 
 /// What a subject begins with.
@@ -105,7 +127,21 @@ impl Parts<'_> {
         }
         let Self { session, task, head, outputs, texts, .. } = self;
         let session = session.clone();
-        Ok(Subject { session, task, head, outputs, sequences, reading, texts, target, words, places, mask })
+        let progress = Progress::default();
+        Ok(Subject {
+            session,
+            task,
+            head,
+            outputs,
+            sequences,
+            reading,
+            texts,
+            target,
+            words,
+            places,
+            mask,
+            progress,
+        })
     }
 }
 
@@ -134,6 +170,11 @@ impl Subject {
         &self.target
     }
 
+    /// The same subject, which calls `report` after each text that has passed through the model, for methods that take many.
+    pub fn with_progress(self, report: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { progress: Progress(Some(Arc::new(report))), ..self }
+    }
+
     /// The score when the words with these indices are masked.
     ///
     /// # Errors
@@ -147,7 +188,7 @@ impl Subject {
 
     /// The scores when each of these sets of words is masked.
     pub(super) fn scores(&self, masked: Vec<Vec<usize>>) -> Result<Vec<f64>> {
-        Variants(self).predict_all(masked)
+        Variants(self).stream(masked).inspect(|_| self.progress.passed()).collect()
     }
 
     /// The sequences with some words masked.

@@ -1,5 +1,8 @@
 //! Occlusion, integrated gradients and faithfulness.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bert_tasks::explain::{ExplainError, Explanation, Faithfulness, IntegratedGradients, Occlusion, Subject};
 use bert_tasks::next_sentence::TextPair;
 use bert_tasks::question_answering::Question;
@@ -143,6 +146,9 @@ fn gradients_are_of_the_model_that_was_loaded() {
     let error = gradients.explain(&Subject::label(&classifier(), TEXT, None).unwrap()).unwrap_err();
     assert!(matches!(error, Error::Explain(ExplainError::OtherHead { .. })), "{error}");
     assert!(matches!(gradients.with_steps(0), Err(Error::Setting { .. })));
+    let gradients = IntegratedGradients::load(&files, Head::TokenClassification, &device).unwrap();
+    let error = gradients.with_steps(1_000_000_000).err().unwrap().to_string();
+    assert!(error.contains("1000000000") && error.contains("10000"), "{error}");
 }
 
 /// A score that hangs on two words: the explanation that names them is faithful, one that names all others is not.
@@ -199,6 +205,23 @@ fn what_cannot_be_explained_says_why() {
     assert!(error.to_string().contains("Atlantis"), "{error}");
 }
 
+#[test]
+fn each_pass_is_told() {
+    let passes = Arc::new(AtomicUsize::new(0));
+    let counted = passes.clone();
+    let subject = Subject::label(&classifier(), TEXT, None).unwrap();
+    let subject = subject.with_progress(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    Occlusion::default().explain(&subject).unwrap();
+    assert_eq!(passes.swap(0, Ordering::Relaxed), subject.words().len() + 2);
+    let (model, device) = checkpoint("bert-sequence-classification");
+    let files = Pretrained::open(&model).unwrap();
+    let gradients = IntegratedGradients::load(&files, Head::SequenceClassification, &device).unwrap();
+    gradients.with_steps(7).unwrap().explain(&subject).unwrap();
+    assert_eq!(passes.load(Ordering::Relaxed), 7 + 2);
+}
+
 /// Special tokens that the text has stay where they are; a word that the tokenizer does not know is a word.
 #[test]
 fn special_tokens_of_the_text_are_not_scored() {
@@ -207,10 +230,7 @@ fn special_tokens_of_the_text_are_not_scored() {
         let subject = Subject::label(&classifier, text, None).unwrap();
         subject.words().iter().map(|word| word.word.clone()).collect()
     };
-    assert_eq!(
-        words("the [SEP] capital [MASK] xyzzy [CLS][UNK] [PAD]paris"),
-        ["the", "capital", "xyzzy", "paris"]
-    );
+    assert_eq!(words("the [SEP] capital [MASK] 🍋 [CLS][UNK] [PAD]paris"), ["the", "capital", "🍋", "paris"]);
     let error = Subject::label(&classifier, "[SEP] [CLS]", None).unwrap_err();
     assert!(matches!(error, Error::Explain(ExplainError::NoWords)), "{error}");
 }
