@@ -35,6 +35,7 @@ pub mod any;
 #[cfg(not(target_family = "wasm"))] // it needs a thread
 pub mod batcher;
 pub mod bias;
+mod canonical;
 pub mod data;
 mod device;
 pub mod embedding;

@@ -132,6 +132,14 @@ pub enum Error {
         /// Why.
         reason: &'static str,
     },
+    /// A file to write whose extension is of no form that the command writes.
+    #[error("{}: no form is known by this extension; this command writes {written}", path.display())]
+    Extension {
+        /// The file.
+        path: PathBuf,
+        /// The extensions that it writes.
+        written: &'static str,
+    },
     /// More or fewer `--column`s than texts.
     #[error("give --column once for each text of an input: expected {expected}, found {found}")]
     ColumnCount {

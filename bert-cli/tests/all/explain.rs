@@ -44,6 +44,11 @@ fn attention_in_every_form() {
     let args = ["rome </script><b> &\"", "-o", page.to_str().unwrap()];
     assert_eq!(explain("attention", &model, &args).ok(), "");
     let html = fs::read_to_string(page).unwrap();
+    // Words that the model does not know are shown as they are, equal ones with their numbers.
+    let text = explain("attention", &model, &["rome 🍋 rome 🍋🍋", "--layers", "-2,-1", "-k", "99"]).ok();
+    assert!(text.contains("rome (1) → 🍋 ") && text.contains("🍋🍋 → rome (3)"), "{text}");
+    assert!(text.contains("layer 1") && text.contains("layer 2") && !text.contains("[UNK]"), "{text}");
+    assert!(explain("attention", &model, &["rome"]).ok().starts_with("no links between different words\n"));
     assert!(
         html.starts_with("<!doctype html>") && html.contains("rome &lt;/script&gt;&lt;b&gt; &amp;&quot;")
     );
@@ -65,6 +70,23 @@ fn attention_that_cannot_be_shown() {
     explain("attention", &model, &["rome", "--layers", "0"]).fails(&["layer 0", "1 to 2"]);
     explain("attention", &model, &["rome", "--heads", "0"]).fails(&["head 0", "1 to 2"]);
     explain("attention", &model, &["rome", "--heads", "-1"]).fails(&["--heads"]);
+    for (option, bad) in [
+        ("--layers", "a"),
+        ("--layers", ""),
+        ("--layers", "1;2"),
+        ("--layers", "--json"),
+        ("--heads", "1-3"),
+        ("--heads", "99999999999999999999"),
+    ] {
+        explain("attention", &model, &["rome", option, bad])
+            .fails(&[option, "separated by commas, such as 1,2"]);
+    }
+    let both = ["rome", "--layers", "1, 2", "--heads", "2", "--heads", "1", "--json"];
+    let found = explain("attention", &model, &both).json();
+    assert_eq!(
+        (found["layers"].as_array().unwrap().len(), &found["layers"][1]["heads"][1]["head"]),
+        (2, &json!(2))
+    );
     explain("attention", &model, &["rome", "--svg", "--json"]).fails(&["--svg"]);
     explain("attention", &model, &[&"rome ".repeat(20_000)]).fails(&["tokens", "shorten"]);
     let folder = model.path().to_str().unwrap();
@@ -142,6 +164,9 @@ fn words_that_cannot_be_scored() {
     fails(&["sentiment", "rome", "--target", "sad"], &["\"sad\"", "negative, positive"]);
     fails(&["sentiment", "rome", "--mask", "1"], &["--mask", "fill-mask"]);
     fails(&["sentiment", "rome", "--steps", "9"], &["--steps"]);
+    let steps = ["sentiment", "rome", "--method", "integrated-gradients", "--steps", "1000000000"];
+    fails(&steps, &["--steps", "between 1 and 10000"]);
+    fails(&["sentiment", "[SEP]"], &["no words"]);
     fails(&["sentiment", "-", "-"], &["stdin"]);
     fails(&["entities", "rome", "italy"], &["one text"]);
     fails(&["answer", "rome"], &["question", "context"]);
@@ -179,6 +204,10 @@ fn a_word_in_a_file() {
     assert_eq!(found["occurrences"].as_array().unwrap().len(), 20);
     assert_eq!(found["occurrences"][1]["line"], 2);
     let text = explain("word", &model, &["door", path, "--clusters", "2"]).ok();
+    assert!(
+        text.contains("  line  text\n  1     the door was empty\n") && text.contains("\n  …\n"),
+        "{text}"
+    );
     assert!(text.contains("group 2  10 places") && text.contains("in each layer"), "{text}");
     let csv = explain("word", &model, &["door", path, "--csv"]).ok();
     assert_eq!(csv.lines().count(), 21);
@@ -215,6 +244,12 @@ fn a_word_that_cannot_be_grouped() {
     let fine = model.file("fine.txt");
     fs::write(&fine, "the door\n").unwrap();
     let fine = fine.to_str().unwrap();
+    let once = explain("word", &model, &["door", fine]).ok();
+    assert!(once.contains("1 place, layer 2; one group: it takes three places"), "{once}");
+    assert!(once.contains("group 1  1 place\n") && !once.contains('…'), "{once}");
+    let asked = explain("word", &model, &["door", fine, "--clusters", "1"]).ok();
+    assert!(asked.contains("one group: no more were asked for"), "{asked}");
+    explain("word", &model, &["👩\u{200d}🚀a", fine]).fails(&["\"👩\u{200d}🚀a\"", "none of the texts"]);
     explain("word", &model, &["rome", fine]).fails(&["\"rome\"", "none of the texts"]);
     explain("word", &model, &["", fine]).fails(&["word"]);
     explain("word", &model, &["door", fine, "--clusters", "2"]).fails(&["2 groups of 1"]);
@@ -231,6 +266,50 @@ fn a_word_that_cannot_be_grouped() {
         tensors.get_mut("bert.encoder.layer.1.output.dense.bias").unwrap().1[0] = f32::INFINITY;
     });
     explain("word", &model, &["door", fine]).fails(&["not all finite"]);
+}
+
+/// What a file is called says what is written to it.
+#[test]
+fn the_extension_of_a_file_is_its_form() {
+    let model = Tiny::new("BertForSequenceClassification");
+    let texts = model.file("texts.txt");
+    fs::write(&texts, "我去银行\nthe cafe\u{301}\n").unwrap();
+    let texts = texts.to_str().unwrap();
+    let commands: [(&str, &[&str]); 4] = [
+        ("attention", &["rome was", "--layers", "1"]),
+        ("tokens", &["sentiment", "rome [SEP] was"]),
+        ("word", &["银行", texts]),
+        ("word", &["CAFÉ", texts]),
+    ];
+    for (kind, args) in commands {
+        let write = |name: &str, more: &[&str]| {
+            let path = model.file(name);
+            let run = explain(kind, &model, &[args, more, &["-o", path.to_str().unwrap()]].concat());
+            (run, fs::read_to_string(path).unwrap_or_default())
+        };
+        for name in ["a.json", "a.jsonl", "A.JSON"] {
+            let (run, text) = write(name, &[]);
+            assert_eq!(run.ok(), "");
+            assert!(serde_json::from_str::<Value>(&text).unwrap().is_object(), "{kind} {name}");
+            assert_eq!(text.lines().count() == 1, name == "a.jsonl");
+        }
+        assert!(write("a.csv", &[]).1.lines().next().unwrap().contains(','), "{kind}");
+        for name in ["page", "a.html", "a.htm"] {
+            assert!(write(name, &[]).1.starts_with("<!doctype html>"), "{kind} {name}");
+        }
+        // What an option says comes first.
+        assert!(write("b.html", &["--json"]).1.starts_with('{'), "{kind}");
+        write("a.txt", &[]).0.fails(&["a.txt", ".html, .json, .jsonl"]);
+        assert!(!model.file("a.txt").exists());
+        let (drawn, svg) = write("a.svg", &[]);
+        match kind {
+            "attention" => assert!(svg.starts_with("<svg")),
+            _ => drawn.fails(&["a.svg", ".jsonl and .csv"]),
+        }
+    }
+    let words = explain("tokens", &model, &["sentiment", "rome [SEP] was", "--json"]).json();
+    let words: Vec<_> = words["words"].as_array().unwrap().iter().map(|word| &word["word"]).collect();
+    assert_eq!(words, ["rome", "was"]);
 }
 
 /// Many lines without the word, a long one with it: only what surrounds the word is kept.

@@ -37,7 +37,7 @@ pub struct AttentionOptions {
 /// let attention = Attention::load(model, &Device::auto()?)?.with_options(last)?;
 /// let found = attention.predict_one("The bank of the river.")?;
 /// for link in found.strongest(5) {
-///     let [from, to] = [link.from, link.to].map(|token| &found.tokens[token].token);
+///     let [from, to] = [link.from, link.to].map(|token| found.name(token));
 ///     println!("head {}: {from} looks at {to}, {:.2}", link.head, link.weight);
 /// }
 /// // What a token gives to all tokens is 1 in sum.
@@ -75,6 +75,9 @@ pub struct AttentionToken {
     pub text: Option<u8>,
     /// Its bytes in that text.
     pub range: Option<Range<usize>>,
+    /// Whether the tokenizer does not know what stands there, so that the model saw `[UNK]`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// A layer.
@@ -237,6 +240,7 @@ impl Task for Attention {
             token: tokenizer.token_text(id).unwrap_or_default(),
             text: source.map(|source| source.sequence),
             range: source.map(|source| source.range()),
+            unknown: source.is_some() && tokenizer.special().unk == Some(id),
         };
         let tokens = encoded.ids.iter().zip(&encoded.sources).map(token).collect();
         Ok(TextAttention { text: text.clone(), tokens, layers: pieces.remove(0) })
@@ -275,6 +279,20 @@ impl TextAttention {
         links.sort_unstable_by(order);
         links.truncate(count);
         links
+    }
+
+    /// What to call a token: itself, or where the tokenizer does not know it, what the text says there.
+    ///
+    /// # Panics
+    /// If there is no such token.
+    pub fn name(&self, token: usize) -> &str {
+        let AttentionToken { token, text, range, unknown } = &self.tokens[token];
+        let written = match text {
+            Some(0) => Some(&self.text.text),
+            _ => self.text.pair.as_ref(),
+        };
+        let written = written.zip(range.clone()).and_then(|(text, range)| text.get(range));
+        written.filter(|_| *unknown).unwrap_or(token)
     }
 
     /// One HTML file with all of it: every head at a glance, the links of one, and where its weights come from. It holds

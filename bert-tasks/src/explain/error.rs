@@ -79,7 +79,7 @@ pub enum ExplainError {
     },
 
     /// A word without a place in the texts.
-    #[error("the word {word:?} is in none of the texts")]
+    #[error("the word {} is in none of the texts", quoted(word))]
     WordNotFound {
         /// The word.
         word: String,
@@ -101,7 +101,32 @@ fn no_entity(asked: Option<&str>, found: &[String]) -> String {
         found => format!("the model finds {}", found.join(", ")),
     };
     match asked {
-        Some(asked) => format!("no entity {asked:?}; {found}"),
+        Some(asked) => format!("no entity {}; {found}", quoted(asked)),
         None => format!("{found}, so there is none to explain"),
+    }
+}
+
+/// A text in quotation marks, as it was typed but for control characters, which are escaped: `{:?}` would take emoji and
+/// accents apart.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_debug()),
+            false => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted_as_typed() {
+        assert_eq!(quoted("👩\u{200d}🚀 cafe\u{301}\0\n\x1b"), "\"👩\u{200d}🚀 cafe\u{301}\\0\\n\\u{1b}\"");
     }
 }

@@ -39,6 +39,9 @@ pub struct IntegratedGradients {
 }
 
 impl IntegratedGradients {
+    /// The most steps that are taken: far more than change anything.
+    pub const MOST_STEPS: usize = 10_000;
+
     /// Loads a model for its gradients. `head` is the one of the task whose scores are explained.
     ///
     /// # Errors
@@ -53,11 +56,15 @@ impl IntegratedGradients {
     /// The same with another number of steps on the way; 64 if not given. More take longer and are more exact.
     ///
     /// # Errors
-    /// [`Error::Setting`] for none.
+    /// [`Error::Setting`] for none, and for more than [`MOST_STEPS`](Self::MOST_STEPS).
     pub fn with_steps(self, steps: usize) -> Result<Self> {
         match steps {
-            0 => Err(Error::Setting { setting: "steps", found: "0".into(), expected: "at least 1" }),
-            _ => Ok(Self { steps, ..self }),
+            1..=Self::MOST_STEPS => Ok(Self { steps, ..self }),
+            _ => Err(Error::Setting {
+                setting: "steps",
+                found: steps.to_string(),
+                expected: "between 1 and 10000",
+            }),
         }
     }
 
@@ -104,6 +111,7 @@ impl IntegratedGradients {
             }
             for step in gradient.axis_chunks_iter(Axis(0), text.nrows()) {
                 sum.zip_mut_with(&step, |sum, x| *sum += f64::from(*x));
+                subject.progress.passed();
             }
         }
         let tokens = sum.outer_iter().zip(difference.outer_iter()).map(|(slopes, by)| {

@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::Serialize;
 
 use super::clusters::Distances;
+use super::error::quoted;
 use super::{ExplainError, occurrences, page, plane};
 use crate::embedding::cosine;
 use crate::{Device, Error, Pretrained, Result, Session, Task};
@@ -111,6 +112,9 @@ pub struct WordSenses {
     pub layer: usize,
     /// Whether there may be more places than were read.
     pub limited: bool,
+    /// How many groups were asked for, if that was not left to the silhouette.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<usize>,
     /// The largest first.
     pub groups: Vec<Group>,
     /// How far the groups part, between -1 and 1; `None` for one group.
@@ -149,7 +153,7 @@ impl Senses {
             return Err(Error::Layer { layer, count });
         }
         if !word.chars().any(char::is_alphanumeric) {
-            return refuse("word", format!("{word:?}"), "a word, with a letter or a digit");
+            return refuse("word", quoted(word), "a word, with a letter or a digit");
         }
         if options.clusters == Some(0) {
             return refuse("clusters", "0".into(), "at least 1");
@@ -252,6 +256,7 @@ impl Senses {
             word,
             layer: self.layer,
             limited,
+            clusters: self.clusters,
             groups,
             silhouette,
             tried,
@@ -279,6 +284,16 @@ fn typical(vectors: ArrayView2<'_, f32>, labels: &[usize], group: usize) -> Grou
 }
 
 impl WordSenses {
+    /// Why there is one group; `None` where there are more.
+    pub fn why_one_group(&self) -> Option<&'static str> {
+        match (self.groups.len(), self.clusters, self.occurrences.len()) {
+            (2.., ..) => None,
+            (_, Some(_), _) => Some("no more were asked for"),
+            (.., ..3) => Some("it takes three places to find more"),
+            _ => Some("no two part clearly"),
+        }
+    }
+
     /// Whether the groups part no less in the embeddings, which know the place of a word in its text and nothing of what
     /// surrounds it: then they may tell places apart, and not meanings.
     pub fn may_be_by_position(&self) -> bool {

@@ -1,13 +1,16 @@
 //! What is explained: one score of a task.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bert_core::graph::{Head, Output};
 use serde::Serialize;
 
 use super::ExplainError;
 use super::reading::Reading;
-use crate::tokenizer::Encoded;
+use crate::canonical::with_marks;
+use crate::tokenizer::{Encoded, Tokenizer};
 use crate::{Error, Prepared, Result, Rows, Sequence, Session, Task};
 
 /// A word of the texts, which an explanation scores.
@@ -25,7 +28,7 @@ pub struct Word {
 /// entity, of an answer; or how alike two texts are.
 ///
 /// A method of explanation asks what becomes of it when words are masked. A word is what the tokenizer calls one; the
-/// special tokens, and masks that the text itself has, are never masked.
+/// special tokens, those that the text itself has among them, are never masked.
 ///
 /// ```
 /// use bert_tasks::explain::Subject;
@@ -54,6 +57,26 @@ pub struct Subject {
     /// The tokens of each word: which sequence, and which of its tokens.
     places: Vec<Vec<(usize, usize)>>,
     mask: u32,
+    pub(super) progress: Progress,
+}
+
+/// What is told after each pass through the model.
+#[derive(Clone, Default)]
+pub(super) struct Progress(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Progress {
+    /// A pass is done.
+    pub fn passed(&self) {
+        if let Some(report) = &self.0 {
+            report();
+        }
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Progress").field(&self.0.is_some()).finish()
+    }
 }
 
 /// What a subject begins with.
@@ -76,16 +99,23 @@ impl Parts<'_> {
         for (number, (first, encoded)) in self.encoded.into_iter().enumerate() {
             let mut last = None;
             for (token, source) in encoded.sources.iter().enumerate() {
-                let Some(source) = source.filter(|_| encoded.ids[token] != mask) else { continue };
+                let Some(source) = source else { continue };
                 let text = first + usize::from(source.sequence);
-                let range = source.range();
+                let written = &self.texts[text];
+                if is_special(tokenizer, encoded.ids[token], &written[source.range()]) {
+                    continue;
+                }
+                let next = encoded.sources.get(token + 1).copied().flatten();
+                let next = next.filter(|next| next.sequence == source.sequence);
+                let range =
+                    with_marks(written, source.range(), next.map_or(written.len(), |next| next.start));
                 if last == Some((text, source.word)) {
                     let word = words.last_mut().expect("it has a token before");
                     word.range = word.range.start.min(range.start)..word.range.end.max(range.end);
-                    word.word = self.texts[text][word.range.clone()].to_owned();
+                    word.word = written[word.range.clone()].to_owned();
                     places.last_mut().expect("as words").push((number, token));
                 } else {
-                    words.push(Word { text, word: self.texts[text][range.clone()].to_owned(), range });
+                    words.push(Word { text, word: written[range.clone()].to_owned(), range });
                     places.push(vec![(number, token)]);
                 }
                 last = Some((text, source.word));
@@ -97,7 +127,30 @@ impl Parts<'_> {
         }
         let Self { session, task, head, outputs, texts, .. } = self;
         let session = session.clone();
-        Ok(Subject { session, task, head, outputs, sequences, reading, texts, target, words, places, mask })
+        let progress = Progress::default();
+        Ok(Subject {
+            session,
+            task,
+            head,
+            outputs,
+            sequences,
+            reading,
+            texts,
+            target,
+            words,
+            places,
+            mask,
+            progress,
+        })
+    }
+}
+
+/// Whether a token of the text is a special one that the text itself has, and not a word that the tokenizer does not know.
+fn is_special(tokenizer: &Tokenizer, id: u32, written: &str) -> bool {
+    let special = tokenizer.special();
+    match special.unk == Some(id) {
+        true => tokenizer.token_text(id).is_some_and(|unknown| unknown == written),
+        false => special.mask == Some(id) || tokenizer.is_special(id),
     }
 }
 
@@ -117,6 +170,11 @@ impl Subject {
         &self.target
     }
 
+    /// The same subject, which calls `report` after each text that has passed through the model, for methods that take many.
+    pub fn with_progress(self, report: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { progress: Progress(Some(Arc::new(report))), ..self }
+    }
+
     /// The score when the words with these indices are masked.
     ///
     /// # Errors
@@ -130,7 +188,7 @@ impl Subject {
 
     /// The scores when each of these sets of words is masked.
     pub(super) fn scores(&self, masked: Vec<Vec<usize>>) -> Result<Vec<f64>> {
-        Variants(self).predict_all(masked)
+        Variants(self).stream(masked).inspect(|_| self.progress.passed()).collect()
     }
 
     /// The sequences with some words masked.

@@ -56,9 +56,9 @@ pub fn attention(attention: &TextAttention, layer: &LayerAttention) -> String {
             COLOURS[number % COLOURS.len()]
         );
     }
-    for (row, AttentionToken { token, text, .. }) in tokens.iter().enumerate() {
+    for (row, AttentionToken { text, .. }) in tokens.iter().enumerate() {
         let (y, kind) = (middle(row) + 4, if text.is_none() { " class=\"s\"" } else { "" });
-        let token = escaped(&shortened(token));
+        let token = escaped(&shortened(attention.name(row)));
         let _ = writeln!(
             svg,
             "<text{kind} x=\"{}\" y=\"{y}\" text-anchor=\"end\">{token}</text><text{kind} x=\"{}\" y=\"{y}\">{token}</text>",

@@ -6,9 +6,11 @@ use bert_core::config::ProblemType;
 use bert_core::graph::{Head, Output};
 
 use super::attention::check;
+use super::error::quoted;
 use super::reading::Reading;
 use super::subject::Parts;
 use super::{ExplainError, Subject};
+use crate::canonical::equal;
 use crate::fill_mask::FillMaskOptions;
 use crate::next_sentence::TextPair;
 use crate::question_answering::Question;
@@ -127,10 +129,10 @@ impl Subject {
         let encoded = tokenizer.with_special(&tokenizer.encode_words(text)?);
         check(&encoded, session)?;
         let found = task.predict(text)?;
-        let named = found.iter().filter(|found| entity.is_none_or(|entity| entity == found.text));
+        let named = found.iter().filter(|found| entity.is_none_or(|entity| equal(entity, &found.text)));
         let Some(chosen) = named.reduce(|best, next| if next.score > best.score { next } else { best })
         else {
-            let found = found.iter().map(|found| format!("{:?}", found.text)).collect();
+            let found = found.iter().map(|found| quoted(&found.text)).collect();
             return Err(ExplainError::NoEntity { asked: entity.map(str::to_owned), found }.into());
         };
         // The first token of each word, which is the one that models are trained on.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Entity, Scheme};
 use crate::Error;
+use crate::canonical::with_marks;
 use crate::tokenizer::Source;
 
 /// What gets a label, and whether neighbours are joined to entities. The words and their meaning are those
@@ -120,7 +121,7 @@ impl Decoder<'_> {
         text: &str,
         tokens: impl Iterator<Item = (Source, ArrayView1<'s, f32>)>,
     ) -> Vec<Entity> {
-        let units = self.units(tokens);
+        let units = self.units(text, tokens);
         let labels = units.iter().map(|unit| self.labels[unit.label].as_str());
         let mut entities = vec![];
         let mut add = |label: &str, units: &[Unit]| {
@@ -143,8 +144,13 @@ impl Decoder<'_> {
     }
 
     /// Joins tokens to words, if words are labelled. Tokens that share a char, as the letters of a Hangul
-    /// syllable may, are always one unit: half a char is no substring.
-    fn units<'s>(&self, tokens: impl Iterator<Item = (Source, ArrayView1<'s, f32>)>) -> Vec<Unit> {
+    /// syllable may, are always one unit: half a char is no substring. Combining marks that no token has belong to the
+    /// unit before them.
+    fn units<'s>(
+        &self,
+        text: &str,
+        tokens: impl Iterator<Item = (Source, ArrayView1<'s, f32>)>,
+    ) -> Vec<Unit> {
         let mut units = vec![];
         let mut tokens = tokens.peekable();
         let mut rows = vec![];
@@ -159,7 +165,8 @@ impl Decoder<'_> {
                 rows.push(row);
             }
             let (label, score) = self.aggregation.label(&rows);
-            units.push(Unit { range: first.start..end, label, score });
+            let next = tokens.peek().map_or(text.len(), |(token, _)| token.start);
+            units.push(Unit { range: with_marks(text, first.start..end, next), label, score });
         }
         units
     }
@@ -277,6 +284,20 @@ mod tests {
             let ranges: Vec<_> =
                 decode(aggregation, text, &tokens, &scores).into_iter().map(|e| e.range).collect();
             assert_eq!(ranges, [0..1, 1..4, 4..5], "{aggregation}");
+        }
+    }
+
+    /// `Jose`, whose accent no token has, beside a letter whose accent is a token.
+    #[test]
+    fn marks_without_a_token_belong_to_the_unit_before() {
+        let text = "Jose\u{301}e\u{301} a\u{301}";
+        let place = |word, start, end| Source { sequence: 0, word, start, end };
+        let tokens = [place(0, 0, 4), place(1, 6, 7), place(2, 7, 9), place(3, 10, 11)];
+        let scores = arr2(&[[0.0, 1.0, 0.0, 0.0, 0.0]; 4]);
+        for aggregation in Aggregation::ALL {
+            let ranges: Vec<_> =
+                decode(aggregation, text, &tokens, &scores).into_iter().map(|e| e.range).collect();
+            assert_eq!(ranges, [0..6, 6..7, 7..9, 10..13], "{aggregation}");
         }
     }
 

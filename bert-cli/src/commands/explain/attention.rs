@@ -9,21 +9,24 @@ use bert_tasks::text_classification::Text;
 use clap::Args;
 use serde::Serialize;
 
-use super::form::{FormArgs, texts};
+use super::form::{Drawing, FormArgs, Place, texts};
+use super::list::{Numbers, counts, numbers};
 use crate::commands::features::REQUIREMENT;
 use crate::error::Result;
 use crate::model::ModelArgs;
 use crate::outcome::Outcome;
 use crate::output::{Page, Record};
 use crate::reporter::Reporter;
-use crate::style::{self, bar, visible};
+use crate::style::{self, bar, shorten, visible};
 use crate::values::positive;
 
 /// Show how much each token looks at each other one, in each layer and head
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Attention shows where a head reads from. It is not by itself an explanation of an answer; for that,
-see `bert explain tokens`. Without --model the English model that is built in is looked at.
+see `bert explain tokens`. A word that the model does not know is shown as the text has it, and of
+equal ones, each with its number among the tokens, of which [CLS] is 0. Without --model the English
+model that is built in is looked at.
 
 Examples:
   bert explain attention \"The bank of the river was steep.\" -o attention.html
@@ -36,12 +39,12 @@ pub struct AttentionCommand {
     texts: Vec<String>,
 
     /// Layers, separated by commas: counted from 1, or from the last one with -1; all if not given
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',', allow_negative_numbers = true)]
-    layers: Vec<i64>,
+    #[arg(long, value_name = "LAYERS", value_parser = numbers, allow_hyphen_values = true)]
+    layers: Vec<Numbers<i64>>,
 
     /// Heads, separated by commas and counted from 1; all if not given
-    #[arg(long, value_name = "HEADS", value_delimiter = ',', allow_negative_numbers = true)]
-    heads: Vec<usize>,
+    #[arg(long, value_name = "HEADS", value_parser = counts, allow_hyphen_values = true)]
+    heads: Vec<Numbers<usize>>,
 
     /// How many of the strongest links to show
     #[arg(short = 'k', long, value_name = "COUNT", default_value = "20", value_parser = positive, allow_negative_numbers = true)]
@@ -64,16 +67,18 @@ impl AttentionCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let mut texts = texts(self.texts)?.into_iter();
         let text = Text { text: texts.next().unwrap_or_default(), pair: texts.next() };
-        let place = self.form.open(self.svg, reporter)?;
-        let vectors = matches!(place, super::form::Place::Document(_)) && !self.svg;
-        let options = AttentionOptions { layers: self.layers, heads: self.heads, vectors };
+        let place = self.form.open(if self.svg { Drawing::Asked } else { Drawing::Possible }, reporter)?;
+        let (vectors, svg) = (matches!(place, Place::Page(_)), matches!(place, Place::Svg(_)));
+        let layers = self.layers.into_iter().flat_map(|Numbers(all)| all).collect();
+        let heads = self.heads.into_iter().flat_map(|Numbers(all)| all).collect();
+        let options = AttentionOptions { layers, heads, vectors };
         let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             Attention::from_pretrained(files, device, precision)?.with_options(options)
         })?;
         let record = AttentionRecord { answer: task.predict_one(text)?, top_k: self.top_k };
         place.write(&record, |AttentionRecord { answer, .. }| {
             let last = answer.layers.last().map_or(0, |layer| layer.layer);
-            let document = if self.svg { answer.to_svg(last).unwrap_or_default() } else { answer.to_html() };
+            let document = if svg { answer.to_svg(last).unwrap_or_default() } else { answer.to_html() };
             if document.len() > LARGE {
                 let size = style::bytes(document.len() as u64);
                 reporter.notice(format_args!("the page has {size}; --layers and --heads make it smaller"));
@@ -91,6 +96,19 @@ struct AttentionRecord {
     answer: TextAttention,
     #[serde(skip)]
     top_k: usize,
+}
+
+/// The most cells that a token takes: an unknown word may be long.
+const CELLS: usize = 40;
+
+impl AttentionRecord {
+    /// What a person calls a token: of several with the same name, each has its number beside it.
+    fn label(&self, index: usize) -> String {
+        let name = self.answer.name(index);
+        let same = (0..self.answer.tokens.len()).filter(|&other| self.answer.name(other) == name).count();
+        let shown = shorten(&visible(name), CELLS).into_owned();
+        if same > 1 { format!("{shown} ({index})") } else { shown }
+    }
 }
 
 impl Record for AttentionRecord {
@@ -119,9 +137,13 @@ impl Record for AttentionRecord {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let screen = page.screen;
-        let token = |index: usize| visible(&self.answer.tokens[index].token).into_owned();
+        let token = |index: usize| self.label(index);
+        let links = self.answer.strongest(self.top_k);
+        if links.is_empty() {
+            writeln!(page, "no links between different words")?;
+        }
         page.table(|table| {
-            for link in self.answer.strongest(self.top_k) {
+            for link in links {
                 let [from, to] = [link.from, link.to].map(token);
                 write!(
                     table,

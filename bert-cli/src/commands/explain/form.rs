@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::read_stdin;
 use crate::output::{Document, OutputArgs, Record, Sink};
 use crate::reporter::Reporter;
@@ -21,35 +21,67 @@ pub struct FormArgs {
     #[arg(long, group = "form")]
     csv: bool,
 
-    /// Write to a file, which appears only when all of it has been written: an HTML page, unless another form is asked
-    /// for; `-` is stdout
+    /// Write to a file, which appears only when all of it has been written, in the form that its extension names: .html (as
+    /// without one), .json, .jsonl or .csv, and .svg of attention; `-` is stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
 
 /// Where an explanation goes.
 pub enum Place {
-    /// A document, such as a page.
-    Document(Document),
+    /// An HTML page.
+    Page(Document),
+    /// A drawing.
+    Svg(Document),
     /// Records.
     Sink(Sink),
 }
 
+/// What a command can draw beside its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawing {
+    /// Nothing.
+    None,
+    /// An SVG drawing, if it is asked for by the name of a file.
+    Possible,
+    /// An SVG drawing, which was asked for.
+    Asked,
+}
+
 impl FormArgs {
-    /// Opens the file, or standard output. With `document`, another document than a page is written.
+    /// Opens the file, or standard output. What is asked for by an option comes before what the file's name says.
     ///
     /// # Errors
-    /// A file that cannot be created.
-    pub fn open(self, document: bool, reporter: &Reporter) -> Result<Place> {
+    /// A file that cannot be created, or whose extension is of no form that the command writes.
+    pub fn open(&self, drawing: Drawing, reporter: &Reporter) -> Result<Place> {
         let Self { json, csv, output } = self;
-        if document || output.is_some() && !json && !csv {
-            return Ok(Place::Document(Document::open(output.as_deref(), reporter)?));
+        let (json, csv) = (*json, *csv);
+        let path = output.as_deref();
+        let sink = |json, jsonl, csv| {
+            let args = OutputArgs { json, jsonl, csv, output: output.clone() };
+            Ok(Place::Sink(Sink::open(&args, false, reporter)?))
+        };
+        if drawing == Drawing::Asked {
+            return Ok(Place::Svg(Document::open(path, reporter)?));
         }
-        Ok(Place::Sink(Sink::open(
-            &OutputArgs { json, csv, output, ..OutputArgs::default() },
-            false,
-            reporter,
-        )?))
+        let Some(path) = path.filter(|_| !json && !csv) else { return sink(json, false, csv) };
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        match extension.as_deref() {
+            None | Some("html" | "htm") => Ok(Place::Page(Document::open(Some(path), reporter)?)),
+            Some("svg") if drawing == Drawing::Possible => {
+                Ok(Place::Svg(Document::open(Some(path), reporter)?))
+            }
+            Some("json") => sink(true, false, false),
+            Some("jsonl") => sink(false, true, false),
+            Some("csv") => sink(false, false, true),
+            Some(_) => Err(Error::Extension {
+                path: path.to_owned(),
+                written: match drawing {
+                    Drawing::None => ".html, .json, .jsonl and .csv",
+                    _ => ".html, .json, .jsonl, .csv and .svg",
+                },
+            }),
+        }
     }
 }
 
@@ -60,7 +92,7 @@ impl Place {
     /// An output that cannot be written; then there is no file.
     pub fn write<R: Record>(self, record: &R, document: impl FnOnce(&R) -> String) -> Result<()> {
         match self {
-            Self::Document(place) => place.write(document(record).as_bytes()),
+            Self::Page(place) | Self::Svg(place) => place.write(document(record).as_bytes()),
             Self::Sink(mut sink) => {
                 sink.write(None, record)?;
                 sink.finish()

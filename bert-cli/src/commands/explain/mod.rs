@@ -2,6 +2,7 @@
 
 mod attention;
 mod form;
+mod list;
 mod tokens;
 mod word;
 
@@ -17,8 +18,8 @@ use crate::reporter::Reporter;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "\
-Without -o the answer goes to the terminal. With -o it is an HTML page: one file that holds its data
-and loads nothing.
+Without -o the answer goes to the terminal. With -o page.html it is a page: one file that holds its
+data and loads nothing. Other extensions are other forms: .json, .jsonl, .csv, and .svg of attention.
 
 Examples:
   bert explain attention \"The bank of the river was steep.\" -o attention.html

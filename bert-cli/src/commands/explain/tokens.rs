@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use bert_tasks::explain::{Explanation, IntegratedGradients, Occlusion, Subject};
 use bert_tasks::next_sentence::TextPair;
@@ -13,7 +14,7 @@ use bert_tasks::{
 };
 use clap::{Args, ValueEnum};
 
-use super::form::{FormArgs, texts};
+use super::form::{Drawing, FormArgs, texts};
 use crate::commands::{answer, embed, entities, fill_mask, next_sentence, sentiment};
 use crate::error::{Error, Result};
 use crate::model::{ModelArgs, Requirement};
@@ -59,8 +60,8 @@ pub struct TokensCommand {
     #[arg(long, value_name = "METHOD", value_enum, default_value = "occlusion")]
     method: MethodName,
 
-    /// How many steps integrated gradients take; 64 if not given
-    #[arg(long, value_name = "COUNT", value_parser = positive, allow_negative_numbers = true)]
+    /// How many steps integrated gradients take, 10000 at most; 64 if not given
+    #[arg(long, value_name = "COUNT", value_parser = steps, allow_negative_numbers = true)]
     steps: Option<usize>,
 
     /// Leave out how faithful the scores are, which takes most of the time of a short text
@@ -71,6 +72,14 @@ pub struct TokensCommand {
     model: ModelArgs,
     #[command(flatten)]
     form: FormArgs,
+}
+
+/// So many steps that they take minutes, and not years.
+fn steps(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=IntegratedGradients::MOST_STEPS).contains(&count) => Ok(count),
+        _ => Err(format!("it must be a whole number between 1 and {}", IntegratedGradients::MOST_STEPS)),
+    }
 }
 
 /// From so many words on, an explanation takes long enough to say so.
@@ -183,8 +192,8 @@ impl Loaded {
 impl TokensCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         self.check()?;
-        let texts = texts(self.texts)?;
-        let place = self.form.open(false, reporter)?;
+        let texts = texts(self.texts.clone())?;
+        let place = self.form.open(Drawing::None, reporter)?;
         let (task, steps) = (self.task, self.steps);
         let with_gradients = self.method == MethodName::IntegratedGradients;
         let requirement = task.requirement();
@@ -196,7 +205,7 @@ impl TokensCommand {
             };
             Ok((loaded, gradients))
         })?;
-        let subject = loaded.subject(texts, self.target.as_deref(), self.mask.unwrap_or(1))?;
+        let mut subject = loaded.subject(texts, self.target.as_deref(), self.mask.unwrap_or(1))?;
         let words = subject.words().len();
         if words > MANY {
             let faster = match (with_gradients, self.no_faithfulness) {
@@ -207,17 +216,27 @@ impl TokensCommand {
             let each = if with_gradients { steps.unwrap_or(64) } else { words };
             let passes = each + if self.no_faithfulness { 2 } else { 112 };
             reporter.notice(format_args!("{words} words: about {passes} passes through the model{faster}"));
+            if let Some(bar) = reporter.step_bar(passes as u64, Arc::default()) {
+                subject = subject.with_progress(move || bar.inc(1));
+            }
         }
-        let mut explanation = match (gradients, steps) {
-            (Some(gradients), None) => gradients.explain(&subject)?,
-            (Some(gradients), Some(steps)) => gradients.with_steps(steps)?.explain(&subject)?,
-            (None, _) => Occlusion::default().explain(&subject)?,
-        };
-        if !self.no_faithfulness {
-            explanation = explanation.measured(&subject)?;
-        }
-        place.write(&explanation, Explanation::to_html)?;
+        let explained = self.explain(&subject, gradients);
+        reporter.end_bar();
+        place.write(&explained?, Explanation::to_html)?;
         Ok(Outcome::Done)
+    }
+
+    fn explain(
+        &self,
+        subject: &Subject,
+        gradients: Option<IntegratedGradients>,
+    ) -> bert_tasks::Result<Explanation> {
+        let explanation = match (gradients, self.steps) {
+            (Some(gradients), None) => gradients.explain(subject)?,
+            (Some(gradients), Some(steps)) => gradients.with_steps(steps)?.explain(subject)?,
+            (None, _) => Occlusion::default().explain(subject)?,
+        };
+        if self.no_faithfulness { Ok(explanation) } else { explanation.measured(subject) }
     }
 
     /// Options that make no sense together.
@@ -252,6 +271,17 @@ impl TokensCommand {
     }
 }
 
+/// A number with its sign, of which zero has none, and four decimals.
+fn signed(number: f64) -> String {
+    let text = format!("{number:+.4}");
+    if text[1..] == *"0.0000" { text[1..].to_owned() } else { text }
+}
+
+/// The same without a plus.
+fn unsigned(number: f64) -> String {
+    signed(number).trim_start_matches('+').to_owned()
+}
+
 impl Record for Explanation {
     fn columns(&self) -> Vec<Cow<'static, str>> {
         ["text", "start", "end", "word", "score"].map(Cow::Borrowed).to_vec()
@@ -270,8 +300,10 @@ impl Record for Explanation {
         let target = screen.paint(style::STRONG, visible(&self.target)).to_string();
         writeln!(
             page,
-            "{target}  {:.4}, with all words masked {:.4}; by {}",
-            self.score, self.baseline, self.method
+            "{target}  {}, with all words masked {}; by {}",
+            unsigned(self.score),
+            unsigned(self.baseline),
+            self.method
         )?;
         let most = self.words.iter().map(|word| word.score.abs()).fold(0.0, f64::max);
         let several = self.texts.len() > 1;
@@ -283,8 +315,8 @@ impl Record for Explanation {
                 let of = if several { format!("text {}  ", word.text + 1) } else { String::new() };
                 write!(
                     table,
-                    "  {:+.4}\t{of}{range}\t{}",
-                    word.score,
+                    "  {:>7}\t{of}{range}\t{}",
+                    signed(word.score),
                     screen.paint(style, visible(&word.word))
                 )?;
                 if screen.terminal && most > 0.0 {
@@ -299,7 +331,7 @@ impl Record for Explanation {
             writeln!(
                 page,
                 "{}",
-                screen.paint(style::FAINT, format_args!("all scores together miss {gap:+.4}"))
+                screen.paint(style::FAINT, format_args!("all scores together miss {}", signed(gap)))
             )?;
         }
         if let Some(faithfulness) = self.faithfulness {
@@ -308,11 +340,26 @@ impl Record for Explanation {
                     ("comprehensiveness", faithfulness.comprehensiveness),
                     ("sufficiency", faithfulness.sufficiency),
                 ] {
-                    writeln!(table, "{name}\t{:+.4}\trandom words {:+.4}", measured.value, measured.random)?;
+                    let [value, random] = [measured.value, measured.random].map(signed);
+                    writeln!(table, "{name}\t{value:>7}\trandom words {random:>7}")?;
                 }
                 Ok(())
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(
+            [-0.00001, 0.0, 0.00004, -0.5, 1.25].map(signed),
+            ["0.0000", "0.0000", "0.0000", "-0.5000", "+1.2500"]
+        );
+        assert_eq!([-0.00001, 0.5, -0.5].map(unsigned), ["0.0000", "0.5000", "-0.5000"]);
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bert_tasks::explain::{Occurrence, Senses, SensesOptions, WordSenses};
 use clap::{Args, ValueHint};
 
-use super::form::FormArgs;
+use super::form::{Drawing, FormArgs};
 use crate::commands::features::REQUIREMENT;
 use crate::error::{Error, Result, describe};
 use crate::input::{InputArgs, Inputs};
@@ -16,7 +16,7 @@ use crate::model::ModelArgs;
 use crate::outcome::Outcome;
 use crate::output::{Page, Record};
 use crate::reporter::Reporter;
-use crate::style::{self, bar, visible};
+use crate::style::{self, bar, counted, visible};
 use crate::values::positive;
 
 /// Group the places of a word by what it means there
@@ -25,10 +25,13 @@ use crate::values::positive;
 The hidden states of the word are grouped by Ward's method; how many groups part best is chosen by
 their silhouette, which is 1 for groups far apart and 0 for none. A word that is longer than one
 token is the mean of its tokens. Of long lines the model sees what stands around the word.
+A letter or a digit beside the word makes a longer one, which is not taken; but in scripts without
+blanks (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) the word may stand anywhere.
 Without --model the English model that is built in answers.
 
 Examples:
   bert explain word bank reviews.txt
+  bert explain word 银行 reviews.txt -m bert-base-chinese
   bert explain word bank reviews.jsonl --column body --clusters 3 --layer -2 --json
   bert explain word bank reviews.txt -o bank.html")]
 pub struct WordCommand {
@@ -75,7 +78,7 @@ impl WordCommand {
             _ => self.input.input = self.file.take().or(self.input.input),
         }
         let mut inputs = Inputs::texts(&self.input, vec![])?;
-        let place = self.form.open(false, reporter)?;
+        let place = self.form.open(Drawing::None, reporter)?;
         let options = SensesOptions { layer: self.layer, clusters: self.clusters, limit: self.limit };
         let senses = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             Senses::new(files.load(REQUIREMENT.head, device, precision)?, &self.word, options)
@@ -154,31 +157,35 @@ impl Record for WordSenses {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let screen = page.screen;
-        let count = self.occurrences.len();
+        let places = |count: usize| counted(count as u64, "place", "places");
         write!(
             page,
-            "{}  {count} places, layer {}",
+            "{}  {}, layer {}",
             screen.paint(style::STRONG, visible(&self.word)),
+            places(self.occurrences.len()),
             self.layer
         )?;
-        match self.silhouette {
-            Some(silhouette) => writeln!(page, "; {} groups, silhouette {silhouette:.3}", self.groups.len())?,
-            None => writeln!(page, "; one group: no two part clearly")?,
+        match (self.silhouette, self.why_one_group()) {
+            (Some(silhouette), _) => {
+                writeln!(page, "; {} groups, silhouette {silhouette:.3}", self.groups.len())?;
+            }
+            (None, Some(why)) => writeln!(page, "; one group: {why}")?,
+            (None, None) => writeln!(page)?,
         }
         for (index, group) in self.groups.iter().enumerate() {
             let style = style::KINDS[index % style::KINDS.len()];
             let name = format!("group {}", index + 1);
-            writeln!(page, "{}  {} places", screen.paint(style, name), group.size)?;
-            for &example in &group.examples {
-                let Occurrence { line, before, word, after, .. } = &self.occurrences[example];
-                let [before, word, after] = [before, word, after].map(|text| visible(text));
-                writeln!(
-                    page,
-                    "  {before}{}{after}  {}",
-                    screen.paint(style, word),
-                    screen.paint(style::FAINT, line)
-                )?;
-            }
+            writeln!(page, "{}  {}", screen.paint(style, name), places(group.size))?;
+            page.table(|table| {
+                writeln!(table, "  {}\ttext", screen.paint(style::FAINT, "line"))?;
+                for &example in &group.examples {
+                    let Occurrence { line, before, word, after, .. } = &self.occurrences[example];
+                    let [before, word, after] = [before, word, after].map(|text| visible(text));
+                    let line = screen.paint(style::FAINT, line);
+                    writeln!(table, "  {line}\t{before}{}{after}", screen.paint(style, word))?;
+                }
+                if group.examples.len() < group.size { writeln!(table, "  …") } else { Ok(()) }
+            })?;
         }
         if self.by_layer.len() > 1 {
             writeln!(page, "silhouette of these groups in each layer")?;

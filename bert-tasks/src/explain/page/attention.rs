@@ -68,7 +68,8 @@ pub fn attention(attention: &TextAttention) -> String {
         layers.push(Layer { layer: layer.layer, heads });
     }
     blobs.push(("pictures".to_owned(), STANDARD.encode(&pictures)));
-    let tokens = attention.tokens.iter().map(|token| (token.token.as_str(), token.text)).collect();
+    let tokens = attention.tokens.iter().enumerate();
+    let tokens = tokens.map(|(index, token)| (attention.name(index), token.text)).collect();
     let data = json(&Data { tokens, layers, small, size });
     let texts = [Some(&attention.text.text), attention.text.pair.as_ref()].into_iter().flatten();
     let texts: String =

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Page, escaped, json};
+use super::{Page, escaped, json, signed};
 use crate::explain::Explanation;
 
 /// How many words the table has at most.
@@ -37,9 +37,9 @@ pub fn explanation(explanation: &Explanation) -> String {
             let (kind, share) = (if word.score < 0.0 { "bad" } else { "good" }, share(word.score).abs());
             let _ = write!(
                 body,
-                "<mark style=\"background: rgba(var(--{kind}), {:.3})\" title=\"{:+.4}\">{}</mark>",
+                "<mark style=\"background: rgba(var(--{kind}), {:.3})\" title=\"{}\">{}</mark>",
                 0.75 * share,
-                word.score,
+                signed(word.score),
                 escaped(&text[start..word.range.end])
             );
             end = word.range.end;
@@ -66,8 +66,9 @@ pub fn explanation(explanation: &Explanation) -> String {
         ] {
             let _ = writeln!(
                 body,
-                "<tr><th>{name}</th><td class=\"number\">{:+.4}</td><td class=\"number\">{:+.4}</td><td>{question}</td></tr>",
-                measured.value, measured.random
+                "<tr><th>{name}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{question}</td></tr>",
+                signed(measured.value),
+                signed(measured.random)
             );
         }
         body.push_str(
@@ -78,7 +79,8 @@ pub fn explanation(explanation: &Explanation) -> String {
     if let Some(gap) = gap {
         let _ = writeln!(
             body,
-            "<p class=\"faint\">All scores together miss the difference of the two scores above by {gap:+.4}.</p>"
+            "<p class=\"faint\">All scores together miss the difference of the two scores above by {}.</p>",
+            signed(*gap)
         );
     }
     body.push_str("<h2>Words</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Words and their scores\">");
@@ -89,10 +91,10 @@ pub fn explanation(explanation: &Explanation) -> String {
         let of = if texts.len() > 1 { format!(" of text {}", word.text + 1) } else { String::new() };
         let _ = writeln!(
             body,
-            "<tr><td class=\"text-cell\">{}</td><td class=\"number\">{:+.4}</td><td><span class=\"bar {}\" \
+            "<tr><td class=\"text-cell\">{}</td><td class=\"number\">{}</td><td><span class=\"bar {}\" \
              style=\"width: {:.2}rem\"></span></td><td class=\"number\">{}..{}{of}</td></tr>",
             escaped(&word.word),
-            word.score,
+            signed(word.score),
             if word.score < 0.0 { "down" } else { "up" },
             8.0 * share(word.score).abs(),
             word.range.start,

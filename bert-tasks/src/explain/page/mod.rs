@@ -41,6 +41,12 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// A number with its sign, of which zero has none, and four decimals.
+fn signed(number: f64) -> String {
+    let text = format!("{number:+.4}");
+    if text[1..] == *"0.0000" { text[1..].to_owned() } else { text }
+}
+
 /// JSON for a block of a page: the same value, without a `<` that could end the block.
 fn json(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).expect("records of numbers and texts are JSON");
@@ -88,6 +94,14 @@ impl Page<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(
+            [-0.00001, 0.0, 0.00004, -0.5, 1.25].map(signed),
+            ["0.0000", "0.0000", "0.0000", "-0.5000", "+1.2500"]
+        );
+    }
 
     #[test]
     fn no_text_gets_out_of_its_place() {

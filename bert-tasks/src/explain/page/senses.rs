@@ -5,14 +5,21 @@ use std::fmt::Write;
 use super::{Page, escaped, json};
 use crate::explain::{Occurrence, WordSenses};
 
+/// A count with its noun.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The class of a group's colour.
 fn colour(group: usize) -> String {
     format!("g{}", group % 8)
 }
 
 pub fn senses(senses: &WordSenses) -> String {
-    let WordSenses { word, layer, limited, groups, silhouette, tried, by_layer, shown, occurrences } = senses;
-    let title = format!("{word}: {} places, {} groups", occurrences.len(), groups.len());
+    let WordSenses { word, layer, limited, groups, silhouette, tried, by_layer, shown, occurrences, .. } =
+        senses;
+    let title =
+        format!("{word}: {}, {}", counted(occurrences.len(), "place"), counted(groups.len(), "group"));
     let mut body = format!("<h1>{}</h1>\n", escaped(&title));
     let first = if *limited { "; reading ended at the limit, and there may be more" } else { "" };
     let _ = writeln!(body, "<p>Hidden states of layer {layer}, grouped by Ward's method{first}.");
@@ -20,7 +27,10 @@ pub fn senses(senses: &WordSenses) -> String {
         Some(silhouette) => {
             let _ = writeln!(body, "The groups part by a silhouette of {silhouette:.3}, of 1 at most.</p>");
         }
-        None => body.push_str("No two groups part clearly.</p>\n"),
+        None => {
+            let _ =
+                writeln!(body, "There is one group: {}.</p>", senses.why_one_group().unwrap_or("none parts"));
+        }
     }
     if senses.may_be_by_position() {
         body.push_str(
@@ -31,10 +41,10 @@ pub fn senses(senses: &WordSenses) -> String {
     for (index, group) in groups.iter().enumerate() {
         let _ = writeln!(
             body,
-            "<h2><span class=\"{}\" aria-hidden=\"true\">●</span> Group {}: {} places</h2>\n<ul>",
+            "<h2><span class=\"{}\" aria-hidden=\"true\">●</span> Group {}: {}</h2>\n<ul>",
             colour(index),
             index + 1,
-            group.size
+            counted(group.size, "place")
         );
         for &example in &group.examples {
             let Occurrence { line, before, word, after, .. } = &occurrences[example];
@@ -43,6 +53,9 @@ pub fn senses(senses: &WordSenses) -> String {
                 body,
                 "<li class=\"text-cell\">{before}<strong>{word}</strong>{after} <span class=\"faint\">line {line}</span></li>"
             );
+        }
+        if group.examples.len() < group.size {
+            body.push_str("<li class=\"faint\">…</li>\n");
         }
         body.push_str("</ul>\n");
     }

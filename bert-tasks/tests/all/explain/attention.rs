@@ -190,3 +190,18 @@ fn batches_change_nothing() {
         assert_eq!(attention.predict_one(text).unwrap(), found);
     }
 }
+
+/// The tokenizer does not know the word, and the reader does.
+#[test]
+fn unknown_tokens_have_the_name_of_their_word() {
+    let (model, device) = checkpoint("bert-embedding");
+    let attention = Attention::load(&model, &device).unwrap();
+    let pair = Text { text: "the 🍋🍋".to_owned(), pair: Some("paris <b>".to_owned()) };
+    let found = attention.predict_one(pair).unwrap();
+    let names: Vec<_> = (0..found.tokens.len()).map(|token| found.name(token)).collect();
+    assert_eq!(names[..5], ["[CLS]", "the", "🍋🍋", "[SEP]", "paris"]);
+    assert_eq!((found.tokens[2].token.as_str(), found.tokens[2].unknown), ("[UNK]", true));
+    assert!(!found.tokens[0].unknown && !found.tokens[1].unknown);
+    assert!(found.to_html().contains("[\"🍋🍋\",0]") && found.to_svg(1).unwrap().contains(">🍋🍋</text>"));
+    assert_safe(&found.to_html());
+}

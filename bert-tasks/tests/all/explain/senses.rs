@@ -51,6 +51,7 @@ fn as_many_groups_as_asked_for() {
         assert_eq!(found.groups.len(), count);
         assert_eq!(found.groups.iter().map(|group| group.size).sum::<usize>(), 12);
         assert_eq!(found.silhouette.is_some(), count > 1);
+        assert_eq!(found.why_one_group(), (count == 1).then_some("no more were asked for"));
     }
     let options = SensesOptions { clusters: Some(13), ..SensesOptions::default() };
     let error = senses("capital", options).unwrap().group_lines(two_ways()).unwrap_err();
@@ -71,8 +72,29 @@ fn a_word_that_is_rare_or_missing() {
         ("the ", " of france")
     );
     assert_safe(&once.to_html());
+    assert_eq!(once.why_one_group(), Some("it takes three places to find more"));
+    let html = once.to_html();
+    assert!(html.contains("1 place,") && html.contains("Group 1: 1 place<") && !html.contains('…'), "{html}");
+    let alike = senses.group_lines(lines(&["the capital"; 7])).unwrap();
+    assert_eq!(alike.why_one_group(), Some("no two part clearly"));
+    // More than the examples that are shown.
+    assert!(alike.to_html().contains("…</li>"));
     let twice = senses.group_lines(lines(&["capital capital"])).unwrap();
     assert_eq!((twice.groups.len(), twice.occurrences.len()), (1, 2));
+}
+
+/// Words of scripts without blanks, and accents that are chars of their own.
+#[test]
+fn words_of_every_script_are_found() {
+    let found = |word: &str, line: &str| {
+        let found = senses(word, SensesOptions::default()).unwrap().group_lines(lines(&[line])).unwrap();
+        found.occurrences.into_iter().map(|place| place.word).collect::<Vec<_>>()
+    };
+    assert_eq!(found("银行", "我去银行取钱"), ["银行"]);
+    assert_eq!(found("PARÍS", "pari\u{301}s paris parís"), ["pari\u{301}s", "parís"]);
+    let missing = senses("👩\u{200d}🚀x\0", SensesOptions::default()).unwrap().group_lines(lines(&["paris"]));
+    let message = missing.unwrap_err().to_string();
+    assert!(message.contains("\"👩\u{200d}🚀x\\0\""), "{message}");
 }
 
 #[test]

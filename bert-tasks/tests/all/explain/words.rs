@@ -1,9 +1,13 @@
 //! Occlusion, integrated gradients and faithfulness.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bert_tasks::explain::{ExplainError, Explanation, Faithfulness, IntegratedGradients, Occlusion, Subject};
 use bert_tasks::next_sentence::TextPair;
 use bert_tasks::question_answering::Question;
 use bert_tasks::text_classification::Text;
+use bert_tasks::token_classification::TokenClassificationOptions;
 use bert_tasks::{
     Error, FillMask, Head, NextSentence, Pretrained, QuestionAnswering, Similarity, Task, TextClassification,
     TokenClassification,
@@ -142,6 +146,9 @@ fn gradients_are_of_the_model_that_was_loaded() {
     let error = gradients.explain(&Subject::label(&classifier(), TEXT, None).unwrap()).unwrap_err();
     assert!(matches!(error, Error::Explain(ExplainError::OtherHead { .. })), "{error}");
     assert!(matches!(gradients.with_steps(0), Err(Error::Setting { .. })));
+    let gradients = IntegratedGradients::load(&files, Head::TokenClassification, &device).unwrap();
+    let error = gradients.with_steps(1_000_000_000).err().unwrap().to_string();
+    assert!(error.contains("1000000000") && error.contains("10000"), "{error}");
 }
 
 /// A score that hangs on two words: the explanation that names them is faithful, one that names all others is not.
@@ -196,6 +203,63 @@ fn what_cannot_be_explained_says_why() {
     let tagger = TokenClassification::load(&model, &device).unwrap();
     let error = Subject::entity(&tagger, TEXT, Some("Atlantis")).unwrap_err();
     assert!(error.to_string().contains("Atlantis"), "{error}");
+}
+
+#[test]
+fn each_pass_is_told() {
+    let passes = Arc::new(AtomicUsize::new(0));
+    let counted = passes.clone();
+    let subject = Subject::label(&classifier(), TEXT, None).unwrap();
+    let subject = subject.with_progress(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    Occlusion::default().explain(&subject).unwrap();
+    assert_eq!(passes.swap(0, Ordering::Relaxed), subject.words().len() + 2);
+    let (model, device) = checkpoint("bert-sequence-classification");
+    let files = Pretrained::open(&model).unwrap();
+    let gradients = IntegratedGradients::load(&files, Head::SequenceClassification, &device).unwrap();
+    gradients.with_steps(7).unwrap().explain(&subject).unwrap();
+    assert_eq!(passes.load(Ordering::Relaxed), 7 + 2);
+}
+
+/// Special tokens that the text has stay where they are; a word that the tokenizer does not know is a word.
+#[test]
+fn special_tokens_of_the_text_are_not_scored() {
+    let classifier = classifier();
+    let words = |text: &str| -> Vec<String> {
+        let subject = Subject::label(&classifier, text, None).unwrap();
+        subject.words().iter().map(|word| word.word.clone()).collect()
+    };
+    assert_eq!(words("the [SEP] capital [MASK] 🍋 [CLS][UNK] [PAD]paris"), ["the", "capital", "🍋", "paris"]);
+    let error = Subject::label(&classifier, "[SEP] [CLS]", None).unwrap_err();
+    assert!(matches!(error, Error::Explain(ExplainError::NoWords)), "{error}");
+}
+
+/// The tokenizer drops accents, which are chars of their own here.
+#[test]
+fn words_and_entities_end_behind_their_accents() {
+    let text = "Jose\u{301} paris\u{301}\u{323}, france\u{301}";
+    let expected = ["Jose\u{301}", "paris\u{301}\u{323}", ",", "france\u{301}"];
+    let subject = Subject::label(&classifier(), text, None).unwrap();
+    let words: Vec<_> = subject.words().iter().map(|word| word.word.as_str()).collect();
+    assert_eq!(words, expected);
+
+    let (model, device) = checkpoint("bert-token-classification");
+    let all = TokenClassificationOptions { ignore_labels: vec![], ..TokenClassificationOptions::default() };
+    let tagger = TokenClassification::load(&model, &device).unwrap().with_options(all).unwrap();
+    let found = tagger.predict(text).unwrap();
+    assert!(!found.is_empty());
+    for entity in &found {
+        assert!(expected.iter().any(|word| entity.text.ends_with(word)), "{entity:?}");
+        assert_eq!(entity.text, text[entity.range.clone()]);
+    }
+    assert!(found.is_sorted_by(|a, b| a.range.end <= b.range.start), "{found:?}");
+    // An entity may be named by letters that are written in another way.
+    let tagger = TokenClassification::load(&model, &device).unwrap();
+    if let Some(entity) = tagger.predict("josé paris").unwrap().first() {
+        let other = entity.text.replace('é', "e\u{301}");
+        Subject::entity(&tagger, "josé paris", Some(&other)).unwrap();
+    }
 }
 
 #[test]
