@@ -188,7 +188,7 @@ impl Subject {
 
     /// The scores when each of these sets of words is masked.
     pub(super) fn scores(&self, masked: Vec<Vec<usize>>) -> Result<Vec<f64>> {
-        Variants(self).stream(masked).inspect(|_| self.progress.passed()).collect()
+        Variants(self).predict_all(masked)
     }
 
     /// The sequences with some words masked.
@@ -230,7 +230,11 @@ impl Task for Variants<'_> {
         Ok(Prepared { sequences: self.0.masked(masked), context: () })
     }
 
-    fn reduce(&self, (): &(), _: usize, rows: Rows) -> Result<Vec<f32>> {
+    fn reduce(&self, (): &(), index: usize, rows: Rows) -> Result<Vec<f32>> {
+        // Here and not where answers come out, which many do at once.
+        if index + 1 == self.0.sequences.len() {
+            self.0.progress.passed();
+        }
         Ok(self.0.reading.reduce(rows))
     }
 
