@@ -68,8 +68,8 @@ pub struct Weaknesses {
 /// Source for pairs: "Stereotyping Norwegian Salmon: An Inventory of Pitfalls in Fairness Benchmark Datasets" (Blodgett
 /// et al., 2021).
 pub const WEAKNESSES: Weaknesses = Weaknesses {
-    templates: "figures of templates depend on the sentences and words that are chosen; any two words differ somewhat, \
-                as the control set shows, and a low figure is no proof of fairness",
+    templates: "figures of templates depend on the sentences and words that are chosen; any two words differ somewhat \
+                (a set of two words for one group says how much), and a low figure is no proof of fairness",
     pairs: "many pairs of CrowS-Pairs are flawed: unclear stereotypes, groups that do not correspond, changes of more \
             than the group (Blodgett et al., 2021), and WinoBias knows two genders and the jobs of one country; 50 % is \
             no proof of fairness",
