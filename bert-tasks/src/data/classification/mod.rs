@@ -85,7 +85,7 @@ impl Example {
     /// The numbers of the labels; none of a score.
     ///
     /// # Errors
-    /// [`DataError::UnknownLabel`](super::DataError::UnknownLabel), which names the line.
+    /// [`DataError::UnknownLabel`], which names the line.
     pub fn targets(&self, labels: &LabelSet) -> Result<Vec<usize>> {
         self.label.names().iter().map(|name| labels.index_at(name, &self.place)).collect()
     }
