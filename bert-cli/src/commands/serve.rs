@@ -143,7 +143,7 @@ struct AccessArgs {
     #[arg(long, env = "BERT_SERVE_INSECURE_NO_KEY", value_parser = clap::builder::FalseyValueParser::new())]
     insecure_no_key: bool,
 
-    /// An origin whose web pages may use it, such as https://example.org, or * for all; again for more
+    /// An origin whose web pages may use it, such as `https://example.org`, or * for all; again for more
     #[arg(long, value_name = "ORIGIN", env = "BERT_SERVE_CORS", value_delimiter = ',')]
     cors: Vec<String>,
 
