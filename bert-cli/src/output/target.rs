@@ -195,7 +195,7 @@ mod tests {
     fn what_cannot_be_written_says_so() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(open(folder.path()), Err(Error::OutputIsFolder { .. })));
-        assert!(matches!(open(&folder.path().join("no/such/folder/out")), Err(Error::Write { .. })));
+        assert!(matches!(open(&folder.path().join("no/such/folder/out")), Err(Error::NoFolder { .. })));
         let path = folder.path().join("readonly");
         fs::write(&path, "old").unwrap();
         let mut permissions = fs::metadata(&path).unwrap().permissions();

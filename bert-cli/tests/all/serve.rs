@@ -51,6 +51,18 @@ impl Running {
         read(self.send(path, body, ""))
     }
 
+    /// Whether a request is being worked on.
+    #[cfg(unix)]
+    fn is_busy(&self) -> bool {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let found = reply.lines().find_map(|line| line.strip_prefix("bert_in_flight "));
+        found.expect("the metrics tell it").trim() != "0"
+    }
+
     /// Ends it by a signal. Gives what it said and its exit status.
     #[cfg(unix)]
     fn end(mut self, signal: &str) -> (String, Option<i32>) {
@@ -110,8 +122,13 @@ fn a_signal_lets_what_was_accepted_be_answered() {
     let server = Running::new(&["--model", model.arg(), "--max-client-batch", "100000", "--log", "off"]);
     let texts = vec!["the room was empty and the day was empty"; 3000];
     let stream = server.send("/embed", &json!({"inputs": texts}), "");
-    // It has been read as soon as another one is answered after it.
-    std::thread::sleep(Duration::from_millis(300));
+    // Until it is being worked on, or is answered already.
+    for _ in 0..2000 {
+        if server.is_busy() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let reader = std::thread::spawn(move || read(stream));
     let started = Instant::now();
     let (said, code) = server.end("-INT");
