@@ -51,6 +51,7 @@ mod fit;
 pub mod generation;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod markup;
 mod masked_rows;
 pub mod multiple_choice;
 pub mod next_sentence;

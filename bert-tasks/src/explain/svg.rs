@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::page::escaped;
 use super::{AttentionToken, LayerAttention, TextAttention};
+use crate::markup::escaped;
 
 /// How many links are drawn at most, and how weak ones at least.
 const MOST: usize = 2000;

@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{Evaluation, TrainingError, metrics};
+use crate::markup::escaped;
 
 /// The file in the folder of a run.
 pub const FILE: &str = "curves.svg";
@@ -171,10 +172,6 @@ fn svg(panels: &[Panel]) -> String {
     }
     out.push_str("</svg>\n");
     out
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A number with the digits that an axis has room for.

@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use ndarray::Array2;
 use serde::Serialize;
 
-use super::{Page, escaped, json};
+use super::{Page, json};
 use crate::explain::{HeadAttention, TextAttention};
+use crate::markup::escaped;
 
 /// The edge of the small pictures.
 const SMALL: usize = 32;

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Page, escaped, json, signed};
+use super::{Page, json, signed};
 use crate::explain::Explanation;
+use crate::markup::escaped;
 
 /// How many words the table has at most.
 const ROWS: usize = 100;

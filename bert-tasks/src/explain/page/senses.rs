@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Page, escaped, json};
+use super::{Page, json};
 use crate::explain::{Occurrence, WordSenses};
+use crate::markup::escaped;
 
 /// A count with its noun.
 fn counted(count: usize, noun: &str) -> String {
