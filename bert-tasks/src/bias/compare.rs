@@ -3,10 +3,10 @@
 use ndarray::ArrayView1;
 use serde::Serialize;
 
-use super::error::beginning;
 use super::words::masked;
 use super::{Bias, BiasError};
 use crate::Result;
+use crate::data::beginning;
 use crate::masked_rows::masked_rows;
 use crate::scores::log_sum_exp;
 

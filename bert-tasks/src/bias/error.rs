@@ -95,10 +95,3 @@ pub enum BiasError {
     #[error("there are no pairs to compare")]
     NoPairs,
 }
-
-/// The beginning of a text, for messages.
-pub(super) fn beginning(text: &str) -> String {
-    let mut chars = text.chars();
-    let start: String = chars.by_ref().take(60).collect();
-    if chars.next().is_some() { start + "…" } else { start }
-}

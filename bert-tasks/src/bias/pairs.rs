@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::error::beginning;
 use super::{Bias, BiasError};
+use crate::data::beginning;
 use crate::data::stereotypes::Pair;
 use crate::evaluation::{Bootstrap, Figure, Means, figures};
 use crate::masked_rows::masked_rows;

@@ -1,9 +1,11 @@
 //! How likely words are in the place of a mask, also those that are several tokens.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::BiasError;
-use super::error::beginning;
+use crate::data::beginning;
 use crate::masked_rows::masked_rows;
 use crate::scores::log_sum_exp;
 use crate::tokenizer::TokenizerKind;
@@ -28,7 +30,7 @@ pub(super) struct Words {
 impl Words {
     pub fn new(session: &Session, words: &[String]) -> Result<Self> {
         let tokenizer = session.tokenizer();
-        let (mut known, mut skipped) = (vec![], vec![]);
+        let (mut known, mut skipped, mut seen) = (vec![], vec![], HashSet::new());
         for word in words {
             let encoded = match tokenizer.kind() {
                 TokenizerKind::WordPiece | TokenizerKind::WordLevel => {
@@ -38,7 +40,7 @@ impl Words {
                 _ => tokenizer.encode_without_special(&format!(" {}", word.trim_start()))?,
             };
             let unknown = encoded.ids.iter().any(|&id| Some(id) == tokenizer.special().unk);
-            let twice = known.iter().any(|(_, ids)| *ids == encoded.ids);
+            let twice = !seen.insert(encoded.ids.clone());
             match (encoded.ids.is_empty() || unknown, twice) {
                 (true, _) => {
                     skipped.push(SkippedWord { word: word.clone(), reason: "not in the vocabulary" })

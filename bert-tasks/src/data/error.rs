@@ -215,7 +215,7 @@ pub enum DataError {
 }
 
 /// How a value that is shown in an error begins.
-pub(super) fn beginning(text: &str) -> String {
+pub(crate) fn beginning(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),

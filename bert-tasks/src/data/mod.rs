@@ -43,6 +43,7 @@ pub mod summaries;
 pub mod text;
 mod zstd;
 
+pub(crate) use error::beginning;
 pub use error::{DataError, Result};
 pub use labels::LabelSet;
 pub use lines::{Damaged, Lines, MAX_RECORD};
