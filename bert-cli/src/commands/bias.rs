@@ -4,28 +4,21 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use bert_tasks::Bias;
 use bert_tasks::bias::{GroupReport, PairReport, SideBySide, TemplateSet, WEAKNESSES, WordDifference};
 use bert_tasks::data::stereotypes;
 use bert_tasks::evaluation::{Bootstrap, Figure};
-use bert_tasks::{Bias, Head};
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
-use crate::built_in::BuiltIn;
+use super::fill_mask::REQUIREMENT;
 use crate::error::{Error, Result};
-use crate::model::{ModelArgs, Requirement};
+use crate::model::ModelArgs;
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
 use crate::style::{self, shorten, visible, width};
 use crate::values::{positive, up_to};
-
-const REQUIREMENT: Requirement = Requirement {
-    kind: "a masked language model",
-    example: "google-bert/bert-base-uncased",
-    head: Head::MaskedLm,
-    built_in: BuiltIn::Base,
-};
 
 /// Show what a model expects of one group of people and not of another
 #[derive(Args, Debug)]

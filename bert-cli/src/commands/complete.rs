@@ -8,7 +8,8 @@ use bert_tasks::generation::CompletionOptions;
 use bert_tasks::records::CompletionRecord;
 use clap::Args;
 
-use super::generate::{REQUIREMENT, warn_of_cut};
+use super::fill_mask::REQUIREMENT;
+use super::generate::warn_of_cut;
 use crate::batch::{OneByOne, answer_all};
 use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs};

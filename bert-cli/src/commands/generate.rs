@@ -3,29 +3,22 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use bert_tasks::Generation;
 use bert_tasks::generation::{GenerationOptions, Method};
 use bert_tasks::records::GenerationRecord;
-use bert_tasks::{Generation, Head};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::fill_mask::REQUIREMENT;
 use crate::batch::{OneByOne, answer_all};
-use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
-use crate::model::{ModelArgs, Requirement};
+use crate::model::ModelArgs;
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
 use crate::style::{self, visible};
 use crate::values::{positive, up_to};
-
-pub const REQUIREMENT: Requirement = Requirement {
-    kind: "a masked language model",
-    example: "google-bert/bert-base-uncased",
-    head: Head::MaskedLm,
-    built_in: BuiltIn::Base,
-};
 
 /// Write some sentences behind a prompt
 #[derive(Args, Debug)]

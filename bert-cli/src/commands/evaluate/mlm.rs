@@ -4,23 +4,15 @@ use bert_tasks::Precision;
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::language_model::LanguageModelFigures;
 use bert_tasks::evaluation::tasks::language_model::{MaskedWords, evaluate};
-use bert_tasks::{Device, Head, Pretrained};
+use bert_tasks::{Device, Pretrained};
 use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
-use crate::built_in::BuiltIn;
+use crate::commands::fill_mask::REQUIREMENT;
 use crate::error::Result;
-use crate::model::Requirement;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
-
-const REQUIREMENT: Requirement = Requirement {
-    kind: "a masked language model",
-    example: "google-bert/bert-base-uncased",
-    head: Head::MaskedLm,
-    built_in: BuiltIn::Base,
-};
 
 const KIND: Kind = Kind { name: "mlm", card_task: "fill-mask", requirement: &REQUIREMENT };
 
