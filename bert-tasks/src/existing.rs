@@ -1,10 +1,10 @@
-//! Text files that are read to be added to.
+//! Small text files that are read whole.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// The most that is read: a table of runs or a card is a small file.
+/// The most that is read: a table of runs, a card, the answers to a data set.
 const LIMIT: u64 = 64 << 20;
 
 /// What a file holds; nothing if there is none yet. A device or a pipe, which could be read for ever, is refused.
@@ -20,11 +20,16 @@ pub(crate) fn existing_text(path: &Path) -> io::Result<Option<String>> {
     if !kind.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is a device or a pipe, not a file"));
     }
+    bounded_text(path).map(Some)
+}
+
+/// What a file or a pipe holds, which may be no more than 64 MiB: a device never ends.
+pub(crate) fn bounded_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
     match text.len() as u64 > LIMIT {
         true => Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than 64 MiB")),
-        false => Ok(Some(text)),
+        false => Ok(text),
     }
 }
 
@@ -41,6 +46,10 @@ mod tests {
         assert_eq!(existing_text(&path).unwrap().as_deref(), Some("text"));
         assert_eq!(existing_text(folder.path()).unwrap_err().kind(), ErrorKind::IsADirectory);
         #[cfg(unix)]
-        assert!(existing_text(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device"));
+        {
+            assert!(existing_text(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device"));
+            let endless = bounded_text(Path::new("/dev/zero")).unwrap_err();
+            assert_eq!(endless.kind(), ErrorKind::FileTooLarge);
+        }
     }
 }

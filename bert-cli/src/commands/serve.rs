@@ -1,6 +1,5 @@
 //! `bert serve`: every task over HTTP.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +11,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use crate::built_in::{BuiltIn, ENTITIES, SENTIMENT};
 use crate::error::{Error, Result};
+use crate::input::read_text;
 use crate::model::{Requirement, SourceArgs, precisions};
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
@@ -295,7 +295,7 @@ fn short_name(model: &str) -> String {
 }
 
 fn keys_in(file: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(file).map_err(|source| Error::Open { path: file.to_owned(), source })?;
+    let text = read_text(file, false)?;
     let keys: Vec<_> =
         text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
     match keys.is_empty() {

@@ -147,6 +147,9 @@ fn keys_come_from_files_too() {
     let body = json!({"text": "a"});
     let status = |key| read(server.send("/v1/sentiment", &body, key)).0;
     assert_eq!(["", "third", "first", "second"].map(status), [401, 401, 200, 200]);
+    // A device has no end.
+    #[cfg(target_os = "linux")]
+    bert(["serve", "--model", model.arg(), "--api-key-file", "/dev/zero"]).fails(&["/dev/zero", "64 MiB"]);
 }
 
 #[test]

@@ -26,6 +26,8 @@ fn a_file_of_settings_that_is_wrong_says_where() {
         setting.train("out", &["--config", &own]).reports_without(&setting, "out", parts);
     }
     setting.train("out", &["--config", &setting.arg("none.toml")]).fails(&["none.toml", "No such file"]);
+    #[cfg(target_os = "linux")]
+    setting.train("out", &["--config", "/dev/zero"]).fails(&["/dev/zero", "64 MiB"]);
     bert(["train", "classify", "--train", &setting.arg("train.tsv")]).fails(&["--out"]);
     bert(["train", "classify", "--out", &setting.arg("out")]).fails(&["--train"]);
 }

@@ -2,7 +2,6 @@
 //! `predictions.json`, `nbest_predictions.json` and `null_odds.json`.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::EvaluationError;
 use super::whole_file::WholeFile;
+use crate::existing::bounded_text;
 use crate::question_answering::Answers;
 
 /// Reads `predictions.json`: the answer to each question by its id, empty for none.
@@ -30,7 +30,7 @@ pub fn read_null_odds(path: impl AsRef<Path>) -> Result<HashMap<String, f64>, Ev
 
 fn read<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, EvaluationError> {
     let text =
-        fs::read_to_string(path).map_err(|source| EvaluationError::Read { path: path.to_owned(), source })?;
+        bounded_text(path).map_err(|source| EvaluationError::Read { path: path.to_owned(), source })?;
     serde_json::from_str(&text).map_err(|source| EvaluationError::Predictions {
         path: path.to_owned(),
         expected,

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::corpus::TextArgs;
 use super::job::Job;
 use super::settings::Columns;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::input::read_text;
 use crate::reporter::Reporter;
 
 /// How text becomes examples.
@@ -88,8 +89,7 @@ impl RawTextArgs {
 /// # Errors
 /// A file that cannot be read or is not a configuration.
 pub fn shape(file: &Path) -> Result<ModelConfig> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| Error::Read { name: file.display().to_string(), source })?;
+    let text = read_text(file, false)?;
     Ok(ModelConfig::from_json(&text).map_err(bert_tasks::Error::from)?)
 }
 

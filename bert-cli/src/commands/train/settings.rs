@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use super::options::OptionArgs;
 use super::source::FileArgs;
 use crate::error::{Error, Result};
+use crate::input::read_text;
 
 /// The key that says which command a file of settings is of.
 const COMMAND: &str = "command";
@@ -115,8 +116,7 @@ fn lines_of(group: &impl Serialize) -> Result<String> {
 
 /// Reads a file of a command, whose keys are all known; `batch_size` is `batch-size`.
 fn read(path: &Path, command: &'static str, known: &[String]) -> Result<Table> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| Error::Read { name: path.display().to_string(), source })?;
+    let text = read_text(path, false)?;
     let mut table: Table = toml::from_str(&text).map_err(|error| {
         let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
         settings_error(path, line, &error)
