@@ -4,8 +4,8 @@ use bert_core::checkpoint::{Checkpoint, CheckpointError, SafetensorsError};
 use bert_core::tensor::DType;
 use half::{bf16, f16};
 
-use crate::files::{counting, f32s, safetensors, safetensors_raw};
-use crate::{chain, checkpoint_error, refused};
+use super::files::{counting, f32s, safetensors, safetensors_raw};
+use super::{chain, checkpoint_error, refused};
 
 const NAME: &str = "embeddings.LayerNorm.weight";
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bert_core::checkpoint::Checkpoint;
 use proptest::prelude::*;
 
-use crate::files::{Pickle, TorchTensor, ZipStyle, counting, safetensors, state_dict, torch, zip};
+use super::files::{Pickle, TorchTensor, ZipStyle, counting, safetensors, state_dict, torch, zip};
 
 /// Touches everything that a file holds.
 fn exercise(bytes: Vec<u8>) {

@@ -2,8 +2,8 @@
 
 use bert_core::checkpoint::{Checkpoint, CheckpointError, Family, MissingCause, Origin, ShapeCause};
 
-use crate::checkpoint_error;
-use crate::files::{Tensor, counting, f32s, safetensors};
+use super::checkpoint_error;
+use super::files::{Tensor, counting, f32s, safetensors};
 
 const WORDS: &str = "embeddings.word_embeddings.weight";
 

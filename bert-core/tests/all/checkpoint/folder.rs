@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bert_core::checkpoint::{Advice, Checkpoint, CheckpointError, IndexError, MemoryFiles, Origin};
 use tempfile::TempDir;
 
-use crate::files::{TorchTensor, counting, f32s, safetensors, state_dict, torch};
-use crate::{chain, checkpoint_error};
+use super::files::{TorchTensor, counting, f32s, safetensors, state_dict, torch};
+use super::{chain, checkpoint_error};
 
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@
 
 use bert_core::checkpoint::{Checkpoint, CheckpointError, PickleError, TorchError};
 
-use crate::files::{Pickle, TorchTensor, counting, torch};
-use crate::refused;
+use super::files::{Pickle, TorchTensor, counting, torch};
+use super::refused;
 
 fn pickle_error(program: Vec<u8>) -> PickleError {
     match refused(torch(&program, &[("0", &counting(2))])) {

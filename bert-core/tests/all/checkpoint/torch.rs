@@ -3,8 +3,8 @@
 use bert_core::checkpoint::{Checkpoint, CheckpointError, TorchError, ZipError};
 use bert_core::tensor::DType;
 
-use crate::files::{Pickle, TorchTensor, ZipStyle, counting, f32s, state_dict, torch, zip};
-use crate::refused;
+use super::files::{Pickle, TorchTensor, ZipStyle, counting, f32s, state_dict, torch, zip};
+use super::refused;
 
 fn torch_error(bytes: Vec<u8>) -> TorchError {
     match refused(bytes) {
