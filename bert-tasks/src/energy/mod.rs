@@ -15,11 +15,13 @@
 //!
 //! * Processors and memory: the counters of RAPL under Linux. They count the whole machine, other programs too.
 //! * Without them: the processor time of this process, times the watts of a busy core.
-//! * Graphics adapters: absent; this build has no NVML.
+//! * Graphics adapters: the counters of NVIDIA cards, in builds with the feature `nvml`; absent for others.
 
 mod carbon;
 pub mod emissions;
 mod error;
+#[cfg(feature = "nvml")]
+mod nvml;
 mod processor;
 mod rapl;
 
@@ -114,12 +116,13 @@ impl EnergyReport {
 }
 
 /// Counts from its start on.
-#[derive(Debug)]
 pub struct EnergyMeter {
     time: BusyTime,
     power: CorePower,
     /// Or why there is none.
     rapl: Result<Rapl, String>,
+    #[cfg(feature = "nvml")]
+    cards: Result<nvml::Cards, String>,
     carbon: Option<CarbonIntensity>,
 }
 
@@ -146,6 +149,8 @@ impl EnergyMeter {
             time: BusyTime::start(),
             power: CorePower::of(processor::model().as_deref(), options.watts),
             rapl: Rapl::start(&folder),
+            #[cfg(feature = "nvml")]
+            cards: nvml::Cards::start(),
             carbon,
         })
     }
@@ -171,11 +176,33 @@ impl EnergyMeter {
         EnergyReport {
             seconds: self.time.elapsed(),
             cpu,
-            gpu: Figure::absent("this build has no NVML".to_owned()),
+            gpu: self.gpu(),
             ram,
             carbon: self.carbon.clone(),
             scope,
         }
+    }
+
+    #[cfg(feature = "nvml")]
+    fn gpu(&self) -> Figure {
+        match self.cards.as_ref().map_err(Clone::clone).and_then(nvml::Cards::joules) {
+            Ok(joules) => Figure::measured(joules, "NVML, all cards of the machine".to_owned()),
+            Err(reason) => Figure::absent(reason),
+        }
+    }
+
+    #[cfg(not(feature = "nvml"))]
+    fn gpu(&self) -> Figure {
+        Figure::absent("this build has no NVML".to_owned())
+    }
+}
+
+impl std::fmt::Debug for EnergyMeter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnergyMeter")
+            .field("power", &self.power)
+            .field("rapl", &self.rapl)
+            .finish_non_exhaustive()
     }
 }
 
@@ -194,11 +221,9 @@ mod tests {
         };
         let report = EnergyMeter::start(&options).unwrap().report();
         assert_eq!((report.cpu.provenance, report.scope), (Provenance::Estimated, "process"));
-        assert!(
-            report.cpu.how.contains("10 W a busy core") && report.gpu.how.contains("no NVML"),
-            "{report:?}"
-        );
-        assert_eq!((report.ram.provenance, report.gpu.joules), (Provenance::Absent, None));
+        assert!(report.cpu.how.contains("10 W a busy core") && !report.gpu.how.is_empty(), "{report:?}");
+        assert_eq!(report.ram.provenance, Provenance::Absent);
+        assert_eq!(report.gpu.joules.is_some(), report.gpu.provenance == Provenance::Measured);
         let carbon = report.carbon.as_ref().unwrap();
         assert_eq!((carbon.grams_per_kwh, carbon.code.as_deref()), (100.0, Some("FRA")));
 
@@ -209,8 +234,12 @@ mod tests {
         let meter = EnergyMeter::start(&options).unwrap();
         std::fs::write(zone.join("energy_uj"), "3601000").unwrap();
         let report = meter.report();
-        assert_eq!((report.cpu.provenance, report.joules()), (Provenance::Measured, Some(3.6)));
-        assert!((report.grams().unwrap() - 1e-4).abs() < 1e-12);
+        assert_eq!(
+            (report.cpu.provenance, report.joules()),
+            (Provenance::Measured, Some(3.6 + report.gpu.joules.unwrap_or(0.0)))
+        );
+        let expected = report.joules().unwrap() / 3.6e6 * 100.0;
+        assert!((report.grams().unwrap() - expected).abs() < 1e-12);
         for bad in [-1.0, f64::NAN, f64::INFINITY] {
             assert!(EnergyMeter::start(&EnergyOptions { watts: Some(bad), ..options.clone() }).is_err());
         }
