@@ -159,6 +159,9 @@ fn predictions_are_scored_without_a_model() {
     let f1 = 100.0 * (1.0 + 2.0 * (0.5 * 1.0) / (0.5 + 1.0)) / 2.0;
     assert!((value(&report, "HasAns_f1") - f1).abs() < 1e-12);
 
+    let args = ["evaluate", "squad", "--data", &data, "--predictions-file", &predictions, "--model", "x"];
+    assert!(bert(args).stderr.contains("--model has no effect"));
+
     let broken = files.write("broken.json", "{\"1\":\n 7}");
     let args = ["evaluate", "squad", "--data", &data, "--predictions-file", &broken];
     bert(args).fails(&["broken.json: not an object with a text for each question", "line 2"]);

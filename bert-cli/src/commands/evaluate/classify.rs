@@ -5,23 +5,15 @@ use bert_tasks::data::classification::{self, Options};
 use bert_tasks::evaluation;
 use bert_tasks::evaluation::tasks::classification::{LabelMap, TextFigures, evaluate};
 use bert_tasks::text_classification::TextClassificationOptions;
-use bert_tasks::{Device, Head, Pretrained, ProblemType, Task, TextClassification};
+use bert_tasks::{Device, Pretrained, ProblemType, Task, TextClassification};
 use clap::Args;
 
 use super::super::train::TextColumns;
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::built_in;
+use crate::commands::sentiment::REQUIREMENT;
 use crate::error::Result;
-use crate::model::Requirement;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
-
-const REQUIREMENT: Requirement = Requirement {
-    kind: "a text classification model",
-    example: "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
-    head: Head::SequenceClassification,
-    built_in: built_in::SENTIMENT,
-};
 
 const KIND: Kind = Kind { name: "classify", card_task: "text-classification", requirement: &REQUIREMENT };
 

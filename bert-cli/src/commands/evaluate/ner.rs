@@ -6,23 +6,15 @@ use bert_tasks::evaluation;
 use bert_tasks::evaluation::metrics::entities::EntityFigures;
 use bert_tasks::evaluation::tasks::entities::evaluate;
 use bert_tasks::token_classification::TokenClassificationOptions;
-use bert_tasks::{Device, Head, Pretrained, Task, TokenClassification};
+use bert_tasks::{Device, Pretrained, Task, TokenClassification};
 use clap::{Args, ValueEnum};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, count, failed};
-use crate::built_in;
+use crate::commands::entities::REQUIREMENT;
 use crate::error::Result;
-use crate::model::Requirement;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
 use crate::values::positive;
-
-const REQUIREMENT: Requirement = Requirement {
-    kind: "a token classification model",
-    example: "dslim/bert-base-NER",
-    head: Head::TokenClassification,
-    built_in: built_in::ENTITIES,
-};
 
 const KIND: Kind = Kind { name: "ner", card_task: "token-classification", requirement: &REQUIREMENT };
 

@@ -3,23 +3,15 @@
 use bert_tasks::Precision;
 use bert_tasks::evaluation::tasks::next_sentence::{SentencePairs, evaluate};
 use bert_tasks::evaluation::{self, Means};
-use bert_tasks::{Device, Head, Pretrained};
+use bert_tasks::{Device, Pretrained};
 use clap::Args;
 
 use super::corpus::{CorpusArgs, Masked, SameTokenizer};
 use super::job::{Evaluation, JobArgs, Kind, Run};
-use crate::built_in::BuiltIn;
+use crate::commands::next_sentence::REQUIREMENT;
 use crate::error::Result;
-use crate::model::Requirement;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
-
-const REQUIREMENT: Requirement = Requirement {
-    kind: "a model with a next-sentence head",
-    example: "google-bert/bert-base-uncased",
-    head: Head::NextSentence,
-    built_in: BuiltIn::None,
-};
 
 const KIND: Kind = Kind { name: "nsp", card_task: "text-classification", requirement: &REQUIREMENT };
 

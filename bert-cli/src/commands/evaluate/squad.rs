@@ -7,24 +7,16 @@ use bert_tasks::evaluation::tasks::squad::{self, QuestionFigures, SquadOptions};
 use bert_tasks::evaluation::{self, PredictionFiles, read_null_odds, read_predictions};
 use bert_tasks::question_answering::QuestionAnsweringOptions;
 use bert_tasks::question_answering::squad::Dataset;
-use bert_tasks::{Device, Head, Pretrained, QuestionAnswering};
+use bert_tasks::{Device, Pretrained, QuestionAnswering};
 use clap::{Args, ValueHint};
 
 use super::job::{Evaluation, JobArgs, Kind, Run, failed};
-use crate::built_in::BuiltIn;
+use crate::commands::answer::REQUIREMENT;
 use crate::error::Result;
-use crate::model::Requirement;
 use crate::outcome::Outcome;
 use crate::reporter::Reporter;
 use crate::style::counted;
 use crate::values::positive;
-
-const REQUIREMENT: Requirement = Requirement {
-    kind: "a question answering model",
-    example: "distilbert/distilbert-base-cased-distilled-squad",
-    head: Head::QuestionAnswering,
-    built_in: BuiltIn::None,
-};
 
 const KIND: Kind = Kind { name: "squad", card_task: "question-answering", requirement: &REQUIREMENT };
 
@@ -63,7 +55,7 @@ pub struct SquadCommand {
     #[arg(long, value_name = "ODDS", allow_negative_numbers = true)]
     no_answer_threshold: Option<f64>,
 
-    /// Report ROUGE-1, ROUGE-2 and ROUGE-L as well
+    /// Report ROUGE-1, ROUGE-2 and ROUGE-L as well, which see the letters a to z and digits alone
     #[arg(long)]
     rouge: bool,
 
@@ -89,6 +81,10 @@ impl SquadCommand {
         let Some(predictions) = &self.predictions_file else {
             return self.job.run(reporter, &KIND, &Squad { command: &self, dataset });
         };
+        // A model of the variable is that of other commands.
+        if self.job.model.source.model.is_some() && std::env::var_os("BERT_MODEL").is_none() {
+            reporter.warning("--model has no effect: --predictions-file is scored without a model");
+        }
         let predictions = read_predictions(predictions).map_err(failed)?;
         let odds = self.null_odds.as_ref().map(|path| read_null_odds(path).map_err(failed)).transpose()?;
         let missing = dataset.qas().filter(|qa| !predictions.contains_key(&qa.id)).count();
