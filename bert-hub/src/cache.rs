@@ -18,6 +18,7 @@ use bert_core::ModelConfig;
 use bert_core::checkpoint::files;
 
 use crate::names::{ModelId, is_commit};
+use crate::own_file::open_file;
 use crate::{HubError, Settings};
 
 /// One model in the cache, as `bert models list` shows it.
@@ -117,7 +118,7 @@ impl ModelCache {
     pub(crate) fn lock(&self, etag: &str) -> Option<File> {
         fs::create_dir_all(&self.locks).ok()?;
         let path = self.locks.join(format!("{etag}.lock"));
-        let file = File::options().create(true).append(true).open(path).ok()?;
+        let file = open_file(File::options().create(true).append(true), &path).ok()?;
         file.lock().ok()?;
         Some(file)
     }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::cache::{make_parent, unique_suffix};
 use crate::http::{Blob, Client, content_length, content_range, interrupted};
 use crate::names::ModelId;
+use crate::own_file::open_own_file;
 use crate::{HubError, Progress};
 
 const CHUNK: usize = 64 << 10;
@@ -158,13 +159,18 @@ impl Part {
     fn take_over(blobs: &Path, blob: &Blob) -> Option<Self> {
         blob.sha256()?;
         let prefix = format!("{}.bert-", blob.etag);
-        let left = fs::read_dir(blobs).ok()?.flatten().find(|entry| {
+        let left = fs::read_dir(blobs).ok()?.flatten().filter(|entry| {
             let name = entry.file_name();
             name.to_str().is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".incomplete"))
-        })?;
+        });
+        let (left, file) = left
+            .filter_map(|entry| {
+                let file = open_own_file(File::options().read(true).write(true), &entry.path()).ok()?;
+                Some((entry.path(), file))
+            })
+            .next()?;
         let path = blobs.join(Self::name(blob));
-        fs::rename(left.path(), &path).ok()?;
-        let file = File::options().read(true).write(true).open(&path).ok()?;
+        fs::rename(left, &path).ok()?;
         let mut part = Self { path, file, len: 0, hasher: Sha256::new(), keep: false };
         let mut chunk = vec![0; CHUNK];
         loop {

@@ -31,6 +31,7 @@ mod download;
 mod error;
 mod http;
 mod names;
+mod own_file;
 mod settings;
 
 use std::collections::BTreeSet;

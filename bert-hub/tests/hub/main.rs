@@ -4,6 +4,8 @@ mod cache;
 mod download;
 mod failures;
 mod server;
+#[cfg(unix)]
+mod shared_folder;
 
 use std::collections::BTreeMap;
 use std::fs;
