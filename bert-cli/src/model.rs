@@ -327,13 +327,17 @@ impl ModelArgs {
             None => (),
         }
         let embedded = matches!(files.source(), ModelSource::Embedded(_));
-        // Reading every weight for the check costs about as much as preparing them, so both go at once.
+        // Reading every weight for the check costs about as much as preparing them, so both go at once, if the system
+        // gives a thread.
+        let check = || if embedded { vec![] } else { files.checkpoint().non_finite() };
         let (task, broken) = std::thread::scope(|scope| {
-            let check = (!embedded).then(|| scope.spawn(|| files.checkpoint().non_finite()));
+            let checking = std::thread::Builder::new().spawn_scoped(scope, check);
             let task = load(&files, &device, precision);
-            let broken =
-                check.map(|check| check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            (task, broken.unwrap_or_default())
+            let broken = match checking {
+                Ok(checking) => checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => check(),
+            };
+            (task, broken)
         });
         if let Some(cache) = cache {
             warn_of(&cache, reporter);

@@ -67,13 +67,19 @@ fn listen() {
 #[cfg(unix)]
 fn listen_once() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut wanted = vec![SIGINT, SIGTERM];
-    // nohup has it ignored.
-    if !is_ignored(SIGHUP) {
-        wanted.push(SIGHUP);
-    }
-    if let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) {
-        std::thread::spawn(move || signals.forever().for_each(|signal| received(128 + signal as u8)));
+    // What the process began with stays: nohup has SIGHUP ignored, and a shell without job control the SIGINT of what it
+    // runs in the background.
+    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
+    // Without a thread no signal is caught: it ends the process, as it does without this.
+    let (listening, begun) = std::sync::mpsc::channel::<()>();
+    let listen = move || {
+        if let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) {
+            drop(listening);
+            signals.forever().for_each(|signal| received(128 + signal as u8));
+        }
+    };
+    if std::thread::Builder::new().spawn(listen).is_ok() {
+        let _ = begun.recv();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where results go: files that are whole or not there, closed pipes, full disks, colours.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use crate::common::{Tiny, bert, bert_reading, command, count_files};
@@ -142,6 +142,59 @@ fn an_interrupted_run_leaves_no_file() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     drop(stdin);
     assert_eq!(count_files(folder.path()), 0);
+}
+
+/// As `nohup` and a shell without job control start what runs in the background.
+#[cfg(unix)]
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let model = Tiny::new("BertModel");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.jsonl");
+    let bert = command(["tokenize", "-m", model.arg(), "--jsonl", "-o", path.to_str().unwrap(), "-"]);
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "trap '' INT HUP TERM; exec \"$0\" \"$@\""])
+        .arg(bert.get_program())
+        .args(bert.get_args());
+    shell.envs(bert.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = shell.stdin(Stdio::piped()).spawn().unwrap();
+    while count_files(folder.path()) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for signal in ["-INT", "-HUP", "-TERM"] {
+        let sent =
+            std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+    child.stdin.take().unwrap().write_all(b"paris\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
+}
+
+/// Limits on processes do not hold for root, who can become somebody else for whom they do.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_another_thread_there_is_an_answer_or_a_reason() {
+    let run = |args: &[&str]| {
+        let bert = command([&["sentiment", "--device", "cpu"], args].concat());
+        let mut limited = std::process::Command::new("setpriv");
+        limited.args(["--reuid=65533", "--regid=65533", "--clear-groups", "prlimit", "--nproc=1"]);
+        limited.arg(bert.get_program()).args(bert.get_args()).current_dir("/");
+        limited.envs(bert.get_envs().filter_map(|(name, value)| Some((name, value?)))).output()
+    };
+    match run(&["--help"]) {
+        Ok(output) if output.status.success() => (),
+        _ => return eprintln!("SKIPPED: setpriv and prlimit cannot limit the threads of the command here"),
+    }
+    let texts = ["a gorgeous film", "a dull film", "--jsonl"];
+    let one = run(&[&["--threads", "1"][..], &texts].concat()).unwrap();
+    assert_eq!(String::from_utf8_lossy(&one.stderr), "");
+    assert_eq!(String::from_utf8(one.stdout).unwrap().lines().count(), 2);
+    let two = run(&[&["--threads", "2"][..], &texts].concat()).unwrap();
+    let said = String::from_utf8(two.stderr).unwrap();
+    assert!(said.starts_with("error: ") && said.contains("thread") && !said.contains("panicked"), "{said}");
+    assert_eq!(two.status.code(), Some(2));
 }
 
 #[test]

@@ -91,11 +91,14 @@ pub fn prepare_all<T: Task>(task: &T, inputs: Vec<T::Input>) -> Vec<(T::Input, P
             |part| move || -> Vec<_> { <[T::Input]>::iter(part).map(|input| task.prepare(input)).collect() };
         let mut parts = inputs.chunks(share);
         let first = parts.next();
-        let others: Vec<_> = parts.map(|part| scope.spawn(prepare(part))).collect();
+        // Where the system gives no more threads, this one does it all.
+        let spawn = |part| std::thread::Builder::new().spawn_scoped(scope, prepare(part)).map_err(|_| part);
+        let others: Vec<_> = parts.map(spawn).collect();
         let first = first.map_or(vec![], |part| prepare(part)());
-        let others = others.into_iter().flat_map(|other| match other.join() {
-            Ok(prepared) => prepared,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let others = others.into_iter().flat_map(|other| match other.map(|thread| thread.join()) {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(part) => prepare(part)(),
         });
         first.into_iter().chain(others).collect()
     });

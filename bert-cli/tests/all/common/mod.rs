@@ -68,7 +68,8 @@ impl Run {
     }
 }
 
-/// A run of `bert`, which starts without any setting of the environment.
+/// A run of `bert`, which starts without any setting of the environment, and with no signal ignored: a shell without
+/// job control has those that it runs in the background ignore SIGINT.
 pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bert"));
     command.args(args).stdin(Stdio::null());
@@ -81,6 +82,14 @@ pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Command {
     }
     // Tests leave nothing in the user's folders.
     command.env("BERT_WGPU_CACHE", "");
+    #[cfg(unix)]
+    // SAFETY: between fork and exec nothing is called but `signal`, which is safe there.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
     command
 }
 
