@@ -27,6 +27,7 @@ mod api;
 mod ask;
 mod error;
 mod guard;
+mod line_reader;
 mod listen;
 mod log;
 mod metrics;

@@ -1,6 +1,7 @@
 //! Models by name, and the tasks that each does.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bert_tasks::any::TaskKind;
 use bert_tasks::batcher::{Batcher, BatcherOptions};
@@ -31,7 +32,7 @@ impl Default for ModelOptions {
 /// A model that is served under a name.
 pub struct Model {
     pub(crate) name: String,
-    pub(crate) tasks: Vec<Served>,
+    pub(crate) tasks: Vec<Arc<Served>>,
     pub(crate) precision: Precision,
     log: PassLog,
 }
@@ -85,7 +86,7 @@ impl Model {
         let failed = |source| ServerError::Model { name: name.to_owned(), source: Box::new(source) };
         let log = PassLog::default();
         let device = device.clone().with_log(log.clone());
-        let mut tasks: Vec<Served> = vec![];
+        let mut tasks: Vec<Arc<Served>> = vec![];
         let asked = match &options.tasks[..] {
             [] => tasks_of(files).map_err(failed)?,
             words => words.to_vec(),
@@ -105,7 +106,7 @@ impl Model {
             let mut limits = BatcherOptions::default();
             limits.capacity = options.queue;
             let batcher = Batcher::with_options(task, limits).map_err(failed)?;
-            tasks.push(Served { kind, batcher, window: (options.queue / 4).clamp(1, 256) });
+            tasks.push(Arc::new(Served { kind, batcher, window: (options.queue / 4).clamp(1, 256) }));
         }
         if tasks.is_empty() {
             return Err(ServerError::NoTask { name: name.to_owned(), asked });
@@ -131,7 +132,7 @@ impl Model {
         &self.log
     }
 
-    pub(crate) fn task(&self, word: &str) -> Option<&Served> {
+    pub(crate) fn task(&self, word: &str) -> Option<&Arc<Served>> {
         self.tasks.iter().find(|task| task.kind.word == word)
     }
 }
@@ -163,7 +164,7 @@ fn tasks_of(files: &Pretrained) -> bert_tasks::Result<Vec<String>> {
 }
 
 /// Finds who answers: the model of this name, or else the first that does the task.
-pub fn find<'a>(models: &'a [Model], name: Option<&str>, word: &str) -> Result<&'a Served, Refusal> {
+pub fn find<'a>(models: &'a [Model], name: Option<&str>, word: &str) -> Result<&'a Arc<Served>, Refusal> {
     let word = AnyTask::kind_of(word).map_err(|error| Refusal::new(Kind::NotFound, error.to_string()))?.word;
     match name {
         Some(name) => {
@@ -192,4 +193,25 @@ pub fn named<'a>(models: &'a [Model], name: &str) -> Result<&'a Model, Refusal> 
         let short: String = name.chars().take(60).collect();
         Refusal::new(Kind::NotFound, format!("no model {short:?} here; there are {}", known.join(", ")))
     })
+}
+
+/// The model of a name, or else the first.
+pub fn named_or_first<'a>(models: &'a [Model], name: Option<&str>) -> Result<&'a Model, Refusal> {
+    match name {
+        Some(name) => named(models, name),
+        None => Ok(&models[0]),
+    }
+}
+
+/// Whether these can be served together.
+pub fn check(models: &[Model]) -> Result<(), ServerError> {
+    if models.is_empty() {
+        return Err(ServerError::NoModel);
+    }
+    for (index, model) in models.iter().enumerate() {
+        if models[..index].iter().any(|other| other.name == model.name) {
+            return Err(ServerError::SameName { name: model.name.clone() });
+        }
+    }
+    Ok(())
 }

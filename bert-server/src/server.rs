@@ -1,7 +1,7 @@
 //! A server: models, options, and the router over both.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -9,8 +9,12 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use tokio::sync::Semaphore;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::guard::{Ids, guard};
 use crate::metrics::Metrics;
@@ -19,10 +23,11 @@ use crate::{Kind, Model, Options, Refusal, ServerError, api};
 
 /// What all requests share.
 pub struct Shared {
-    pub models: Vec<Model>,
+    /// Those that are served now.
+    models: RwLock<Arc<[Model]>>,
     pub options: Options,
     pub metrics: Metrics,
-    pub permits: Semaphore,
+    pub permits: Arc<Semaphore>,
     pub ids: Ids,
     /// Whether only this machine can reach the server.
     loopback: AtomicBool,
@@ -31,9 +36,14 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The models that are served now. Whoever has them may use them to the end of a request.
+    pub fn models(&self) -> Arc<[Model]> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Who answers: the model of this name, or else the first that does the task.
-    pub fn find(&self, name: Option<&str>, word: &str) -> Result<&Served, Refusal> {
-        models::find(&self.models, name, word)
+    pub fn find(&self, name: Option<&str>, word: &str) -> Result<Arc<Served>, Refusal> {
+        models::find(&self.models(), name, word).cloned()
     }
 
     pub fn is_loopback(&self) -> bool {
@@ -83,18 +93,11 @@ impl Server {
     /// No model; two of one name; options that make no sense.
     pub fn new(models: Vec<Model>, options: Options) -> Result<Self, ServerError> {
         options.check()?;
-        if models.is_empty() {
-            return Err(ServerError::NoModel);
-        }
-        for (index, model) in models.iter().enumerate() {
-            if models[..index].iter().any(|other| other.name == model.name) {
-                return Err(ServerError::SameName { name: model.name.clone() });
-            }
-        }
-        let permits = Semaphore::new(options.max_concurrent.min(Semaphore::MAX_PERMITS));
+        models::check(&models)?;
+        let permits = Arc::new(Semaphore::new(options.max_concurrent.min(Semaphore::MAX_PERMITS)));
         Ok(Self {
             shared: Arc::new(Shared {
-                models,
+                models: RwLock::new(models.into()),
                 options,
                 metrics: Metrics::default(),
                 permits,
@@ -105,9 +108,9 @@ impl Server {
         })
     }
 
-    /// The models.
-    pub fn models(&self) -> &[Model] {
-        &self.shared.models
+    /// The models that are served now.
+    pub fn models(&self) -> Arc<[Model]> {
+        self.shared.models()
     }
 
     /// All paths, with everything that is done before and after each request.
@@ -123,9 +126,17 @@ impl Server {
             .with_state(shared.clone())
             .layer(DefaultBodyLimit::max(shared.options.max_body))
             .layer(CatchPanicLayer::custom(panicked))
+            // What is in a body counts against its limit, and not what it was packed to.
+            .layer(RequestDecompressionLayer::new())
             .layer(from_fn_with_state(shared.clone(), guard))
+            .layer(compression())
             .layer(cors(&shared.options.cors))
     }
+}
+
+/// Answers that are worth it are packed for clients that say that they can unpack them, at the least cost.
+fn compression() -> CompressionLayer<SizeAbove> {
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(1024))
 }
 
 /// Which web pages may ask. Without any, no header is written, and browsers let no other origin in.

@@ -21,7 +21,7 @@ use super::tei::labels;
 use super::vectors::{Texts, inputs, raw_vector, similarities};
 use super::{App, Body};
 use crate::ask::ask_all;
-use crate::models::{Served, named};
+use crate::models::{Served, named_or_first};
 use crate::offsets::{Converter, Offsets};
 use crate::reader::{Fields, Notes, check_count};
 use crate::server::Shared;
@@ -99,13 +99,13 @@ async fn answer(
     let served = shared.find(name, word)?;
     let asked = Asked { inputs, parameters, rest, most: shared.options.max_client_batch };
     match task {
-        "fill-mask" => fill_mask(served, asked).await,
-        "token-classification" | "ner" => token_classification(served, asked).await,
-        "question-answering" => question_answering(served, asked).await,
-        "feature-extraction" => feature_extraction(served, asked).await,
-        "sentence-similarity" => sentence_similarity(served, asked).await,
-        "zero-shot-classification" => zero_shot(served, asked).await,
-        _ => text_classification(served, asked).await,
+        "fill-mask" => fill_mask(&served, asked).await,
+        "token-classification" | "ner" => token_classification(&served, asked).await,
+        "question-answering" => question_answering(&served, asked).await,
+        "feature-extraction" => feature_extraction(&served, asked).await,
+        "sentence-similarity" => sentence_similarity(&served, asked).await,
+        "zero-shot-classification" => zero_shot(&served, asked).await,
+        _ => text_classification(&served, asked).await,
     }
 }
 
@@ -125,10 +125,8 @@ fn infer(
     if parameters.0.contains_key("candidate_labels") {
         return Ok("zero-shot-classification");
     }
-    let model = match name {
-        Some(name) => named(&shared.models, name)?,
-        None => &shared.models[0],
-    };
+    let models = shared.models();
+    let model = named_or_first(&models, name)?;
     let masked = model.task("fill-mask").is_some_and(|task| is_masked(task, inputs));
     let words = model.tasks();
     let word = words.iter().find(|&&word| word != "fill-mask" || masked || words.len() == 1);
@@ -190,7 +188,7 @@ enum Filled {
 }
 
 /// `[{"score", "token", "token_str", "sequence"}]`; a list of such lists where a text has several masks.
-async fn fill_mask(served: &Served, mut asked: Asked) -> Result<Response, Refusal> {
+async fn fill_mask(served: &Arc<Served>, mut asked: Asked) -> Result<Response, Refusal> {
     let (texts, several) = asked.texts()?;
     let mut options = Map::new();
     for name in ["top_k", "targets"] {
@@ -207,7 +205,7 @@ async fn fill_mask(served: &Served, mut asked: Asked) -> Result<Response, Refusa
 }
 
 /// `[[{"label", "score"}]]`, also for a single text.
-async fn text_classification(served: &Served, mut asked: Asked) -> Result<Response, Refusal> {
+async fn text_classification(served: &Arc<Served>, mut asked: Asked) -> Result<Response, Refusal> {
     let mut options = Map::new();
     asked.parameters.pass("top_k", &mut options, "top_k");
     if let Some(function) = asked.parameters.take::<String>("function_to_apply")? {
@@ -265,7 +263,7 @@ struct Word {
 }
 
 /// `[{"entity_group", "score", "word", "start", "end"}]`; `entity` in the place of `entity_group` for single tokens.
-async fn token_classification(served: &Served, mut asked: Asked) -> Result<Response, Refusal> {
+async fn token_classification(served: &Arc<Served>, mut asked: Asked) -> Result<Response, Refusal> {
     let (texts, several) = asked.texts()?;
     let unit = asked.offsets()?;
     let aggregation: String =
@@ -299,7 +297,7 @@ struct Found {
 }
 
 /// `{"score", "start", "end", "answer"}`, a list of such objects for a `top_k` above 1.
-async fn question_answering(served: &Served, mut asked: Asked) -> Result<Response, Refusal> {
+async fn question_answering(served: &Arc<Served>, mut asked: Asked) -> Result<Response, Refusal> {
     let mut fields = match &asked.inputs {
         Value::Object(object) => Fields(object.clone()),
         _ => return Err(Refusal::invalid("inputs must be an object with \"question\" and \"context\"")),
@@ -346,7 +344,7 @@ async fn question_answering(served: &Served, mut asked: Asked) -> Result<Respons
 }
 
 /// The vector of a text, a list of vectors for a list of texts.
-async fn feature_extraction(served: &Served, mut asked: Asked) -> Result<Response, Refusal> {
+async fn feature_extraction(served: &Arc<Served>, mut asked: Asked) -> Result<Response, Refusal> {
     let (texts, several) = asked.texts()?;
     let mut options = Map::new();
     for fields in [&mut asked.parameters, &mut asked.rest] {
@@ -368,7 +366,7 @@ async fn feature_extraction(served: &Served, mut asked: Asked) -> Result<Respons
 }
 
 /// `[number]`, a cosine for each sentence.
-async fn sentence_similarity(served: &Served, asked: Asked) -> Result<Response, Refusal> {
+async fn sentence_similarity(served: &Arc<Served>, asked: Asked) -> Result<Response, Refusal> {
     let Value::Object(object) = &asked.inputs else {
         return Err(Refusal::invalid("inputs must be an object with \"source_sentence\" and \"sentences\""));
     };
@@ -382,7 +380,7 @@ async fn sentence_similarity(served: &Served, asked: Asked) -> Result<Response, 
 
 /// `[{"label", "score"}]`, best first: how surely a text entails a hypothesis about each label, by a model that was
 /// trained on entailment.
-async fn zero_shot(served: &Served, mut asked: Asked) -> Result<Response, Refusal> {
+async fn zero_shot(served: &Arc<Served>, mut asked: Asked) -> Result<Response, Refusal> {
     let Some(text) = asked.inputs.as_str() else {
         return Err(Refusal::invalid("inputs must be one text for zero-shot classification"));
     };

@@ -1,4 +1,4 @@
-//! The paths of the server, one file for each family of clients.
+//! | `own`, `lines`, `tokens` | `/v1/{task}`, `/v1/tokenize` |The paths of the server, one file for each family of clients.
 //!
 //! | file | paths | whose clients |
 //! | --- | --- | --- |
@@ -8,11 +8,14 @@
 //! | `openai` | `/v1/embeddings`, `/v1/models`, `/v1/rerank` | OpenAI, and rerankers in the common form |
 //! | `service` | `/health`, `/metrics`, `/openapi.json`, `/` | probes, Prometheus, people |
 
+mod answers;
 mod hugging_face;
+mod lines;
 mod openai;
 mod own;
 mod service;
 mod tei;
+mod tokens;
 mod vectors;
 
 use std::sync::Arc;

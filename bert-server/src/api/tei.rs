@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::vectors::{Texts, inputs, raw_vector, similarities};
 use super::{App, Body, apart};
 use crate::ask::{Answer, ask_all};
+use crate::models::named_or_first;
 use crate::offsets::{Converter, Offsets};
 use crate::reader::{Fields, Notes, check_count, json as respond};
 use crate::server::Shared;
@@ -86,7 +87,7 @@ async fn embed(State(shared): App, body: Body) -> Result<Response, Refusal> {
     let normalize: bool = fields.take("normalize")?.unwrap_or(true);
     let served = shared.find(common.model.as_deref(), "embed")?;
     let options = Map::from_iter([("normalize".to_owned(), json!(normalize))]);
-    let answers = ask_all(served, inputs(texts, &options)).await?;
+    let answers = ask_all(&served, inputs(texts, &options)).await?;
     let vectors = answers.iter().map(raw_vector).collect::<Result<Vec<_>, _>>()?;
     Ok(common.notes(&answers)?.and_ignored(&fields).with(&vectors))
 }
@@ -97,7 +98,7 @@ async fn embed_all(State(shared): App, body: Body) -> Result<Response, Refusal> 
     let texts = texts(&shared, &mut fields)?;
     let common = Common::take(&mut fields)?;
     let served = shared.find(common.model.as_deref(), "features")?;
-    let answers = ask_all(served, inputs(texts, &Map::new())).await?;
+    let answers = ask_all(&served, inputs(texts, &Map::new())).await?;
     let mut states = Vec::with_capacity(answers.len());
     for answer in &answers {
         let record: FeaturesRecord = answer.read()?;
@@ -118,7 +119,7 @@ async fn embed_sparse(State(shared): App, body: Body) -> Result<Response, Refusa
     let texts = texts(&shared, &mut fields)?;
     let common = Common::take(&mut fields)?;
     let served = shared.find(common.model.as_deref(), "sparse-embed")?;
-    let answers = ask_all(served, inputs(texts, &Map::new())).await?;
+    let answers = ask_all(&served, inputs(texts, &Map::new())).await?;
     let mut vectors = Vec::with_capacity(answers.len());
     for answer in &answers {
         let record: SparseEmbeddingRecord = answer.read()?;
@@ -173,7 +174,7 @@ async fn predict(State(shared): App, body: Body) -> Result<Response, Refusal> {
         }
         inputs.push(input);
     }
-    let answers = ask_all(served, inputs).await?;
+    let answers = ask_all(&served, inputs).await?;
     let mut labels = answers.iter().map(labels).collect::<Result<Vec<_>, _>>()?;
     let notes = common.notes(&answers)?.and_ignored(&fields);
     Ok(match several {
@@ -197,17 +198,18 @@ pub struct Scored {
 
 /// How well texts go with a query, best first, by a classifier of pairs with a single label (a cross-encoder); and the
 /// name of the model.
-pub async fn rerank_scores<'a>(
-    shared: &'a Shared,
+pub async fn rerank_scores(
+    shared: &Shared,
     model: Option<&str>,
     query: &str,
     texts: &[String],
     raw: bool,
-) -> Result<(&'a str, Vec<Scored>, Notes), Refusal> {
-    let mut models = shared.models.iter().filter(|candidate| model.is_none_or(|name| candidate.name == name));
-    let found = models.find_map(|model| {
+) -> Result<(String, Vec<Scored>, Notes), Refusal> {
+    let models = shared.models();
+    let mut candidates = models.iter().filter(|candidate| model.is_none_or(|name| candidate.name == name));
+    let found = candidates.find_map(|model| {
         let task = model.task("sentiment").filter(|task| task.session().config().labels.len() == 1)?;
-        Some((model.name.as_str(), task))
+        Some((model.name.clone(), task))
     });
     let Some((name, served)) = found else {
         let message = "no such model here ranks texts; that takes a classifier of pairs with a single label";
@@ -261,7 +263,7 @@ async fn similarity(State(shared): App, body: Body) -> Result<Response, Refusal>
     let common = Common::take(&mut fields.inner("parameters")?)?;
     let model: Option<String> = fields.take("model")?;
     let served = shared.find(model.as_deref(), "embed")?;
-    let (cosines, notes) = similarities(served, source, others).await?;
+    let (cosines, notes) = similarities(&served, source, others).await?;
     if notes.truncated > 0 && !common.truncate {
         return Err(Refusal::new(Kind::TooLarge, "a text is too long for the model, and truncate is false"));
     }
@@ -278,11 +280,7 @@ struct Token {
 }
 
 fn tokenizer(shared: &Shared, model: Option<&str>) -> Result<Tokenizer, Refusal> {
-    let model = match model {
-        Some(name) => crate::models::named(&shared.models, name)?,
-        None => &shared.models[0],
-    };
-    Ok(model.tasks[0].tokenizer().clone())
+    Ok(named_or_first(&shared.models(), model)?.tasks[0].tokenizer().clone())
 }
 
 /// `{"inputs": text or texts, "add_special_tokens": true}` → `[[{"id", "text", "special", "start", "stop"}]]`, places in
@@ -345,7 +343,8 @@ async fn decode(State(shared): App, body: Body) -> Result<Response, Refusal> {
 
 /// What is served, with the limits.
 async fn info(State(shared): App) -> Response {
-    let first = &shared.models[0];
+    let models = shared.models();
+    let first = &models[0];
     let task = &first.tasks[0];
     let labels = &first.config().labels;
     let id2label: Map<String, Value> =
@@ -357,8 +356,8 @@ async fn info(State(shared): App) -> Response {
         "sentiment" => json!({"classifier": {"id2label": id2label, "label2id": label2id}}),
         _ => json!({"embedding": {}}),
     };
-    let models: Vec<_> =
-        shared.models.iter().map(|model| json!({"name": model.name, "tasks": model.tasks()})).collect();
+    let served: Vec<_> =
+        models.iter().map(|model| json!({"name": model.name, "tasks": model.tasks()})).collect();
     let options = &shared.options;
     respond(&json!({
         "model_id": first.name,
@@ -375,7 +374,7 @@ async fn info(State(shared): App) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "sha": null,
         "docker_label": null,
-        "models": models,
+        "models": served,
         "device": task.session().backend_info().device,
     }))
 }

@@ -13,14 +13,14 @@ use serde_json::json;
 
 use crate::common::server;
 
-struct Running {
+pub struct Running {
     address: std::net::SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 impl Running {
-    fn new(options: Options) -> Self {
+    pub fn new(options: Options) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (told, bound) = mpsc::channel();
         let (server, own) = (server(options, 4096), stop.clone());
@@ -32,20 +32,20 @@ impl Running {
         Self { address, stop, thread: Some(thread) }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
     }
 
-    fn ask(&self, path: &str, body: &str) -> String {
+    pub fn ask(&self, path: &str, body: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(post(path, body).as_bytes()).unwrap();
         read(stream)
     }
 
     /// The number of a metric.
-    fn metric(&self, name: &str) -> f64 {
+    pub fn metric(&self, name: &str) -> f64 {
         let mut stream = self.connect();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let text = read(stream);
@@ -53,7 +53,7 @@ impl Running {
         line.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
     }
 
-    fn end(mut self) -> Duration {
+    pub fn end(mut self) -> Duration {
         let started = Instant::now();
         self.stop.store(true, Ordering::Release);
         self.thread.take().unwrap().join().unwrap().unwrap();
