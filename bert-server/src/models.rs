@@ -37,7 +37,39 @@ pub struct Model {
     log: PassLog,
 }
 
-/// A task of a model. Each loads its own head: tasks of one model share its mapped files.
+/// The model as it is loaded: once for each head that its tasks need. A task that needs none runs on any of them.
+struct Sessions<'a> {
+    files: &'a Pretrained,
+    device: &'a Device,
+    precision: Precision,
+    loaded: Vec<(Head, Session)>,
+}
+
+impl Sessions<'_> {
+    /// Loads what these tasks need, but for heads that the model does not have.
+    fn load(&mut self, kinds: &[&TaskKind]) -> bert_tasks::Result<()> {
+        let heads = |needed: bool| {
+            kinds.iter().map(|kind| kind.head).filter(move |head| (*head != Head::None) == needed)
+        };
+        for head in heads(true).chain(heads(false)) {
+            if self.of(head).is_none() {
+                match self.files.load(head, self.device, self.precision) {
+                    Ok(session) => self.loaded.push((head, session)),
+                    Err(error) if error.is_wrong_head() => (),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn of(&self, head: Head) -> Option<&Session> {
+        let found = self.loaded.iter().find(|(own, _)| head == Head::None || *own == head);
+        found.map(|(_, session)| session)
+    }
+}
+
+/// A task of a model.
 pub struct Served {
     pub kind: &'static TaskKind,
     pub batcher: Batcher<AnyTask>,
@@ -87,22 +119,23 @@ impl Model {
         let log = PassLog::default();
         let device = device.clone().with_log(log.clone());
         let mut tasks: Vec<Arc<Served>> = vec![];
+        let mut sessions = Sessions { files, device: &device, precision: options.precision, loaded: vec![] };
         let asked = match &options.tasks[..] {
             [] => tasks_of(files).map_err(failed)?,
             words => words.to_vec(),
         };
+        let mut kinds: Vec<&'static TaskKind> = vec![];
         for word in &asked {
             // Similarity compares the vectors that `embed` gives.
-            let word = if word == "similarity" { "embed" } else { word };
-            let kind = AnyTask::kind_of(word).map_err(failed)?;
-            if tasks.iter().any(|task| task.kind.word == kind.word) {
-                continue;
+            let kind = AnyTask::kind_of(if word == "similarity" { "embed" } else { word }).map_err(failed)?;
+            if !kinds.iter().any(|other| other.word == kind.word) {
+                kinds.push(kind);
             }
-            let task = match AnyTask::open(word, files, &device, options.precision, &Value::Null) {
-                Ok(task) => task,
-                Err(error) if error.is_wrong_head() => continue,
-                Err(error) => return Err(failed(error)),
-            };
+        }
+        sessions.load(&kinds).map_err(failed)?;
+        for kind in kinds {
+            let Some(session) = sessions.of(kind.head) else { continue };
+            let task = AnyTask::with_session(kind.word, session, files, &Value::Null).map_err(failed)?;
             let mut limits = BatcherOptions::default();
             limits.capacity = options.queue;
             let batcher = Batcher::with_options(task, limits).map_err(failed)?;

@@ -15,7 +15,12 @@ use tower::ServiceExt;
 
 /// Each class, the name that it is served under, its labels, and tasks beside those of its head.
 const MODELS: [(&str, &str, &[&str], &[&str]); 8] = [
-    ("BertForMaskedLM", "words", &[], &["fill-mask", "sparse-embed", "embed", "features"]),
+    (
+        "BertForMaskedLM",
+        "words",
+        &[],
+        &["fill-mask", "sparse-embed", "embed", "features", "attention", "polysemy"],
+    ),
     ("BertForSequenceClassification", "reviews", &["negative", "positive"], &[]),
     ("BertForSequenceClassification", "org/ranks", &["relevance"], &[]),
     ("BertForSequenceClassification", "logic", &["CONTRADICTION", "NEUTRAL", "ENTAILMENT"], &[]),

@@ -37,6 +37,11 @@ fn seeds() -> Vec<(&'static str, Value)> {
         ("/v1/next-sentence", json!({"first": "a", "second": "b"})),
         ("/v1/sparse-embed", json!({"text": "a", "top_k": 3})),
         ("/v1/features", json!({"text": "a"})),
+        ("/v1/attention", json!({"text": "a good", "pair": "b", "layer": -1, "head": 1, "offsets": "utf16"})),
+        (
+            "/v1/polysemy",
+            json!({"word": "good", "texts": ["é good", "good"], "layer": 1, "offsets": "chars"}),
+        ),
         ("/v1/tokenize", json!({"text": "é a", "pair": "b", "special": true, "offsets": "chars"})),
         ("/", json!({"inputs": "a [MASK]", "parameters": {"top_k": 1, "targets": ["good"]}})),
         (
