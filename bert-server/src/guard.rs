@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use crate::api::RELOAD;
 use crate::log::Line;
 use crate::reader::{Truncated, essence, has_lines};
 use crate::server::Shared;
@@ -109,7 +110,10 @@ async fn pass(shared: &Shared, mut request: Request, next: Next) -> Result<Respo
         if request.method() != Method::POST {
             return Ok(next.run(request).await);
         }
-        check_media_type(request.headers())?;
+        // A key is asked for there, which a web page of another origin does not have.
+        if request.uri().path() != RELOAD {
+            check_media_type(request.headers())?;
+        }
         let Ok(place) = shared.permits.clone().try_acquire_owned() else {
             let message = format!("{} requests are being worked on already", shared.options.max_concurrent);
             return Err(Refusal::new(Kind::Overloaded, message));

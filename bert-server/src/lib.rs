@@ -21,7 +21,10 @@
 //! * There is a file for each family of clients: this server's own, Hugging Face, text-embeddings-inference, OpenAI.
 //! * What is not answered is a [`Refusal`], in the form that the clients of its path expect.
 //!
-//! No request reads a file or loads a model: what is served is decided before the first one.
+//! No request names a file or a model to load: what is served is decided before the first one. [`Server::with_loader`] lets
+//! the same be loaded again while the server runs.
+//!
+//! Feature `tls` (default) is for connections with TLS; it compiles C.
 
 mod api;
 mod ask;
@@ -36,12 +39,15 @@ mod offsets;
 mod options;
 mod reader;
 mod refusal;
+mod reload;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use error::ServerError;
 pub use listen::{Address, Bound};
 pub use log::LogFormat;
 pub use models::{Model, ModelOptions};
-pub use options::Options;
+pub use options::{Options, TlsFiles};
 pub use refusal::{Kind, Refusal};
 pub use server::Server;

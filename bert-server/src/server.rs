@@ -1,5 +1,6 @@
 //! A server: models, options, and the router over both.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,6 +20,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::guard::{Ids, guard};
 use crate::metrics::Metrics;
 use crate::models::{self, Served};
+use crate::reload::Reloads;
 use crate::{Kind, Model, Options, Refusal, ServerError, api};
 
 /// What all requests share.
@@ -29,6 +31,9 @@ pub struct Shared {
     pub metrics: Metrics,
     pub permits: Arc<Semaphore>,
     pub ids: Ids,
+    pub reloads: Reloads,
+    #[cfg(feature = "tls")]
+    pub tls: std::sync::OnceLock<crate::tls::Tls>,
     /// Whether only this machine can reach the server.
     loopback: AtomicBool,
     /// Whether the server is about to end.
@@ -39,6 +44,11 @@ impl Shared {
     /// The models that are served now. Whoever has them may use them to the end of a request.
     pub fn models(&self) -> Arc<[Model]> {
         self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets other models take the place of those that are served, and gives these.
+    pub fn replace_models(&self, models: Arc<[Model]>) -> Arc<[Model]> {
+        std::mem::replace(&mut *self.models.write().unwrap_or_else(PoisonError::into_inner), models)
     }
 
     /// Who answers: the model of this name, or else the first that does the task.
@@ -102,6 +112,9 @@ impl Server {
                 metrics: Metrics::default(),
                 permits,
                 ids: Ids::default(),
+                reloads: Reloads::default(),
+                #[cfg(feature = "tls")]
+                tls: std::sync::OnceLock::new(),
                 loopback: AtomicBool::new(true),
                 draining: AtomicBool::new(false),
             }),
@@ -111,6 +124,38 @@ impl Server {
     /// The models that are served now.
     pub fn models(&self) -> Arc<[Model]> {
         self.shared.models()
+    }
+
+    /// The same server, which can load its models again while it runs: by [`reload_switch`](Self::reload_switch), or where
+    /// there is an API key by `POST /admin/reload`. The loader has a thread of its own. Requests that have begun are
+    /// answered by the old models; if the loader fails, they go on to be served.
+    ///
+    /// ```
+    /// use bert_server::{Model, ModelOptions, Options, Server};
+    /// use bert_tasks::{Device, Pretrained};
+    /// let model = "path/to/bert-base-uncased";
+    /// # let model = bert_conformance::checkpoint("bert-masked-lm").to_str().unwrap().to_owned();
+    /// let load = move || {
+    ///     let files = Pretrained::open(&model)?;
+    ///     Ok(vec![Model::load("english", &files, &Device::auto()?, &ModelOptions::default())?])
+    /// };
+    /// let server = Server::new(load()?, Options::default())?.with_loader(load);
+    /// # drop(server);
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// ```
+    #[must_use]
+    pub fn with_loader(
+        self,
+        loader: impl Fn() -> Result<Vec<Model>, Box<dyn Error + Send + Sync>> + Send + Sync + 'static,
+    ) -> Self {
+        // The first loader stays.
+        let _ = self.shared.reloads.loader.set(Box::new(loader));
+        self
+    }
+
+    /// What a signal sets to have a server that [runs](Self::run) load its models, and its certificate, again.
+    pub fn reload_switch(&self) -> Arc<AtomicBool> {
+        self.shared.reloads.wanted.clone()
     }
 
     /// All paths, with everything that is done before and after each request.

@@ -6,8 +6,10 @@
 //! | `hugging_face` | `/`, `/models/{name}`, `/models/{name}/pipeline/{task}` | `huggingface_hub`, `@huggingface/inference` |
 //! | `tei` | `/embed`, `/predict`, `/rerank`, … | text-embeddings-inference |
 //! | `openai` | `/v1/embeddings`, `/v1/models`, `/v1/rerank` | OpenAI, and rerankers in the common form |
+//! | `admin` | `/admin/reload` | whoever runs the server |
 //! | `service` | `/health`, `/metrics`, `/openapi.json`, `/` | probes, Prometheus, people |
 
+mod admin;
 mod answers;
 mod hugging_face;
 mod lines;
@@ -21,6 +23,8 @@ mod vectors;
 use std::sync::Arc;
 
 use axum::Router;
+
+pub use admin::RELOAD;
 
 use crate::reader::Body;
 use crate::server::Shared;
@@ -36,6 +40,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     let other_method = || async { Refusal::new(Kind::Method, "this path takes another method") };
     Router::new()
         .merge(service::routes())
+        .merge(admin::routes())
         .merge(own::routes())
         .merge(hugging_face::routes())
         .merge(tei::routes())

@@ -9,4 +9,7 @@ mod mutated;
 mod own;
 mod packed;
 mod page;
+mod reload;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;

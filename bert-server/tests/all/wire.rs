@@ -8,27 +8,33 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bert_server::{Address, Bound, Options, ServerError};
+use bert_server::{Address, Bound, Options, Server, ServerError};
 use serde_json::json;
 
 use crate::common::server;
 
 pub struct Running {
-    address: std::net::SocketAddr,
+    pub address: std::net::SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 impl Running {
     pub fn new(options: Options) -> Self {
+        Self::of(server(options, 4096))
+    }
+
+    pub fn of(server: Server) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (told, bound) = mpsc::channel();
-        let (server, own) = (server(options, 4096), stop.clone());
+        let own = stop.clone();
         let thread = thread::spawn(move || {
             let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
             server.run(&address, Duration::from_secs(20), &own, |bound| told.send(bound.clone()).unwrap())
         });
-        let Bound::Tcp(address) = bound.recv().unwrap() else { panic!("a port was asked for") };
+        let (Bound::Tcp(address) | Bound::Tls(address)) = bound.recv().unwrap() else {
+            panic!("a port was asked for")
+        };
         Self { address, stop, thread: Some(thread) }
     }
 
@@ -61,7 +67,7 @@ impl Running {
     }
 }
 
-fn post(path: &str, body: &str) -> String {
+pub fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
