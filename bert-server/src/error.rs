@@ -96,6 +96,14 @@ pub enum ServerError {
         reason: &'static str,
     },
 
+    /// Traces that cannot be sent.
+    #[cfg(feature = "otel")]
+    #[error("no traces can be sent; look at the variables OTEL_EXPORTER_OTLP_…")]
+    Traces {
+        /// What is wrong.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
     /// A system without Unix sockets.
     #[error("this system has no Unix sockets; listen on a port")]
     NoUnixSocket,

@@ -69,6 +69,8 @@ pub async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", |path| path.as_str()).to_owned();
+    #[cfg(feature = "otel")]
+    let parent = crate::otel::Traces::parent(request.headers());
     let mut response = match pass(&shared, request, next).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
@@ -80,14 +82,19 @@ pub async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     let took = started.elapsed();
     let truncated = response.extensions().get::<Truncated>().map_or(0, |truncated| truncated.0);
     shared.metrics.count(&route, refusal.as_ref().map(|refusal| refusal.kind), took, truncated);
-    shared.options.log.write(&Line {
+    let line = Line {
         id: id.to_str().unwrap_or_default(),
         method: if known(&method) { method.as_str() } else { "OTHER" },
         route: &route,
         status: response.status().as_u16(),
         took,
         error: refusal.as_ref().map(|refusal| refusal.message.as_str()),
-    });
+    };
+    shared.options.log.write(&line);
+    #[cfg(feature = "otel")]
+    if let Some(traces) = shared.traces.get() {
+        traces.record(&parent, &line);
+    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -24,7 +24,8 @@
 //! No request names a file or a model to load: what is served is decided before the first one. [`Server::with_loader`] lets
 //! the same be loaded again while the server runs.
 //!
-//! Feature `tls` (default) is for connections with TLS; it compiles C.
+//! Features: `tls` (default) is for connections with TLS, and compiles C; `otel` sends a span for each request to a
+//! collector of OpenTelemetry.
 
 mod api;
 mod ask;
@@ -37,6 +38,8 @@ mod metrics;
 mod models;
 mod offsets;
 mod options;
+#[cfg(feature = "otel")]
+mod otel;
 mod reader;
 mod refusal;
 mod reload;

@@ -32,6 +32,8 @@ pub struct Shared {
     pub permits: Arc<Semaphore>,
     pub ids: Ids,
     pub reloads: Reloads,
+    #[cfg(feature = "otel")]
+    pub traces: std::sync::OnceLock<crate::otel::Traces>,
     #[cfg(feature = "tls")]
     pub tls: std::sync::OnceLock<crate::tls::Tls>,
     /// Whether only this machine can reach the server.
@@ -113,6 +115,8 @@ impl Server {
                 permits,
                 ids: Ids::default(),
                 reloads: Reloads::default(),
+                #[cfg(feature = "otel")]
+                traces: std::sync::OnceLock::new(),
                 #[cfg(feature = "tls")]
                 tls: std::sync::OnceLock::new(),
                 loopback: AtomicBool::new(true),
@@ -151,6 +155,18 @@ impl Server {
         // The first loader stays.
         let _ = self.shared.reloads.loader.set(Box::new(loader));
         self
+    }
+
+    /// The same server, which sends a span for each request to a collector of OpenTelemetry, by OTLP over plain HTTP: where
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, or else to the port 4318 of this machine.
+    ///
+    /// # Errors
+    /// An address that is none.
+    #[cfg(feature = "otel")]
+    pub fn with_traces(self) -> Result<Self, ServerError> {
+        // The first ones stay.
+        let _ = self.shared.traces.set(crate::otel::Traces::new(None)?);
+        Ok(self)
     }
 
     /// What a signal sets to have a server that [runs](Self::run) load its models, and its certificate, again.

@@ -225,6 +225,11 @@ impl ServeCommand {
         };
         let models = wanted.load(reporter)?;
         let server = Server::new(models, options)?.with_loader(move || again(&wanted));
+        #[cfg(feature = "otel")]
+        let server = match wants_traces() {
+            true => server.with_traces()?,
+            false => server,
+        };
         let stop = Arc::new(AtomicBool::new(false));
         signals::set_switch(stop.clone());
         #[cfg(unix)]
@@ -256,6 +261,14 @@ impl ServeCommand {
             },
         })
     }
+}
+
+/// Whether the environment names a collector of OpenTelemetry, by the variables that all programs have for it.
+#[cfg(feature = "otel")]
+fn wants_traces() -> bool {
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn keys_in(file: &Path) -> Result<Vec<String>> {
