@@ -192,6 +192,7 @@ impl Server {
 async fn accept_one(
     listener: &Listener,
     room: &Arc<Semaphore>,
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "it has what TLS is spoken with"))]
     shared: &Shared,
     router: &Router,
     ended: &watch::Receiver<()>,

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::common::{Reply, get, post, request, router, send, server};
 use crate::wire::Running;
 
-fn pack(bytes: &[u8]) -> Vec<u8> {
+pub fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(vec![], Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

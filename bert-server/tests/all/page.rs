@@ -23,8 +23,8 @@ async fn every_path_is_described() {
     let described: Vec<&str> = description["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let sources = [
         include_str!("../../src/api/own.rs"),
-        include_str!("../../src/api/hugging_face.rs"),
-        include_str!("../../src/api/tei.rs"),
+        include_str!("../../src/api/hugging_face/mod.rs"),
+        include_str!("../../src/api/tei/mod.rs"),
         include_str!("../../src/api/openai.rs"),
         include_str!("../../src/api/service.rs"),
     ];
