@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, Once};
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// What the first signal sets.
 static SWITCH: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+/// What a hangup sets, in the place of ending the process.
+#[cfg(unix)]
+static HANGUP: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
 /// The exit status of a process that the signal which set the switch would have ended; 0 before.
 static STATUS: AtomicU8 = AtomicU8::new(0);
 
@@ -32,6 +35,15 @@ pub fn keep(path: &Path) {
 pub fn set_switch(switch: Arc<AtomicBool>) {
     listen();
     if let Ok(mut current) = SWITCH.lock() {
+        *current = Some(switch);
+    }
+}
+
+/// Lets each hangup set a switch, and end nothing.
+#[cfg(unix)]
+pub fn set_hangup_switch(switch: Arc<AtomicBool>) {
+    listen();
+    if let Ok(mut current) = HANGUP.lock() {
         *current = Some(switch);
     }
 }
@@ -75,7 +87,10 @@ fn listen_once() {
     let listen = move || {
         if let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) {
             drop(listening);
-            signals.forever().for_each(|signal| received(128 + signal as u8));
+            signals.forever().for_each(|signal| match HANGUP.lock().ok().and_then(|switch| switch.clone()) {
+                Some(switch) if signal == SIGHUP => switch.store(true, Ordering::Release),
+                _ => received(128 + signal as u8),
+            });
         }
     };
     if std::thread::Builder::new().spawn(listen).is_ok() {

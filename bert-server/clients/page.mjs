@@ -20,7 +20,7 @@ let pages = 0;
 async function open(options) {
   const page = await (await browser.newContext(options)).newPage();
   page.on("pageerror", error => assert.fail(`${error}`));
-  page.on("console", message => assert(message.type() !== "error" || /40[14]/.test(message.text()), message.text()));
+  page.on("console", message => assert(message.type() !== "error" || /40[014]/.test(message.text()), message.text()));
   page.on("request", request => assert(request.url().startsWith(url), `it asks elsewhere: ${request.url()}`));
   await page.goto(url);
   await page.getByText("Answered by english-mlm").waitFor();
@@ -66,6 +66,35 @@ assert.match(await answer(page), /positive[\s\S]*0\.99/);
 await page.getByRole("tab", { name: "Similarity" }).click();
 await page.getByRole("button", { name: "Ask", exact: true }).click();
 assert.match(await answer(page), /cosine/);
+await page.getByRole("tab", { name: "Polysemy" }).click();
+await page.getByRole("button", { name: "Ask", exact: true }).click();
+await answer(page);
+// Four uses, each with each, and each marked in its sentence.
+assert.equal(await page.getByRole("table").getByRole("cell").count(), 1 + 16);
+assert.deepEqual(await page.getByRole("status").locator("mark").allInnerTexts(), ["bank1", "bank2", "bank3", "bank4"]);
+const cosines = await page.getByRole("row").nth(1).getByRole("cell").allInnerTexts();
+assert.equal(cosines[0], "1.00");
+assert(Number(cosines[1]) > Number(cosines[2]), `the banks of a river and of a lake are alike: ${cosines}`);
+await page.getByLabel("A word").fill("castle");
+await page.keyboard.press("Enter");
+await page.getByRole("status").getByText("none of the texts").waitFor();
+await page.getByRole("button", { name: /^Example 1/ }).click();
+await answer(page);
+await shot(page);
+
+await page.getByRole("tab", { name: "Attention" }).click();
+await page.getByRole("button", { name: /^Example 1/ }).click();
+await answer(page);
+const links = () => page.getByRole("status").locator("svg line:visible").count();
+const all = await links();
+await page.getByRole("img", { name: /^it looks at / }).focus();
+assert(await links() < all, "one token has fewer links than all");
+await page.getByLabel("Head of layer").selectOption("2");
+assert.notEqual(await links(), 0);
+await shot(page);
+await page.getByLabel("Layer, counted from 1").fill("99");
+await page.keyboard.press("Enter");
+await page.getByRole("status").getByText("no attention in a layer 99").waitFor();
 await page.getByRole("tab", { name: "Answer" }).click();
 await page.getByText("No model here does this task.").waitFor();
 await page.getByRole("button", { name: "Ask", exact: true }).click();
@@ -77,6 +106,14 @@ await answer(phone);
 const wide = await phone.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
 assert(!wide, "it is wider than a phone");
 await shot(phone);
+for (const tab of ["Polysemy", "Attention"]) {
+  await phone.getByRole("tab", { name: tab }).tap();
+  await phone.getByRole("button", { name: /^Example 2/ }).tap();
+  await answer(phone);
+  const wide = await phone.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  assert(!wide, `${tab} is wider than a phone`);
+  await shot(phone);
+}
 
 await browser.close();
 console.log("the page works");

@@ -1,13 +1,14 @@
-//! Questions to a task: any number of inputs, of which only some wait at once.
+//! Questions to tasks: any number of inputs, of which only some wait at once.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bert_tasks::batcher::{Client, Reply};
 use bert_tasks::{AnyTask, Error};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::models::Served;
 use crate::{Kind, Refusal};
@@ -33,37 +34,75 @@ impl Answer {
     }
 }
 
-/// Answers all inputs, in their order; each may fail by itself.
-///
-/// The whole is refused only if not even the first input finds room in the queue. If a later one does not, it waits: a
-/// request holds a part of the queue and never all of it. If the caller goes away, what has not been computed never is.
-pub async fn ask_each(served: &Served, inputs: Vec<Value>) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
-    let client = served.batcher.client();
-    let mut answers = Vec::with_capacity(inputs.len());
-    let mut inputs = VecDeque::from(inputs);
-    let mut replies: VecDeque<Reply<Box<RawValue>>> = VecDeque::new();
-    loop {
-        // Half a window at a time, so that few hand-overs between threads are needed.
-        if replies.len() <= served.window / 2 && !inputs.is_empty() {
-            let count = (served.window - replies.len()).min(inputs.len());
-            let chunk = inputs.drain(..count).collect();
-            let (new, left) = submit(client.clone(), chunk).await?;
-            replies.extend(new);
-            for input in left.into_iter().rev() {
-                inputs.push_front(input);
+/// The inputs of one request, answered in their order. Only a window of them waits at once, so that a request holds a part
+/// of a queue and never all of it. If it is dropped, what has not been computed never is.
+#[derive(Default)]
+pub struct Questions {
+    /// Who is asked. A request is one client of each task, however many inputs it has.
+    asked: Vec<(Arc<Served>, Client<AnyTask>)>,
+    /// What is not in a queue yet, each with the index of who is asked.
+    inputs: VecDeque<(usize, Value)>,
+    /// What is on its way into a queue.
+    submitting: Option<JoinHandle<Result<Submitted, Error>>>,
+    replies: VecDeque<Reply<Box<RawValue>>>,
+    /// Whether any input has found room.
+    begun: bool,
+}
+
+/// What found room in the queues, and what did not.
+type Submitted = (Vec<Reply<Box<RawValue>>>, VecDeque<(usize, Value)>);
+
+impl Questions {
+    /// Asks one more.
+    pub fn push(&mut self, served: &Arc<Served>, input: Value) {
+        let known = self.asked.iter().position(|(own, _)| Arc::ptr_eq(own, served));
+        let index = known.unwrap_or_else(|| {
+            self.asked.push((served.clone(), served.batcher.client()));
+            self.asked.len() - 1
+        });
+        self.inputs.push_back((index, input));
+    }
+
+    /// The next answer; `None` if all that was asked is answered. What was begun goes on if the future is dropped.
+    ///
+    /// # Errors
+    /// Not even the first input finds room. A later one that finds none waits.
+    pub async fn next(&mut self) -> Result<Option<Result<Answer, Refusal>>, Refusal> {
+        loop {
+            let window = self.asked.iter().map(|(served, _)| served.window).min().unwrap_or(1);
+            // Half a window at a time, so that few hand-overs between threads are needed.
+            if self.submitting.is_none() && self.replies.len() <= window / 2 && !self.inputs.is_empty() {
+                let count = (window - self.replies.len()).min(self.inputs.len());
+                let chunk = self.inputs.drain(..count).collect();
+                let clients: Vec<_> = self.asked.iter().map(|(_, client)| client.clone()).collect();
+                self.submitting = Some(spawn_blocking(move || submit(&clients, chunk)));
             }
-            if replies.is_empty() {
-                if answers.is_empty() {
+            if let Some(submitting) = &mut self.submitting {
+                let submitted = submitting.await;
+                self.submitting = None;
+                let (new, left) = submitted.map_err(|_| {
+                    Refusal::new(Kind::Internal, "the task failed on this request: a bug of the server")
+                })??;
+                self.replies.extend(new);
+                for input in left.into_iter().rev() {
+                    self.inputs.push_front(input);
+                }
+                self.begun |= !self.replies.is_empty();
+                if !self.begun {
                     let message = "as many requests wait as may; try again later";
                     return Err(Refusal::new(Kind::Overloaded, message));
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                continue;
             }
-        }
-        match replies.pop_front() {
-            Some(reply) => answers.push(reply.await.map(Answer).map_err(Refusal::from)),
-            None => return Ok(answers),
+            if let Some(reply) = self.replies.front_mut() {
+                let answer = reply.await;
+                self.replies.pop_front();
+                return Ok(Some(answer.map(Answer).map_err(Refusal::from)));
+            }
+            if self.inputs.is_empty() {
+                return Ok(None);
+            }
+            // The queue is full of what others asked.
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
@@ -72,36 +111,28 @@ pub async fn ask_each(served: &Served, inputs: Vec<Value>) -> Result<Vec<Result<
 ///
 /// # Errors
 /// The first input that cannot be answered, with its index.
-pub async fn ask_all(served: &Served, inputs: Vec<Value>) -> Result<Vec<Answer>, Refusal> {
+pub async fn ask_all(served: &Arc<Served>, inputs: Vec<Value>) -> Result<Vec<Answer>, Refusal> {
     let count = inputs.len();
-    let answers = ask_each(served, inputs).await?;
-    answers
-        .into_iter()
-        .enumerate()
-        .map(|(index, answer)| answer.map_err(|error| error.at(index, count)))
-        .collect()
+    let mut questions = Questions::default();
+    inputs.into_iter().for_each(|input| questions.push(served, input));
+    let mut answers = Vec::with_capacity(count);
+    while let Some(answer) = questions.next().await? {
+        answers.push(answer.map_err(|error| error.at(answers.len(), count))?);
+    }
+    Ok(answers)
 }
 
-/// Tokenises inputs and puts them in the queue, on a thread that may be busy for long. Gives back what found no room.
-async fn submit(
-    client: Client<AnyTask>,
-    mut inputs: VecDeque<Value>,
-) -> Result<(Vec<Reply<Box<RawValue>>>, VecDeque<Value>), Refusal> {
-    let submitted = spawn_blocking(move || {
-        let mut replies = vec![];
-        while let Some(input) = inputs.front() {
-            // A copy, since it is lost where there is no room.
-            match client.submit(input.clone()) {
-                Ok(reply) => replies.push(reply),
-                Err(Error::QueueFull { .. }) => break,
-                Err(error) => return Err(error),
-            }
-            inputs.pop_front();
+/// Tokenises inputs and puts them in the queues until one finds no room. It may take long, on a thread that may be busy.
+fn submit(clients: &[Client<AnyTask>], mut inputs: VecDeque<(usize, Value)>) -> Result<Submitted, Error> {
+    let mut replies = vec![];
+    while let Some((asked, input)) = inputs.front() {
+        // A copy, since it is lost where there is no room.
+        match clients[*asked].submit(input.clone()) {
+            Ok(reply) => replies.push(reply),
+            Err(Error::QueueFull { .. }) => break,
+            Err(error) => return Err(error),
         }
-        Ok((replies, inputs))
-    });
-    match submitted.await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Refusal::new(Kind::Internal, "the task failed on this request: a bug of the server")),
+        inputs.pop_front();
     }
+    Ok((replies, inputs))
 }

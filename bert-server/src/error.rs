@@ -1,6 +1,8 @@
 //! Why a server does not start, or ends.
 
+use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 /// Everything that keeps a server from running. What is wrong with a single request is a [`Refusal`](crate::Refusal).
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,47 @@ pub enum ServerError {
         address: String,
         /// What the system said.
         source: io::Error,
+    },
+
+    /// A file for TLS that cannot be used.
+    #[error("the {what} {} cannot be used", path.display())]
+    TlsFile {
+        /// What is in it.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+
+    /// A certificate and a key that do not go together.
+    #[error(
+        "the certificate {} and the private key {} cannot be used together",
+        certificate.display(),
+        key.display()
+    )]
+    TlsPair {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What is wrong with them.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// TLS where there is none.
+    #[error("no TLS here: {reason}")]
+    NoTls {
+        /// Why.
+        reason: &'static str,
+    },
+
+    /// Traces that cannot be sent.
+    #[cfg(feature = "otel")]
+    #[error("no traces can be sent; look at the variables OTEL_EXPORTER_OTLP_…")]
+    Traces {
+        /// What is wrong.
+        source: Box<dyn Error + Send + Sync>,
     },
 
     /// A system without Unix sockets.

@@ -13,10 +13,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use crate::api::RELOAD;
 use crate::log::Line;
-use crate::reader::Truncated;
+use crate::reader::{Truncated, essence, has_lines};
 use crate::server::Shared;
 use crate::{Kind, Refusal};
 
@@ -54,6 +56,12 @@ impl Ids {
     }
 }
 
+/// The place of a request among those that are worked on; an answer that comes in parts holds it to its end.
+#[derive(Clone)]
+pub struct Permit {
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
 /// Lets a request pass, or refuses it; writes down how it went.
 pub async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -61,6 +69,8 @@ pub async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", |path| path.as_str()).to_owned();
+    #[cfg(feature = "otel")]
+    let parent = crate::otel::Traces::parent(request.headers());
     let mut response = match pass(&shared, request, next).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
@@ -72,14 +82,19 @@ pub async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     let took = started.elapsed();
     let truncated = response.extensions().get::<Truncated>().map_or(0, |truncated| truncated.0);
     shared.metrics.count(&route, refusal.as_ref().map(|refusal| refusal.kind), took, truncated);
-    shared.options.log.write(&Line {
+    let line = Line {
         id: id.to_str().unwrap_or_default(),
         method: if known(&method) { method.as_str() } else { "OTHER" },
         route: &route,
         status: response.status().as_u16(),
         took,
         error: refusal.as_ref().map(|refusal| refusal.message.as_str()),
-    });
+    };
+    shared.options.log.write(&line);
+    #[cfg(feature = "otel")]
+    if let Some(traces) = shared.traces.get() {
+        traces.record(&parent, &line);
+    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -91,7 +106,7 @@ fn known(method: &Method) -> bool {
         .contains(method)
 }
 
-async fn pass(shared: &Shared, request: Request, next: Next) -> Result<Response, Refusal> {
+async fn pass(shared: &Shared, mut request: Request, next: Next) -> Result<Response, Refusal> {
     let headers = request.headers();
     check_host(shared, request.uri().host(), headers)?;
     if !OPEN.contains(&request.uri().path()) || request.method() == Method::POST {
@@ -102,12 +117,19 @@ async fn pass(shared: &Shared, request: Request, next: Next) -> Result<Response,
         if request.method() != Method::POST {
             return Ok(next.run(request).await);
         }
-        check_media_type(request.headers())?;
-        let Ok(_permit) = shared.permits.try_acquire() else {
+        // A key is asked for there, which a web page of another origin does not have.
+        if request.uri().path() != RELOAD {
+            check_media_type(request.headers())?;
+        }
+        let Ok(place) = shared.permits.clone().try_acquire_owned() else {
             let message = format!("{} requests are being worked on already", shared.options.max_concurrent);
             return Err(Refusal::new(Kind::Overloaded, message));
         };
-        Ok(next.run(request).await)
+        let permit = Permit { _place: Arc::new(place) };
+        request.extensions_mut().insert(permit.clone());
+        let response = next.run(request).await;
+        drop(permit);
+        Ok(response)
     });
     answer.await.unwrap_or_else(|_| {
         let message = format!("no answer within {} seconds; send less at once", limit.as_secs_f64());
@@ -172,13 +194,16 @@ fn check_key(keys: &[String], headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Takes JSON alone. That a web page of another origin cannot send without asking first, which other media types can.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
-        return Err(Refusal::new(Kind::MediaType, "send the body without compression"));
+    let known = |value: &HeaderValue| {
+        ["identity", "gzip"].iter().any(|name| value.as_bytes().eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !known(value)) {
+        return Err(Refusal::new(Kind::MediaType, "send the body as it is, or packed by gzip"));
     }
-    let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let sent = headers.get(header::CONTENT_TYPE).map(essence).unwrap_or_default().to_ascii_lowercase();
+    match sent == "application/json"
+        || (sent.starts_with("application/") && sent.ends_with("+json"))
+        || has_lines(headers)
     {
         true => Ok(()),
         false => {

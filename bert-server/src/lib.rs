@@ -21,26 +21,36 @@
 //! * There is a file for each family of clients: this server's own, Hugging Face, text-embeddings-inference, OpenAI.
 //! * What is not answered is a [`Refusal`], in the form that the clients of its path expect.
 //!
-//! No request reads a file or loads a model: what is served is decided before the first one.
+//! No request names a file or a model to load: what is served is decided before the first one. [`Server::with_loader`] lets
+//! the same be loaded again while the server runs.
+//!
+//! Features: `tls` (default) is for connections with TLS, and compiles C; `otel` sends a span for each request to a
+//! collector of OpenTelemetry.
 
 mod api;
 mod ask;
 mod error;
 mod guard;
+mod line_reader;
 mod listen;
 mod log;
 mod metrics;
 mod models;
 mod offsets;
 mod options;
+#[cfg(feature = "otel")]
+mod otel;
 mod reader;
 mod refusal;
+mod reload;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use error::ServerError;
 pub use listen::{Address, Bound};
 pub use log::LogFormat;
 pub use models::{Model, ModelOptions};
-pub use options::Options;
+pub use options::{Options, TlsFiles};
 pub use refusal::{Kind, Refusal};
 pub use server::Server;

@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::server::Shared;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::{Server, ServerError};
 
 /// How many connections are open at once; more wait to be accepted.
@@ -24,7 +27,11 @@ const CONNECTIONS: usize = 4096;
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// How soon a stop is noticed.
+/// How long a client may take to agree on TLS.
+#[cfg(feature = "tls")]
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How soon a stop or a reload is noticed.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Where to listen.
@@ -46,6 +53,8 @@ pub enum Address {
 pub enum Bound {
     /// A port.
     Tcp(SocketAddr),
+    /// A port, by TLS.
+    Tls(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -54,6 +63,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Tls(address) => write!(f, "https://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -114,6 +124,7 @@ impl Server {
     }
 
     async fn listen(&self, address: &Address) -> Result<(Listener, Bound), ServerError> {
+        self.shared.load_tls(address)?;
         let failed = |address: String| move |source| ServerError::Listen { address, source };
         match address {
             Address::Tcp { host, port } => {
@@ -126,7 +137,8 @@ impl Server {
                     return Err(ServerError::NoKey { address: local.to_string() });
                 }
                 self.shared.set_loopback(loopback);
-                Ok((Listener::Tcp(listener), Bound::Tcp(local)))
+                let bound = if options.tls.is_some() { Bound::Tls(local) } else { Bound::Tcp(local) };
+                Ok((Listener::Tcp(listener), bound))
             }
             #[cfg(unix)]
             Address::Unix(path) => {
@@ -158,9 +170,10 @@ impl Server {
                 biased;
                 _ = glance.tick() => {
                     if stop.load(Ordering::Acquire) { break }
+                    self.shared.reload_if_wanted();
                     continue;
                 }
-                accepted = accept_one(&listener, &room, &router, &ended) => accepted,
+                accepted = accept_one(&listener, &room, &self.shared, &router, &ended) => accepted,
             };
             if accepted.is_err() {
                 // Such as too many open files: others will be closed.
@@ -179,6 +192,8 @@ impl Server {
 async fn accept_one(
     listener: &Listener,
     room: &Arc<Semaphore>,
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "it has what TLS is spoken with"))]
+    shared: &Shared,
     router: &Router,
     ended: &watch::Receiver<()>,
 ) -> io::Result<()> {
@@ -189,6 +204,16 @@ async fn accept_one(
             let (stream, _) = listener.accept().await?;
             // Answers are small and waited for.
             let _ = stream.set_nodelay(true);
+            #[cfg(feature = "tls")]
+            if let Some(acceptor) = shared.tls.get().map(Tls::acceptor) {
+                tokio::spawn(async move {
+                    if let Some(stream) = handshake(acceptor, stream, ended.clone()).await {
+                        serve(stream, router, ended).await;
+                    }
+                    drop(permit);
+                });
+                return Ok(());
+            }
             tokio::spawn(async move {
                 serve(stream, router, ended).await;
                 drop(permit);
@@ -204,6 +229,19 @@ async fn accept_one(
         }
     }
     Ok(())
+}
+
+/// Agrees with a client on TLS; `None` if it does not, takes too long, or the server ends.
+#[cfg(feature = "tls")]
+async fn handshake(
+    acceptor: tokio_rustls::TlsAcceptor,
+    stream: tokio::net::TcpStream,
+    mut ended: watch::Receiver<()>,
+) -> Option<tokio_rustls::server::TlsStream<tokio::net::TcpStream>> {
+    tokio::select! {
+        agreed = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => agreed.ok()?.ok(),
+        _ = ended.changed() => None,
+    }
 }
 
 /// Answers the requests of one connection. A client that closes its side is gone: what it asked is not computed.

@@ -37,6 +37,16 @@ impl LogFormat {
         }
     }
 
+    /// Writes down what happened beside requests: an operator wants to know it, whatever is written of those.
+    pub fn event(self, message: &str, failed: bool) {
+        let level = if failed { "warning" } else { "note" };
+        let line = match self {
+            Self::Json => format!("{}\n", json!({"time": now(), "level": level, "event": message})),
+            Self::Text | Self::Off => format!("{level}: {}\n", message.escape_debug()),
+        };
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+
     fn format(self, line: &Line<'_>, now: f64) -> String {
         let Line { id, method, route, status, took, error } = line;
         let ms = (took.as_secs_f64() * 1e6).round() / 1e3;

@@ -54,6 +54,11 @@ impl Metrics {
         }
     }
 
+    /// Counts texts that were too long, of an answer that comes in parts.
+    pub fn truncated(&self, count: usize) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).truncated += count as u64;
+    }
+
     /// All of them, with those of the models.
     pub fn text(&self, models: &[Model], in_flight: usize) -> String {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

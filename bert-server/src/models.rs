@@ -1,6 +1,7 @@
 //! Models by name, and the tasks that each does.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bert_tasks::any::TaskKind;
 use bert_tasks::batcher::{Batcher, BatcherOptions};
@@ -31,12 +32,44 @@ impl Default for ModelOptions {
 /// A model that is served under a name.
 pub struct Model {
     pub(crate) name: String,
-    pub(crate) tasks: Vec<Served>,
+    pub(crate) tasks: Vec<Arc<Served>>,
     pub(crate) precision: Precision,
     log: PassLog,
 }
 
-/// A task of a model. Each loads its own head: tasks of one model share its mapped files.
+/// The model as it is loaded: once for each head that its tasks need. A task that needs none runs on any of them.
+struct Sessions<'a> {
+    files: &'a Pretrained,
+    device: &'a Device,
+    precision: Precision,
+    loaded: Vec<(Head, Session)>,
+}
+
+impl Sessions<'_> {
+    /// Loads what these tasks need, but for heads that the model does not have.
+    fn load(&mut self, kinds: &[&TaskKind]) -> bert_tasks::Result<()> {
+        let heads = |needed: bool| {
+            kinds.iter().map(|kind| kind.head).filter(move |head| (*head != Head::None) == needed)
+        };
+        for head in heads(true).chain(heads(false)) {
+            if self.of(head).is_none() {
+                match self.files.load(head, self.device, self.precision) {
+                    Ok(session) => self.loaded.push((head, session)),
+                    Err(error) if error.is_wrong_head() => (),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn of(&self, head: Head) -> Option<&Session> {
+        let found = self.loaded.iter().find(|(own, _)| head == Head::None || *own == head);
+        found.map(|(_, session)| session)
+    }
+}
+
+/// A task of a model.
 pub struct Served {
     pub kind: &'static TaskKind,
     pub batcher: Batcher<AnyTask>,
@@ -85,27 +118,28 @@ impl Model {
         let failed = |source| ServerError::Model { name: name.to_owned(), source: Box::new(source) };
         let log = PassLog::default();
         let device = device.clone().with_log(log.clone());
-        let mut tasks: Vec<Served> = vec![];
+        let mut tasks: Vec<Arc<Served>> = vec![];
+        let mut sessions = Sessions { files, device: &device, precision: options.precision, loaded: vec![] };
         let asked = match &options.tasks[..] {
             [] => tasks_of(files).map_err(failed)?,
             words => words.to_vec(),
         };
+        let mut kinds: Vec<&'static TaskKind> = vec![];
         for word in &asked {
             // Similarity compares the vectors that `embed` gives.
-            let word = if word == "similarity" { "embed" } else { word };
-            let kind = AnyTask::kind_of(word).map_err(failed)?;
-            if tasks.iter().any(|task| task.kind.word == kind.word) {
-                continue;
+            let kind = AnyTask::kind_of(if word == "similarity" { "embed" } else { word }).map_err(failed)?;
+            if !kinds.iter().any(|other| other.word == kind.word) {
+                kinds.push(kind);
             }
-            let task = match AnyTask::open(word, files, &device, options.precision, &Value::Null) {
-                Ok(task) => task,
-                Err(error) if error.is_wrong_head() => continue,
-                Err(error) => return Err(failed(error)),
-            };
+        }
+        sessions.load(&kinds).map_err(failed)?;
+        for kind in kinds {
+            let Some(session) = sessions.of(kind.head) else { continue };
+            let task = AnyTask::with_session(kind.word, session, files, &Value::Null).map_err(failed)?;
             let mut limits = BatcherOptions::default();
             limits.capacity = options.queue;
             let batcher = Batcher::with_options(task, limits).map_err(failed)?;
-            tasks.push(Served { kind, batcher, window: (options.queue / 4).clamp(1, 256) });
+            tasks.push(Arc::new(Served { kind, batcher, window: (options.queue / 4).clamp(1, 256) }));
         }
         if tasks.is_empty() {
             return Err(ServerError::NoTask { name: name.to_owned(), asked });
@@ -131,7 +165,7 @@ impl Model {
         &self.log
     }
 
-    pub(crate) fn task(&self, word: &str) -> Option<&Served> {
+    pub(crate) fn task(&self, word: &str) -> Option<&Arc<Served>> {
         self.tasks.iter().find(|task| task.kind.word == word)
     }
 }
@@ -163,7 +197,7 @@ fn tasks_of(files: &Pretrained) -> bert_tasks::Result<Vec<String>> {
 }
 
 /// Finds who answers: the model of this name, or else the first that does the task.
-pub fn find<'a>(models: &'a [Model], name: Option<&str>, word: &str) -> Result<&'a Served, Refusal> {
+pub fn find<'a>(models: &'a [Model], name: Option<&str>, word: &str) -> Result<&'a Arc<Served>, Refusal> {
     let word = AnyTask::kind_of(word).map_err(|error| Refusal::new(Kind::NotFound, error.to_string()))?.word;
     match name {
         Some(name) => {
@@ -192,4 +226,25 @@ pub fn named<'a>(models: &'a [Model], name: &str) -> Result<&'a Model, Refusal> 
         let short: String = name.chars().take(60).collect();
         Refusal::new(Kind::NotFound, format!("no model {short:?} here; there are {}", known.join(", ")))
     })
+}
+
+/// The model of a name, or else the first.
+pub fn named_or_first<'a>(models: &'a [Model], name: Option<&str>) -> Result<&'a Model, Refusal> {
+    match name {
+        Some(name) => named(models, name),
+        None => Ok(&models[0]),
+    }
+}
+
+/// Whether these can be served together.
+pub fn check(models: &[Model]) -> Result<(), ServerError> {
+    if models.is_empty() {
+        return Err(ServerError::NoModel);
+    }
+    for (index, model) in models.iter().enumerate() {
+        if models[..index].iter().any(|other| other.name == model.name) {
+            return Err(ServerError::SameName { name: model.name.clone() });
+        }
+    }
+    Ok(())
 }

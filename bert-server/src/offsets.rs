@@ -49,26 +49,32 @@ impl<'a> Converter<'a> {
     }
 }
 
-/// Converts every place of a record. `texts` are those of the request: places called `range` are in `main`, those
-/// called `truncated` are in the first text, or in each where there is a list of them.
+/// Converts every place of a record. `texts` are those of the request: places called `range` are in `main`, or in the text
+/// whose index stands beside them as `text`; those called `truncated` are in the first text, or in each where there is a
+/// list of them.
 pub fn convert_record(record: &mut Value, main: &str, texts: &[&str], unit: Offsets) {
     if unit != Offsets::Bytes {
-        convert_ranges(record, &mut Converter::new(main, unit));
+        let mut others: Vec<_> = texts.iter().map(|text| Converter::new(text, unit)).collect();
+        convert_ranges(record, &mut Converter::new(main, unit), &mut others);
         if let Some(truncated) = record.get_mut("truncated") {
             convert_truncated(truncated, texts, unit);
         }
     }
 }
 
-fn convert_ranges(value: &mut Value, converter: &mut Converter<'_>) {
+fn convert_ranges(value: &mut Value, main: &mut Converter<'_>, others: &mut [Converter<'_>]) {
     match value {
-        Value::Array(list) => list.iter_mut().for_each(|value| convert_ranges(value, converter)),
+        Value::Array(list) => list.iter_mut().for_each(|value| convert_ranges(value, main, others)),
         Value::Object(object) => {
+            let text = object.get("text").and_then(Value::as_u64);
             for (key, value) in object {
                 match key.as_str() {
-                    "range" => convert_range(value, converter),
+                    "range" => match text.and_then(|index| others.get_mut(index as usize)) {
+                        Some(own) => convert_range(value, own),
+                        None => convert_range(value, main),
+                    },
                     "truncated" => (),
-                    _ => convert_ranges(value, converter),
+                    _ => convert_ranges(value, main, others),
                 }
             }
         }
@@ -139,6 +145,10 @@ mod tests {
         assert_eq!(record["entities"][0]["range"], json!({"start": 1, "end": 3}));
         assert_eq!(record["entities"][1]["range"], json!({"start": 3, "end": 4}));
         assert_eq!(record["truncated"], json!([null, {"start": 2, "end": 3}]));
+        let mut record = json!({"uses": [{"text": 1, "range": {"start": 4, "end": 5}}, {"text": 0, "range": {"start": 2, "end": 3}}]});
+        convert_record(&mut record, "", &["éa", "😀b"], Offsets::Chars);
+        assert_eq!(record["uses"][0]["range"], json!({"start": 1, "end": 2}));
+        assert_eq!(record["uses"][1]["range"], json!({"start": 1, "end": 2}));
         let mut record = json!({"truncated": [[null, {"start": 2, "end": 3}]]});
         convert_record(&mut record, "", &["a", "éb"], Offsets::Chars);
         assert_eq!(record["truncated"], json!([[null, {"start": 1, "end": 2}]]));

@@ -1,8 +1,18 @@
 //! How a server treats its clients.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{LogFormat, ServerError};
+
+/// The files of a certificate and its key, in the form of PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those that it is signed by.
+    pub certificate: PathBuf,
+    /// Its private key, not encrypted.
+    pub key: PathBuf,
+}
 
 /// What holds for all requests.
 ///
@@ -23,6 +33,8 @@ pub struct Options {
     /// address answers to `localhost` and loopback addresses, so that no web page can reach it by a name of its own (DNS
     /// rebinding); any other server answers to all names.
     pub allowed_hosts: Vec<String>,
+    /// What a port speaks TLS with; it speaks plain HTTP if not given.
+    pub tls: Option<TlsFiles>,
     /// How many requests are worked on at once; more are refused with status 429.
     pub max_concurrent: usize,
     /// How many inputs one request may hold.
@@ -42,6 +54,7 @@ impl Default for Options {
             insecure_no_key: false,
             cors: vec![],
             allowed_hosts: vec![],
+            tls: None,
             max_concurrent: 512,
             max_client_batch: 1024,
             max_body: 4 << 20,

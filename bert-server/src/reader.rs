@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,32 @@ use serde_json::{Map, Value};
 use crate::ask::Answer;
 use crate::{Kind, Refusal};
 
+/// The media type of lines that are JSON objects.
+pub const LINES: &str = "application/x-ndjson";
+
+/// Whether a body is such lines.
+pub fn has_lines(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| is_lines(essence(value)))
+}
+
+/// Whether a client wants such lines.
+pub fn wants_lines(headers: &HeaderMap) -> bool {
+    let named = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    named.flat_map(|list| list.split(',')).any(|range| is_lines(range.split(';').next().unwrap_or_default()))
+}
+
+/// The media type in a header, without parameters.
+pub fn essence(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+/// Programs call them by several names.
+fn is_lines(media_type: &str) -> bool {
+    [LINES, "application/ndjson", "application/jsonl"]
+        .iter()
+        .any(|name| media_type.trim().eq_ignore_ascii_case(name))
+}
+
 /// The body of a request.
 pub struct Body(pub Bytes);
 
@@ -18,13 +44,17 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        if has_lines(request.headers()) {
+            let message = "this path takes one JSON value; lines of JSON are taken by /v1/{task}";
+            return Err(Refusal::new(Kind::MediaType, message));
+        }
         match Bytes::from_request(request, state).await {
             Ok(bytes) => Ok(Self(bytes)),
             Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 let message = "the body is larger than this server takes; send the texts in several requests";
                 Err(Refusal::new(Kind::TooLarge, message))
             }
-            Err(_) => Err(Refusal::invalid("the body of the request ended early")),
+            Err(_) => Err(Refusal::invalid("the body of the request ended early, or cannot be unpacked")),
         }
     }
 }

@@ -155,6 +155,7 @@ impl From<Error> for Refusal {
             Error::QueueFull { .. } => Kind::Overloaded,
             Error::BatcherEnded => Kind::Unavailable,
             Error::Request(_)
+            | Error::Explain(_)
             | Error::Tokenizer(_)
             | Error::NoMask { .. }
             | Error::MaskCutOff { .. }

@@ -19,6 +19,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::TextEmbedding;
+use crate::explain::{WordInTexts, WordUses};
 use crate::features::TextFeatures;
 use crate::fill_mask::FilledText;
 use crate::generation::{GeneratedTexts, Suggestions};
@@ -168,4 +169,15 @@ pub struct FeaturesRecord {
     /// Its tokens.
     #[serde(flatten)]
     pub answer: TextFeatures,
+}
+
+/// A word, the texts that use it, and how alike its uses are: `word`, `texts`, `layer`, `uses`, `cosines`, `limited`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolysemyRecord {
+    /// The word and the texts.
+    #[serde(flatten)]
+    pub input: WordInTexts,
+    /// The uses.
+    #[serde(flatten)]
+    pub answer: WordUses,
 }

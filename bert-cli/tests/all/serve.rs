@@ -137,6 +137,65 @@ fn a_signal_lets_what_was_accepted_be_answered() {
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_hangup_loads_the_models_again() {
+    let (model, other) =
+        (Tiny::new("BertForTokenClassification"), Tiny::new("BertForSequenceClassification"));
+    let server =
+        Running::new(&["--model", &format!("model={}", model.arg()), "--log", "json", "--api-key", "secret"]);
+    let entities = |server: &Running| read(server.send("/v1/entities", &json!({"text": "rome"}), "secret")).0;
+    assert_eq!(entities(&server), 200);
+    let hangup = |server: &Running| {
+        let id = server.child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    };
+    // A model that is damaged leaves the old one in its place.
+    let config = std::fs::read(model.file("config.json")).unwrap();
+    model.write("config.json", b"{}");
+    hangup(&server);
+    let reload = || read(server.send("/admin/reload", &json!({}), "secret"));
+    let (status, reply) = reload();
+    assert!(matches!(status, 429 | 500), "{reply}");
+    assert_eq!(entities(&server), 200);
+    // Another one does not.
+    model.write("config.json", &config);
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::rename(other.file(file), model.file(file)).unwrap();
+    }
+    hangup(&server);
+    let started = Instant::now();
+    while entities(&server) != 404 {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (status, reply) = read(server.send("/v1/sentiment", &json!({"text": "rome"}), "secret"));
+    assert_eq!(status, 200, "{reply}");
+    let (said, code) = server.end("-TERM");
+    assert_eq!(code, Some(0), "{said}");
+    let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |part: &str| {
+        events.iter().any(|line| line["event"].as_str().is_some_and(|event| event.contains(part)))
+    };
+    assert!(told("reload failed") && told("config.json") && told("reloaded in"), "{said}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn files_for_tls_are_told_of_at_the_start() {
+    let model = Tiny::new("BertForSequenceClassification");
+    let serve = |args: &[&str]| bert([&["serve", "--port", "0", "--model", model.arg()], args].concat());
+    model.write("cert.pem", b"no certificate");
+    let file = model.file("cert.pem");
+    let file = file.to_str().unwrap();
+    serve(&["--tls-cert", file, "--tls-key", file]).fails(&["cert.pem", "certificate", "PEM"]);
+    serve(&["--tls-cert", "/nonexistent/cert.pem", "--tls-key", file]).fails(&["/nonexistent/cert.pem"]);
+    serve(&["--tls-cert", file]).fails(&["--tls-key"]);
+    serve(&["--tls-key", file]).fails(&["--tls-cert"]);
+    #[cfg(target_os = "linux")]
+    serve(&["--tls-cert", "/dev/zero", "--tls-key", file]).fails(&["/dev/zero", "1 MiB"]);
+}
+
 #[test]
 fn keys_come_from_files_too() {
     let model = Tiny::new("BertForSequenceClassification");

@@ -1,4 +1,4 @@
-//! The paths of the server, one file for each family of clients.
+//! | `own`, `lines`, `tokens` | `/v1/{task}`, `/v1/tokenize` |The paths of the server, one file for each family of clients.
 //!
 //! | file | paths | whose clients |
 //! | --- | --- | --- |
@@ -6,18 +6,25 @@
 //! | `hugging_face` | `/`, `/models/{name}`, `/models/{name}/pipeline/{task}` | `huggingface_hub`, `@huggingface/inference` |
 //! | `tei` | `/embed`, `/predict`, `/rerank`, … | text-embeddings-inference |
 //! | `openai` | `/v1/embeddings`, `/v1/models`, `/v1/rerank` | OpenAI, and rerankers in the common form |
+//! | `admin` | `/admin/reload` | whoever runs the server |
 //! | `service` | `/health`, `/metrics`, `/openapi.json`, `/` | probes, Prometheus, people |
 
+mod admin;
+mod answers;
 mod hugging_face;
+mod lines;
 mod openai;
 mod own;
 mod service;
 mod tei;
+mod tokens;
 mod vectors;
 
 use std::sync::Arc;
 
 use axum::Router;
+
+pub use admin::RELOAD;
 
 use crate::reader::Body;
 use crate::server::Shared;
@@ -33,6 +40,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     let other_method = || async { Refusal::new(Kind::Method, "this path takes another method") };
     Router::new()
         .merge(service::routes())
+        .merge(admin::routes())
         .merge(own::routes())
         .merge(hugging_face::routes())
         .merge(tei::routes())

@@ -15,10 +15,11 @@ use serde_json::{Map, Value, json};
 use super::tei::{Scored, rerank_scores};
 use super::vectors::{Texts, inputs, raw_vector, vector};
 use super::{App, Body};
-use crate::Refusal;
 use crate::ask::{Answer, ask_all};
+use crate::models::{find, named};
 use crate::reader::{Notes, check_count, json as respond};
 use crate::server::Shared;
+use crate::{Model, Refusal};
 
 pub fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -69,9 +70,10 @@ async fn embeddings(State(shared): App, body: Body) -> Result<Response, Refusal>
     if !["float", "base64"].contains(&format.as_str()) {
         return Err(Refusal::invalid("encoding_format must be \"float\" or \"base64\""));
     }
-    let served = shared.find(model.as_deref(), "embed")?;
-    let name =
-        shared.models.iter().find(|model| model.task("embed").is_some_and(|task| std::ptr::eq(task, served)));
+    let models = shared.models();
+    let served = find(&models, model.as_deref(), "embed")?;
+    let does = |model: &&Model| model.task("embed").is_some_and(|task| Arc::ptr_eq(task, served));
+    let name = models.iter().find(does).map(Model::name);
     // Counted on the side: the answer does not tell.
     let (tokenizer, counted) = (served.tokenizer().clone(), texts.clone());
     let longest = served.session().max_length();
@@ -91,7 +93,7 @@ async fn embeddings(State(shared): App, body: Body) -> Result<Response, Refusal>
     }
     let tokens = tokens.await.unwrap_or_default();
     let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
-    let reply = Embeddings { object: "list", data, model: name.map(crate::Model::name), usage };
+    let reply = Embeddings { object: "list", data, model: name, usage };
     Ok(Notes::of(&answers).and_ignored(&fields).with(&reply))
 }
 
@@ -157,18 +159,18 @@ async fn rerank(State(shared): App, body: Body) -> Result<Response, Refusal> {
         Ranked { index, relevance_score: score, document }
     };
     let results: Vec<_> = scored.into_iter().take(top).map(result).collect();
-    Ok(notes.and_ignored(&fields).with(&Rerank { model: served, results }))
+    Ok(notes.and_ignored(&fields).with(&Rerank { model: &served, results }))
 }
 
-fn about(model: &crate::Model) -> Value {
+fn about(model: &Model) -> Value {
     json!({"id": model.name(), "object": "model", "created": 0, "owned_by": "bert", "tasks": model.tasks()})
 }
 
 async fn models(State(shared): App) -> Response {
-    let data: Vec<_> = shared.models.iter().map(about).collect();
+    let data: Vec<_> = shared.models().iter().map(about).collect();
     respond(&json!({"object": "list", "data": data}))
 }
 
 async fn model(State(shared): App, name: axum::extract::Path<String>) -> Result<Response, Refusal> {
-    Ok(respond(&about(crate::models::named(&shared.models, &name)?)))
+    Ok(respond(&about(named(&shared.models(), &name)?)))
 }

@@ -55,7 +55,7 @@ async fn ready(State(shared): App) -> Result<&'static str, Refusal> {
 }
 
 async fn metrics(State(shared): App) -> Response {
-    let text = shared.metrics.text(&shared.models, shared.in_flight());
+    let text = shared.metrics.text(&shared.models(), shared.in_flight());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

@@ -1,5 +1,7 @@
 //! Vectors, as the clients of three families want them.
 
+use std::sync::Arc;
+
 use bert_tasks::embedding::cosine;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -60,7 +62,7 @@ pub fn vector(answer: &Answer) -> Result<Vec<f32>, Refusal> {
 
 /// The cosines of a sentence with others.
 pub async fn similarities(
-    served: &Served,
+    served: &Arc<Served>,
     source: String,
     sentences: Vec<String>,
 ) -> Result<(Vec<f32>, Notes), Refusal> {

@@ -15,7 +15,12 @@ use tower::ServiceExt;
 
 /// Each class, the name that it is served under, its labels, and tasks beside those of its head.
 const MODELS: [(&str, &str, &[&str], &[&str]); 8] = [
-    ("BertForMaskedLM", "words", &[], &["fill-mask", "sparse-embed", "embed", "features"]),
+    (
+        "BertForMaskedLM",
+        "words",
+        &[],
+        &["fill-mask", "sparse-embed", "embed", "features", "attention", "polysemy"],
+    ),
     ("BertForSequenceClassification", "reviews", &["negative", "positive"], &[]),
     ("BertForSequenceClassification", "org/ranks", &["relevance"], &[]),
     ("BertForSequenceClassification", "logic", &["CONTRADICTION", "NEUTRAL", "ENTAILMENT"], &[]),
@@ -49,14 +54,21 @@ pub fn device() -> Device {
     Device::auto().unwrap()
 }
 
+/// One of the models.
+#[cfg(feature = "tls")]
+pub fn load(name: &str) -> Model {
+    load_model(MODELS.iter().find(|(_, own, ..)| *own == name).unwrap(), 1024)
+}
+
+fn load_model((_, name, _, tasks): &(&str, &str, &[&str], &[&str]), queue: usize) -> Model {
+    let tasks = tasks.iter().map(|&task| task.to_owned()).collect();
+    let options = ModelOptions { tasks, queue, ..ModelOptions::default() };
+    Model::load(name, &files(name), &device(), &options).unwrap()
+}
+
 /// A server over all models.
 pub fn server(options: Options, queue: usize) -> Server {
-    let load = |(_, name, _, tasks): &(&str, &str, &[&str], &[&str])| {
-        let tasks = tasks.iter().map(|&task| task.to_owned()).collect();
-        let options = ModelOptions { tasks, queue, ..ModelOptions::default() };
-        Model::load(name, &files(name), &device(), &options).unwrap()
-    };
-    Server::new(MODELS.iter().map(load).collect(), options).unwrap()
+    Server::new(MODELS.iter().map(|model| load_model(model, queue)).collect(), options).unwrap()
 }
 
 /// The router that tests share.
@@ -119,5 +131,9 @@ pub async fn post(path: &str, body: Value) -> Reply {
 }
 
 pub async fn get(path: &str) -> Reply {
-    send(router(), Request::get(path).header("host", "localhost").body(Body::empty()).unwrap()).await
+    get_from(router(), path).await
+}
+
+pub async fn get_from(router: Router, path: &str) -> Reply {
+    send(router, Request::get(path).header("host", "localhost").body(Body::empty()).unwrap()).await
 }

@@ -10,9 +10,14 @@ use crate::common::{device, files, request, router, send};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn answers_are_those_of_the_library_to_the_last_bit() {
     let mut asked = vec![];
-    for (model, word) in
-        [("words", "embed"), ("words", "fill-mask"), ("reviews", "sentiment"), ("names", "entities")]
-    {
+    for (model, word) in [
+        ("words", "embed"),
+        ("words", "fill-mask"),
+        ("reviews", "sentiment"),
+        ("names", "entities"),
+        ("words", "features"),
+        ("words", "attention"),
+    ] {
         let task = AnyTask::open(word, &files(model), &device(), Precision::F32, &Value::Null).unwrap();
         for index in 0..40 {
             let text = format!("{}[MASK] number {index}", "the bank of the river ".repeat(index % 5));

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::common::{post, request, router, send};
+use crate::common::{Reply, post, request, router, send};
+use crate::packed::pack;
 
 /// How many; BERT_SERVER_MUTATIONS is for longer runs.
 fn count() -> usize {
@@ -37,6 +40,11 @@ fn seeds() -> Vec<(&'static str, Value)> {
         ("/v1/next-sentence", json!({"first": "a", "second": "b"})),
         ("/v1/sparse-embed", json!({"text": "a", "top_k": 3})),
         ("/v1/features", json!({"text": "a"})),
+        ("/v1/attention", json!({"text": "a good", "pair": "b", "layer": -1, "head": 1, "offsets": "utf16"})),
+        (
+            "/v1/polysemy",
+            json!({"word": "good", "texts": ["é good", "good"], "layer": 1, "offsets": "chars"}),
+        ),
         ("/v1/tokenize", json!({"text": "é a", "pair": "b", "special": true, "offsets": "chars"})),
         ("/", json!({"inputs": "a [MASK]", "parameters": {"top_k": 1, "targets": ["good"]}})),
         (
@@ -134,7 +142,45 @@ fn mutate(value: &mut Value, random: &mut Rng) {
     }
 }
 
-fn damaged(random: &mut Rng, seeds: &[(&str, Value)]) -> (String, Vec<u8>) {
+/// A request with a damaged body, which may be sent as lines, ask for lines, or be packed.
+fn damaged(random: &mut Rng, seeds: &[(&str, Value)]) -> (String, Request<Body>) {
+    let (path, mut body) = damaged_body(random, seeds);
+    let shown = format!("{path} {}", String::from_utf8_lossy(&body));
+    let header = match random.u8(0..6) {
+        0 => Some(("accept", "application/x-ndjson")),
+        1 => {
+            body.extend_from_slice(b"\n\n{\"text\": \"a [MASK]\"}\n");
+            body.extend_from_slice(&damaged_body(random, seeds).1);
+            Some(("content-type", "application/x-ndjson"))
+        }
+        2 => {
+            body = pack(&body);
+            if random.u8(0..3) == 0 {
+                let at = random.usize(0..body.len());
+                body[at] = random.u8(..);
+            }
+            Some(("content-encoding", "gzip"))
+        }
+        _ => None,
+    };
+    let mut request = request(&path, body);
+    if let Some((name, value)) = header {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    (format!("{header:?} {shown}"), request)
+}
+
+/// Every line of a reply is a record, or says why there is none.
+fn check_lines(reply: &Reply, shown: &str) {
+    for line in reply.text().lines() {
+        let line: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line} to {shown}"));
+        let code = line.get("error").and_then(|error| error["code"].as_u64()).unwrap_or(200);
+        assert!([200, 400, 404, 413, 429].contains(&code), "{line} to {shown}");
+    }
+}
+
+fn damaged_body(random: &mut Rng, seeds: &[(&str, Value)]) -> (String, Vec<u8>) {
     let (path, mut value) = seeds[random.usize(0..seeds.len())].clone();
     let mut path = path.to_owned();
     for _ in 0..random.usize(1..4) {
@@ -170,19 +216,21 @@ async fn no_request_makes_the_server_fail_or_hang() {
     let mut sent = 0;
     while sent < count || !running.is_empty() {
         if sent < count && running.len() < 32 {
-            let (path, body) = damaged(&mut random, &seeds);
+            let (shown, request) = damaged(&mut random, &seeds);
             sent += 1;
             running.spawn(async move {
-                let shown = format!("{path} {}", String::from_utf8_lossy(&body));
-                let reply = timeout(Duration::from_secs(60), send(router(), request(&path, body))).await;
+                let reply = timeout(Duration::from_secs(60), send(router(), request)).await;
                 let reply = reply.unwrap_or_else(|_| panic!("no answer to {shown}"));
                 let status = reply.status.as_u16();
                 assert!(
-                    [200, 400, 404, 405, 413, 429].contains(&status),
+                    [200, 400, 404, 405, 413, 415, 429].contains(&status),
                     "{status} {} to {shown}",
                     reply.text()
                 );
-                reply.json();
+                match reply.headers.get("content-type").is_some_and(|value| value == "application/x-ndjson") {
+                    true => check_lines(&reply, &shown),
+                    false => drop(reply.json()),
+                }
                 status
             });
             continue;

@@ -18,6 +18,8 @@ async fn every_task_answers() {
         ("sparse-embed", json!({"text": "a good movie"}), "words"),
         ("similarity", json!({"first": "a", "second": "a"}), "cosine"),
         ("features", json!({"text": "a good movie"}), "tokens"),
+        ("attention", json!({"text": "a good movie", "layer": 1, "head": 1}), "layers"),
+        ("polysemy", json!({"word": "bank", "texts": ["the bank", "a bank of it"]}), "cosines"),
     ] {
         let reply = post(&format!("/v1/{task}"), request).await.ok();
         assert!(!reply["answer"][field].is_null(), "{task}: {reply}");
@@ -52,6 +54,9 @@ async fn places_are_counted_as_asked() {
         let token =
             tokens["tokens"].as_array().unwrap().iter().find(|token| token["token"] == "london").unwrap();
         assert_eq!(token["range"], json!({"start": start, "end": end}), "{unit}");
+        let uses = json!({"word": "london", "texts": ["none", text], "offsets": unit});
+        let uses = post("/v1/polysemy", uses).await.ok();
+        assert_eq!(uses["answer"]["uses"][0]["range"], json!({"start": start, "end": end}), "{unit}");
         let filled = post("/v1/fill-mask", json!({"text": "é😀 [MASK]", "offsets": unit})).await.ok();
         assert_eq!(filled["answer"]["masks"][0]["range"], json!({"start": start, "end": end}), "{unit}");
     }
@@ -89,6 +94,9 @@ async fn what_cannot_be_answered_says_why() {
         ("/v1/embed", json!({"inputs": [1]}), 400, &["inputs"]),
         ("/v1/tokenize", json!({"text": "a", "x": 1}), 400, &["x", "pair"]),
         ("/v1/similarity", json!({"first": "a"}), 400, &["second"]),
+        ("/v1/attention", json!({"text": "a", "layer": 9}), 400, &["layer 9"]),
+        ("/v1/attention", json!({"text": "good ".repeat(500)}), 400, &["tokens"]),
+        ("/v1/polysemy", json!({"word": "good", "texts": ["bad"]}), 400, &["none of the texts"]),
     ] {
         post(path, body).await.refused(status, parts);
     }

@@ -23,8 +23,8 @@ async fn every_path_is_described() {
     let described: Vec<&str> = description["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let sources = [
         include_str!("../../src/api/own.rs"),
-        include_str!("../../src/api/hugging_face.rs"),
-        include_str!("../../src/api/tei.rs"),
+        include_str!("../../src/api/hugging_face/mod.rs"),
+        include_str!("../../src/api/tei/mod.rs"),
         include_str!("../../src/api/openai.rs"),
         include_str!("../../src/api/service.rs"),
     ];
@@ -41,7 +41,9 @@ async fn every_path_is_described() {
         for (method, operation) in methods.as_object().unwrap() {
             assert!(operation["summary"].is_string(), "{method} {path}");
             assert!(
+                // That takes no body.
                 method != "post"
+                    || path == "/admin/reload"
                     || operation["requestBody"]["content"]["application/json"]["example"].is_object(),
                 "{path}"
             );
@@ -53,8 +55,10 @@ async fn every_path_is_described() {
 async fn the_examples_of_the_description_are_answered() {
     let description: Value = get("/openapi.json").await.ok();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        let Some(body) =
-            methods.get("post").map(|post| &post["requestBody"]["content"]["application/json"]["example"])
+        let Some(body) = methods
+            .get("post")
+            .and_then(|post| post.get("requestBody"))
+            .map(|body| &body["content"]["application/json"]["example"])
         else {
             continue;
         };

@@ -8,44 +8,50 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bert_server::{Address, Bound, Options, ServerError};
+use bert_server::{Address, Bound, Options, Server, ServerError};
 use serde_json::json;
 
 use crate::common::server;
 
-struct Running {
-    address: std::net::SocketAddr,
+pub struct Running {
+    pub address: std::net::SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 impl Running {
-    fn new(options: Options) -> Self {
+    pub fn new(options: Options) -> Self {
+        Self::of(server(options, 4096))
+    }
+
+    pub fn of(server: Server) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (told, bound) = mpsc::channel();
-        let (server, own) = (server(options, 4096), stop.clone());
+        let own = stop.clone();
         let thread = thread::spawn(move || {
             let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
             server.run(&address, Duration::from_secs(20), &own, |bound| told.send(bound.clone()).unwrap())
         });
-        let Bound::Tcp(address) = bound.recv().unwrap() else { panic!("a port was asked for") };
+        let (Bound::Tcp(address) | Bound::Tls(address)) = bound.recv().unwrap() else {
+            panic!("a port was asked for")
+        };
         Self { address, stop, thread: Some(thread) }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
     }
 
-    fn ask(&self, path: &str, body: &str) -> String {
+    pub fn ask(&self, path: &str, body: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(post(path, body).as_bytes()).unwrap();
         read(stream)
     }
 
     /// The number of a metric.
-    fn metric(&self, name: &str) -> f64 {
+    pub fn metric(&self, name: &str) -> f64 {
         let mut stream = self.connect();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let text = read(stream);
@@ -53,7 +59,7 @@ impl Running {
         line.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
     }
 
-    fn end(mut self) -> Duration {
+    pub fn end(mut self) -> Duration {
         let started = Instant::now();
         self.stop.store(true, Ordering::Release);
         self.thread.take().unwrap().join().unwrap().unwrap();
@@ -61,7 +67,7 @@ impl Running {
     }
 }
 
-fn post(path: &str, body: &str) -> String {
+pub fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\

@@ -35,6 +35,8 @@
 //! | `sparse-embed` | `text` | `top_k`, `max_length` | |
 //! | `similarity` | `first`, `second` | `normalize`, `max_length`, `prompt` | `pooling` |
 //! | `features` | `text` | | `layers` |
+//! | `attention` | `text`, `pair` (optional) | `layer`, `head` | |
+//! | `polysemy` | `word`, `texts` | `layer` | |
 //!
 //! Options can be given to [`AnyTask::open`] too, as what holds where a request says nothing else. Those of all
 //! requests can be given only there: they decide what the model computes. The answers are the
@@ -42,6 +44,7 @@
 
 mod erased;
 mod error;
+mod explain;
 mod fields;
 mod table;
 mod task;
@@ -129,7 +132,34 @@ impl AnyTask {
         options: &Value,
     ) -> Result<Self> {
         let kind = Self::kind_of(word)?;
-        Ok(Self { kind, task: (kind.open)(kind.word, files, device, precision, options)? })
+        let load = || files.load(kind.head, device, precision);
+        Ok(Self { kind, task: (kind.open)(kind.word, files, options, &load)? })
+    }
+
+    /// The same on a model that is loaded already, so that several tasks take the memory of one model: those of one
+    /// [head](TaskKind::head), and all of [`Head::None`](crate::Head::None), which any model does. `files` are those of the
+    /// model.
+    ///
+    /// ```
+    /// use bert_tasks::{AnyTask, Device, Head, Precision, Pretrained};
+    /// use serde_json::{Value, json};
+    /// let model = "path/to/bert-base-uncased";
+    /// # let model = bert_conformance::checkpoint("bert-masked-lm");
+    /// # let model = model.to_str().unwrap();
+    /// let files = Pretrained::open(model)?;
+    /// let session = files.load(Head::MaskedLm, &Device::auto()?, Precision::F32)?;
+    /// let fill_mask = AnyTask::with_session("fill-mask", &session, &files, &Value::Null)?;
+    /// let embed = AnyTask::with_session("embed", &session, &files, &Value::Null)?;
+    /// println!("{} {}", fill_mask.ask(json!({"text": "a [MASK]"}))?, embed.ask(json!({"text": "a day"}))?);
+    /// # Ok::<(), bert_tasks::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for those of loading. A model without the head of the task fails when it is asked.
+    pub fn with_session(word: &str, session: &Session, files: &Pretrained, options: &Value) -> Result<Self> {
+        let kind = Self::kind_of(word)?;
+        let load = || Ok(session.clone());
+        Ok(Self { kind, task: (kind.open)(kind.word, files, options, &load)? })
     }
 
     /// Which task it is.

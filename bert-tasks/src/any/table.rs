@@ -1,14 +1,14 @@
 //! The tasks by their words. A new task is a row here.
 
-use bert_core::contract::Precision;
 use bert_core::graph::Head;
 use serde_json::Value;
 
 use super::erased::ErasedTask;
-use super::task::{Json, JsonTask};
+use super::task::{Json, JsonTask, Load};
+use crate::explain::{Attention, Polysemy};
 use crate::{
-    Device, Embedding, Features, FillMask, MultipleChoice, NextSentence, Pretrained, QuestionAnswering,
-    Result, Similarity, SparseEmbedding, TextClassification, TokenClassification,
+    Embedding, Features, FillMask, MultipleChoice, NextSentence, Pretrained, QuestionAnswering, Result,
+    Similarity, SparseEmbedding, TextClassification, TokenClassification,
 };
 
 /// A task that can be opened by its word.
@@ -25,7 +25,7 @@ pub struct TaskKind {
     pub(super) open: Open,
 }
 
-type Open = fn(&'static str, &Pretrained, &Device, Precision, &Value) -> Result<Box<dyn ErasedTask>>;
+type Open = fn(&'static str, &Pretrained, &Value, Load<'_>) -> Result<Box<dyn ErasedTask>>;
 
 pub const TASKS: &[TaskKind] = &[
     row::<FillMask>("fill-mask", Head::MaskedLm, "the words that fit in the place of a mask"),
@@ -39,6 +39,8 @@ pub const TASKS: &[TaskKind] = &[
     row::<SparseEmbedding>("sparse-embed", Head::Sparse, "a text as weights of words"),
     row::<Similarity>("similarity", Head::None, "how alike two texts are"),
     row::<Features>("features", Head::None, "the hidden states of each token"),
+    row::<Attention>("attention", Head::None, "how much the tokens of a text look at one another"),
+    row::<Polysemy>("polysemy", Head::None, "how alike the uses of one word are in several texts"),
 ];
 
 const fn row<T: JsonTask<Options: 'static>>(
@@ -58,9 +60,8 @@ impl TaskKind {
 fn open<T: JsonTask<Options: 'static>>(
     word: &'static str,
     files: &Pretrained,
-    device: &Device,
-    precision: Precision,
     options: &Value,
+    load: Load<'_>,
 ) -> Result<Box<dyn ErasedTask>> {
-    Ok(Box::new(Json::<T>::open(word, files, device, precision, options)?))
+    Ok(Box::new(Json::<T>::open(word, files, options, load)?))
 }

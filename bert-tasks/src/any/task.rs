@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use bert_core::contract::{MaybeSend, Precision};
+use bert_core::contract::MaybeSend;
 use bert_core::graph::Output;
 
 use super::fields::Fields;
-use crate::{Device, Prepared, Pretrained, Result, Rows, Session, Task};
+use crate::{Prepared, Pretrained, Result, Rows, Session, Task};
 
 /// What a typed task has to say to be asked by JSON.
 pub trait JsonTask: Task + Clone + 'static {
@@ -19,8 +19,8 @@ pub trait JsonTask: Task + Clone + 'static {
     /// What is chosen where nobody says otherwise.
     fn default_options() -> Self::Options;
 
-    /// Loads a model.
-    fn load_files(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self>;
+    /// The task on a model that was loaded for it, whose files say what else there is to know.
+    fn on(session: Session, files: &Pretrained) -> Result<Self>;
 
     /// The same model with other options.
     fn configure(self, options: Self::Options) -> Result<Self>;
@@ -38,6 +38,9 @@ pub trait JsonTask: Task + Clone + 'static {
     fn record(&self, input: Self::Input, answer: Self::Answer) -> Self::Record;
 }
 
+/// What gives the model of a task, once its options are known to make sense.
+pub type Load<'a> = &'a dyn Fn() -> Result<Session>;
+
 /// A typed task that takes JSON. Being a task itself, it has all that tasks have: requests with options of their own
 /// share batches.
 pub struct Json<T: JsonTask> {
@@ -51,13 +54,7 @@ pub struct Json<T: JsonTask> {
 }
 
 impl<T: JsonTask> Json<T> {
-    pub fn open(
-        word: &'static str,
-        files: &Pretrained,
-        device: &Device,
-        precision: Precision,
-        options: &Value,
-    ) -> Result<Self> {
+    pub fn open(word: &'static str, files: &Pretrained, options: &Value, load: Load<'_>) -> Result<Self> {
         let mut chosen = T::default_options();
         if !options.is_null() {
             let mut fields = Fields::new(word, options);
@@ -65,7 +62,7 @@ impl<T: JsonTask> Json<T> {
             T::read_fixed_options(&mut fields, &mut chosen);
             fields.finish()?;
         }
-        let loaded = T::load_files(files, device, precision)?;
+        let loaded = T::on(load()?, files)?;
         let task = loaded.clone().configure(chosen.clone())?;
         Ok(Self { word, loaded, task, options: chosen })
     }

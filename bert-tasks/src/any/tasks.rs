@@ -1,7 +1,5 @@
 //! The fields of each task: what it is asked, and what may be chosen.
 
-use bert_core::contract::Precision;
-
 use super::fields::Fields;
 use super::task::JsonTask;
 use crate::embedding::{EmbeddingOptions, TextEmbedding};
@@ -16,13 +14,13 @@ use crate::sparse_embedding::{SparseEmbeddingOptions, SparseVector};
 use crate::text_classification::{Classification, Text, TextClassificationOptions};
 use crate::token_classification::{Entity, OUTSIDE, TokenClassificationOptions};
 use crate::{
-    Device, Embedding, Features, FillMask, MultipleChoice, NextSentence, Pretrained, QuestionAnswering,
-    Result, Similarity, SparseEmbedding, TextClassification, TokenClassification,
+    Embedding, Features, FillMask, MultipleChoice, NextSentence, Pretrained, QuestionAnswering, Result,
+    Session, Similarity, SparseEmbedding, TextClassification, TokenClassification,
 };
 
-/// The part that is the same for all tasks with options.
+/// The part that is the same for all tasks with options, and how each is made of a model.
 macro_rules! with_options {
-    ($options:ident, $record:ident) => {
+    ($options:ident, $record:ident, $on:expr) => {
         type Options = $options;
         type Record = $record;
 
@@ -30,8 +28,9 @@ macro_rules! with_options {
             $options::default()
         }
 
-        fn load_files(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-            Self::from_pretrained(files, device, precision)
+        fn on(session: Session, files: &Pretrained) -> Result<Self> {
+            let on: fn(Session, &Pretrained) -> Result<Self> = $on;
+            on(session, files)
         }
 
         fn configure(self, options: $options) -> Result<Self> {
@@ -42,14 +41,15 @@ macro_rules! with_options {
 
 /// The same for tasks where nothing can be chosen.
 macro_rules! without_options {
-    ($record:ident) => {
+    ($record:ident, $on:expr) => {
         type Options = ();
         type Record = $record;
 
         fn default_options() {}
 
-        fn load_files(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-            Self::from_pretrained(files, device, precision)
+        fn on(session: Session, files: &Pretrained) -> Result<Self> {
+            let on: fn(Session, &Pretrained) -> Result<Self> = $on;
+            on(session, files)
         }
 
         fn configure(self, (): ()) -> Result<Self> {
@@ -61,7 +61,7 @@ macro_rules! without_options {
 }
 
 impl JsonTask for FillMask {
-    with_options!(FillMaskOptions, FillMaskRecord);
+    with_options!(FillMaskOptions, FillMaskRecord, |session, _| Self::new(session));
 
     fn read_options(fields: &mut Fields<'_>, options: &mut FillMaskOptions) {
         fields.set("top_k", &mut options.top_k);
@@ -78,7 +78,7 @@ impl JsonTask for FillMask {
 }
 
 impl JsonTask for NextSentence {
-    without_options!(NextSentenceRecord);
+    without_options!(NextSentenceRecord, |session, _| Ok(Self::new(session)));
 
     fn read_input(fields: &mut Fields<'_>) -> TextPair {
         TextPair { first: fields.required("first"), second: fields.required("second") }
@@ -98,8 +98,8 @@ impl JsonTask for QuestionAnswering {
         QuestionAnsweringOptions { n_best: 0, ..QuestionAnsweringOptions::default() }
     }
 
-    fn load_files(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
-        Self::from_pretrained(files, device, precision)
+    fn on(session: Session, _: &Pretrained) -> Result<Self> {
+        Self::new(session)
     }
 
     fn configure(self, options: QuestionAnsweringOptions) -> Result<Self> {
@@ -125,7 +125,7 @@ impl JsonTask for QuestionAnswering {
 }
 
 impl JsonTask for TokenClassification {
-    with_options!(TokenClassificationOptions, TokenClassificationRecord);
+    with_options!(TokenClassificationOptions, TokenClassificationRecord, |session, _| Ok(Self::new(session)));
 
     fn read_options(fields: &mut Fields<'_>, options: &mut TokenClassificationOptions) {
         fields.set("aggregation", &mut options.aggregation);
@@ -148,7 +148,7 @@ impl JsonTask for TokenClassification {
 }
 
 impl JsonTask for TextClassification {
-    with_options!(TextClassificationOptions, TextClassificationRecord);
+    with_options!(TextClassificationOptions, TextClassificationRecord, |session, _| Ok(Self::new(session)));
 
     fn read_options(fields: &mut Fields<'_>, options: &mut TextClassificationOptions) {
         fields.set_some("top_k", &mut options.top_k);
@@ -165,7 +165,7 @@ impl JsonTask for TextClassification {
 }
 
 impl JsonTask for MultipleChoice {
-    without_options!(MultipleChoiceRecord);
+    without_options!(MultipleChoiceRecord, |session, _| Ok(Self::new(session)));
 
     fn read_input(fields: &mut Fields<'_>) -> Choices {
         Choices { prompt: fields.required("prompt"), choices: fields.required("choices") }
@@ -177,7 +177,7 @@ impl JsonTask for MultipleChoice {
 }
 
 impl JsonTask for Embedding {
-    with_options!(EmbeddingOptions, EmbeddingRecord);
+    with_options!(EmbeddingOptions, EmbeddingRecord, Self::from_session);
 
     fn read_options(fields: &mut Fields<'_>, options: &mut EmbeddingOptions) {
         read_embedding_options(fields, options);
@@ -204,7 +204,9 @@ fn read_embedding_options(fields: &mut Fields<'_>, options: &mut EmbeddingOption
 }
 
 impl JsonTask for Similarity {
-    with_options!(EmbeddingOptions, SimilarityRecord);
+    with_options!(EmbeddingOptions, SimilarityRecord, |session, files| {
+        Ok(Embedding::from_session(session, files)?.into())
+    });
 
     fn read_options(fields: &mut Fields<'_>, options: &mut EmbeddingOptions) {
         read_embedding_options(fields, options);
@@ -224,7 +226,7 @@ impl JsonTask for Similarity {
 }
 
 impl JsonTask for SparseEmbedding {
-    with_options!(SparseEmbeddingOptions, SparseEmbeddingRecord);
+    with_options!(SparseEmbeddingOptions, SparseEmbeddingRecord, |session, _| Ok(Self::new(session)));
 
     fn read_options(fields: &mut Fields<'_>, options: &mut SparseEmbeddingOptions) {
         fields.set_some("top_k", &mut options.top_k);
@@ -241,7 +243,7 @@ impl JsonTask for SparseEmbedding {
 }
 
 impl JsonTask for Features {
-    with_options!(FeaturesOptions, FeaturesRecord);
+    with_options!(FeaturesOptions, FeaturesRecord, |session, _| Self::new(session));
 
     fn read_options(_: &mut Fields<'_>, _: &mut FeaturesOptions) {}
 

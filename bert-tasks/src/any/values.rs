@@ -39,6 +39,14 @@ impl FromJson for usize {
     }
 }
 
+impl FromJson for i64 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn from_json(value: &Value) -> Option<Self> {
+        value.as_i64()
+    }
+}
+
 impl FromJson for bool {
     const EXPECTED: &'static str = "true or false";
 

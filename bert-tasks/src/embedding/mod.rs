@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use index::{Hit, Index, cosine};
 
+use self::sentence_transformers::Recipe;
 use crate::tokenizer::{Encoded, Source};
 use crate::{Device, Error, Prepared, Pretrained, Result, Rows, Sequence, Session, Task};
 
@@ -91,12 +92,25 @@ impl Embedding {
     /// # Errors
     /// A model that is damaged; a sentence-transformers module that is not known here.
     pub fn from_pretrained(files: &Pretrained, device: &Device, precision: Precision) -> Result<Self> {
+        // What cannot be pooled is not loaded.
         let recipe = sentence_transformers::read(files)?;
-        let mut session = files.load(Head::None, device, precision)?;
+        Ok(Self::with_recipe(files.load(Head::None, device, precision)?, recipe))
+    }
+
+    /// The task on a model that is loaded already, with whatever head. `files` are those of the model: they say how its
+    /// vectors are made.
+    ///
+    /// # Errors
+    /// A sentence-transformers module that is not known here.
+    pub fn from_session(session: Session, files: &Pretrained) -> Result<Self> {
+        Ok(Self::with_recipe(session, sentence_transformers::read(files)?))
+    }
+
+    fn with_recipe(mut session: Session, recipe: Recipe) -> Self {
         if let Some(max_length) = recipe.max_length {
             session = session.with_max_length(max_length);
         }
-        Ok(Self { session, pooling: recipe.pooling, normalize: recipe.normalize, prompt: recipe.prompt })
+        Self { session, pooling: recipe.pooling, normalize: recipe.normalize, prompt: recipe.prompt }
     }
 
     /// The task on a model that was loaded without a head: the mean of the last hidden states, not normalised, no

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bert_core::contract::Precision;
 use bert_core::graph::{Head, Output};
 use ndarray::Array2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ExplainError;
 use super::page;
@@ -48,14 +48,16 @@ pub struct AttentionOptions {
 #[derive(Clone, Debug)]
 pub struct Attention {
     session: Session,
-    /// Resolved, in rising order, counted from 1.
+    /// The layers whose weights are computed.
+    computed: Vec<usize>,
+    /// Those that are told of, in rising order, counted from 1.
     layers: Vec<usize>,
     heads: Vec<usize>,
     vectors: bool,
 }
 
 /// How much the tokens of a text look at one another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextAttention {
     /// The text or the two.
     #[serde(flatten)]
@@ -67,7 +69,7 @@ pub struct TextAttention {
 }
 
 /// A token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttentionToken {
     /// As [`Tokenizer::token_text`](crate::tokenizer::Tokenizer::token_text) gives it.
     pub token: String,
@@ -76,12 +78,12 @@ pub struct AttentionToken {
     /// Its bytes in that text.
     pub range: Option<Range<usize>>,
     /// Whether the tokenizer does not know what stands there, so that the model saw `[UNK]`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
 }
 
 /// A layer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerAttention {
     /// Its number, counted from 1.
     pub layer: usize,
@@ -90,7 +92,7 @@ pub struct LayerAttention {
 }
 
 /// A head of a layer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeadAttention {
     /// Its number in its layer, counted from 1.
     pub head: usize,
@@ -141,7 +143,7 @@ impl Attention {
     /// # Errors
     /// Those of [`with_options`](Self::with_options).
     pub fn new(session: Session) -> Result<Self> {
-        Self { session, layers: vec![], heads: vec![], vectors: false }
+        Self { session, computed: vec![], layers: vec![], heads: vec![], vectors: false }
             .with_options(AttentionOptions::default())
     }
 
@@ -172,8 +174,18 @@ impl Attention {
                 asked.extend(1..=count);
             }
         }
+        self.computed = self.layers.clone();
         self.vectors = options.vectors;
         Ok(self)
+    }
+
+    /// The same, which tells of one layer, and of one head of it or of all, and computes what it did before: so texts of
+    /// which different layers are asked for can share a batch.
+    pub(crate) fn showing(self, layer: i64, head: Option<usize>) -> Result<Self> {
+        let computed = self.computed.clone();
+        let shown =
+            AttentionOptions { layers: vec![layer], heads: head.into_iter().collect(), vectors: false };
+        Ok(Self { computed, ..self.with_options(shown)? })
     }
 }
 
@@ -199,8 +211,9 @@ impl Task for Attention {
     }
 
     fn outputs(&self) -> Vec<Output> {
-        let weights = self.layers.iter().map(|&layer| Output::Attention(layer));
-        let vectors = self.layers.iter().filter(|_| self.vectors).map(|&layer| Output::QueriesAndKeys(layer));
+        let weights = self.computed.iter().map(|&layer| Output::Attention(layer));
+        let vectors =
+            self.computed.iter().filter(|_| self.vectors).map(|&layer| Output::QueriesAndKeys(layer));
         weights.chain(vectors).collect()
     }
 
@@ -215,7 +228,7 @@ impl Task for Attention {
     }
 
     fn reduce(&self, encoded: &Encoded, _: usize, rows: Rows) -> Result<Self::Piece> {
-        let (weights, vectors) = rows.split_at(self.layers.len());
+        let (weights, vectors) = rows.split_at(self.computed.len());
         let size = self.session.config().head_size();
         let layer = |(index, &layer): (usize, &usize)| {
             let head = |&head: &usize| {
@@ -231,7 +244,8 @@ impl Task for Attention {
             };
             LayerAttention { layer, heads: self.heads.iter().map(head).collect() }
         };
-        Ok(self.layers.iter().enumerate().map(layer).collect())
+        let told = self.computed.iter().enumerate().filter(|(_, computed)| self.layers.contains(computed));
+        Ok(told.map(layer).collect())
     }
 
     fn finish(&self, text: &Text, encoded: Encoded, mut pieces: Vec<Self::Piece>) -> Result<TextAttention> {

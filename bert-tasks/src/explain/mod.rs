@@ -4,7 +4,7 @@
 //! * [`Subject`] is one score of a task, such as the probability of a label. [`Occlusion`] says how it changes without
 //!   each word, [`IntegratedGradients`] how much of it each word brought about, and [`Faithfulness`] whether the score
 //!   falls when the words that were named go;
-//! * [`Senses`]: the places of a word in many texts, grouped by meaning.
+//! * [`Senses`]: the places of a word in many texts, grouped by meaning; [`Polysemy`]: how alike a few of them are.
 //!
 //! Each gives plain data that serialises, and a page: one HTML file that needs no network.
 //!
@@ -39,6 +39,7 @@ mod occurrences;
 mod page;
 mod places;
 mod plane;
+mod polysemy;
 mod reading;
 mod senses;
 mod subject;
@@ -55,5 +56,6 @@ pub use faithfulness::{Faithfulness, Measured};
 pub use integrated_gradients::IntegratedGradients;
 pub use occlusion::Occlusion;
 pub use occurrences::occurrences;
+pub use polysemy::{Polysemy, PolysemyOptions, WordInTexts, WordUse, WordUses};
 pub use senses::{Context, Group, Occurrence, Senses, SensesOptions, WordSenses};
 pub use subject::{Subject, Word};

@@ -165,6 +165,11 @@ impl Senses {
         Ok(Self { session, word: word.to_owned(), layer: index as usize, clusters, limit })
     }
 
+    /// The layer whose hidden states are compared; 0 is the output of the embeddings.
+    pub(super) fn layer(&self) -> usize {
+        self.layer
+    }
+
     /// After how many places reading ends.
     pub fn limit(&self) -> usize {
         self.limit

@@ -3,11 +3,12 @@
 use crate::common::{Tiny, device};
 use bert_tasks::any::RequestError;
 use bert_tasks::embedding::EmbeddingOptions;
+use bert_tasks::explain::{Attention, AttentionOptions, ExplainError, Polysemy, WordInTexts};
 use bert_tasks::records::*;
 use bert_tasks::sparse_embedding::SparseEmbeddingOptions;
 use bert_tasks::{
-    AnyTask, Batcher, Embedding, Error, Features, FillMask, MultipleChoice, NextSentence, Pooling, Precision,
-    Pretrained, QuestionAnswering, Similarity, SparseEmbedding, Task, TextClassification,
+    AnyTask, Batcher, Embedding, Error, Features, FillMask, Head, MultipleChoice, NextSentence, Pooling,
+    Precision, Pretrained, QuestionAnswering, Similarity, SparseEmbedding, Task, TextClassification,
     TokenClassification,
 };
 use serde::Serialize;
@@ -78,6 +79,21 @@ fn every_task_answers_as_its_own_type_does() {
 
     let answer = task!(Features, tiny).predict(&text).unwrap();
     answers("features", &tiny.open(), json!({"text": text}), &FeaturesRecord { text, answer });
+
+    let text = "the river is in france";
+    let layers = AttentionOptions { layers: vec![1], heads: vec![2], vectors: false };
+    let attention = task!(Attention, tiny).with_options(layers).unwrap().predict_one(text).unwrap();
+    answers("attention", &tiny.open(), json!({"text": text, "layer": 1, "head": 2}), &attention);
+    let attention =
+        task!(Attention, tiny).with_options(AttentionOptions { layers: vec![-1], ..Default::default() });
+    answers("attention", &tiny.open(), json!({"text": text}), &attention.unwrap().predict_one(text).unwrap());
+
+    let texts = ["the river", "a text without it", "River, river"];
+    let polysemy = Polysemy::new(tiny.open().load(Head::None, &device(), Precision::F32).unwrap());
+    let answer = polysemy.predict("river", &texts).unwrap();
+    let input = WordInTexts { word: "river".into(), texts: texts.map(str::to_owned).to_vec() };
+    let request = serde_json::to_value(&input).unwrap();
+    answers("polysemy", &tiny.open(), request, &PolysemyRecord { input, answer });
 
     let text = "the river is in france".to_owned();
     let tiny = files("BertForTokenClassification", PER);
@@ -271,4 +287,78 @@ fn hostile_requests_are_errors() {
     assert!(huge.ask(json!({"text": "[MASK]", "top_k": u64::MAX})).is_ok());
     let error = huge.ask(json!({"text": "[MASK]", "targets": ["river lake"]})).unwrap_err();
     assert!(matches!(error, Error::Targets { .. }), "{error}");
+}
+
+#[test]
+fn tasks_share_a_model_that_is_loaded() {
+    let tiny = Tiny::new("BertForMaskedLM", &[]);
+    let files = tiny.open();
+    let session = files.load(Head::MaskedLm, &device(), Precision::F32).unwrap();
+    for (word, request) in [
+        ("fill-mask", json!({"text": "the [MASK] is long"})),
+        ("embed", json!({"text": "the river", "normalize": true})),
+        ("similarity", json!({"first": "the river", "second": "is long"})),
+        ("features", json!({"text": "the river"})),
+        ("attention", json!({"text": "the river", "pair": "is long", "layer": 1})),
+        ("polysemy", json!({"word": "river", "texts": ["the river", "a river is long"], "layer": 0})),
+    ] {
+        let shared = AnyTask::with_session(word, &session, &files, &Value::Null).unwrap();
+        // To the last bit.
+        let alone = open(word, &files).ask(request.clone()).unwrap();
+        assert_eq!(shared.ask(request).unwrap().get(), alone.get(), "{word}");
+    }
+    // A head that is not there is missed when it is asked.
+    let without = AnyTask::with_session("answer", &session, &files, &Value::Null).unwrap();
+    assert!(without.ask(json!({"question": "where", "context": "in france"})).is_err());
+}
+
+#[test]
+fn explanations_with_layers_of_their_own_share_batches() {
+    let tiny = Tiny::new("BertModel", &[]);
+    let (attention, polysemy) = (open("attention", &tiny.open()), open("polysemy", &tiny.open()));
+    let requests: Vec<_> =
+        [1, -1, 2, 99].iter().map(|layer| json!({"text": "the river is long", "layer": layer})).collect();
+    for (found, request) in attention.stream(requests.clone()).zip(requests) {
+        match (found, attention.ask(request)) {
+            (Ok(found), Ok(alone)) => assert_eq!(found.get(), alone.get()),
+            (found, alone) => assert_eq!(found.unwrap_err().to_string(), alone.unwrap_err().to_string()),
+        }
+    }
+    let long = attention.ask(json!({"text": "river ".repeat(1000)})).unwrap_err();
+    assert!(matches!(long, Error::Explain(ExplainError::TooLong { .. })), "{long}");
+    for (request, part) in [
+        (json!({"text": "the river", "head": 99}), "head 99"),
+        (json!({"text": "the river", "layer": 0}), "layer 0"),
+        (json!({"text": "the river", "layer": "last"}), "whole number"),
+        (json!({"text": ""}), "no words"),
+    ] {
+        let error = attention.ask(request).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    for (request, part) in [
+        (json!({"word": "sea", "texts": ["the river"]}), "\"sea\""),
+        (json!({"word": "", "texts": ["the river"]}), "a letter"),
+        (json!({"word": "river", "texts": []}), "none of the texts"),
+        (json!({"word": "river", "texts": ["the river"], "layer": 99}), "no layer 99"),
+    ] {
+        let error = polysemy.ask(request).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn uses_of_a_word_are_compared() {
+    let tiny = Tiny::new("BertModel", &[]);
+    let polysemy = Polysemy::new(tiny.open().load(Head::None, &device(), Precision::F32).unwrap());
+    let (long, many) = ("the ".repeat(2000) + "river", "river ".repeat(70));
+    let found = polysemy.predict("river", &["é the River", "none", "the river", &long]).unwrap();
+    let places: Vec<_> =
+        found.uses.iter().map(|own| (own.text, own.range.clone(), own.word.as_str())).collect();
+    assert_eq!(places, [(0, 7..12, "River"), (2, 4..9, "river"), (3, 8000..8005, "river")]);
+    for (row, cosines) in found.cosines.iter().enumerate() {
+        assert!((cosines[row] - 1.0).abs() < 1e-5 && cosines.len() == 3);
+        assert!(cosines.iter().enumerate().all(|(column, cosine)| *cosine == found.cosines[column][row]));
+    }
+    let limited = polysemy.predict("river", &[&many, "the river"]).unwrap();
+    assert!(limited.limited && limited.uses.len() == 64 && !found.limited);
 }

@@ -1,35 +1,24 @@
 //! `bert serve`: every task over HTTP.
 
+mod models;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use bert_server::{Address, LogFormat, Model, ModelOptions, Options, Server};
-use bert_tasks::{Device, DeviceOptions, Head, Precision};
+use bert_server::{Address, LogFormat, Options, Server, TlsFiles};
+use bert_tasks::{Device, DeviceOptions, Precision};
 use clap::{Args, ValueEnum, ValueHint};
 
-use crate::built_in::{BuiltIn, ENTITIES, SENTIMENT};
+use self::models::Wanted;
 use crate::error::{Error, Result};
 use crate::input::read_text;
-use crate::model::{Requirement, SourceArgs, precisions};
+use crate::model::precisions;
 use crate::outcome::Outcome;
-use crate::reporter::Reporter;
+use crate::reporter::{Reporter, ReporterArgs};
 use crate::signals;
 use crate::values::positive;
-
-const fn requirement(built_in: BuiltIn) -> Requirement {
-    Requirement { kind: "a model", example: "google-bert/bert-base-uncased", head: Head::None, built_in }
-}
-
-static NAMED: Requirement = requirement(BuiltIn::None);
-
-/// What is served where the user names nothing, with the tasks of each.
-static BUILT_IN: [(&str, Requirement, &[&str]); 3] = [
-    ("english-mlm", requirement(BuiltIn::Base), &["fill-mask", "embed", "features"]),
-    ("english-sentiment", requirement(SENTIMENT), &["sentiment"]),
-    ("english-entities", requirement(ENTITIES), &["entities"]),
-];
 
 /// Answer every task over HTTP, to the clients that exist, with a page to try it
 #[derive(Args, Debug)]
@@ -38,12 +27,13 @@ Without --model, the built-in English models are served. Open the address in a b
 tasks; GET /openapi.json describes all paths. Clients of Hugging Face's inference API, of
 text-embeddings-inference and of OpenAI's embeddings work unchanged.
 
-It ends on Ctrl-C or SIGTERM: nothing more is accepted, and what was accepted is answered.
+It ends on Ctrl-C or SIGTERM: nothing more is accepted, and what was accepted is answered. SIGHUP has it load its
+models and its certificate again, while requests go on.
 
 Examples:
   bert serve
   bert serve --model names=path/to/ner-model --model sentence-transformers/all-MiniLM-L6-v2
-  bert serve --host 0.0.0.0 --port 80 --api-key-file key.txt --log json
+  bert serve --host 0.0.0.0 --port 443 --api-key-file key.txt --tls-cert cert.pem --tls-key key.pem
   curl --json '{\"text\": \"The capital of France is [MASK].\"}' http://127.0.0.1:8080/v1/fill-mask")]
 pub struct ServeCommand {
     /// A model, and the name that requests have for it; again, or separated by commas, for more. Where a request names
@@ -147,9 +137,37 @@ struct AccessArgs {
     #[arg(long, value_name = "ORIGIN", env = "BERT_SERVE_CORS", value_delimiter = ',')]
     cors: Vec<String>,
 
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: TlsArgs,
+
     /// A host name to answer to, beside localhost; again for more
     #[arg(long = "allow-host", value_name = "NAME", env = "BERT_SERVE_ALLOW_HOST", value_delimiter = ',')]
     allowed_hosts: Vec<String>,
+}
+
+/// What its port speaks TLS with.
+#[cfg(feature = "tls")]
+#[derive(Args, Debug)]
+struct TlsArgs {
+    /// Speak TLS with the certificate in this file of PEM, followed there by those that it is signed by
+    #[arg(long = "tls-cert", value_name = "FILE", env = "BERT_SERVE_TLS_CERT", requires = "tls_key", conflicts_with = "unix_socket", value_hint = ValueHint::FilePath)]
+    tls_cert: Option<PathBuf>,
+
+    /// The file of PEM with the private key of the certificate, not encrypted
+    #[arg(long = "tls-key", value_name = "FILE", env = "BERT_SERVE_TLS_KEY", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    tls_key: Option<PathBuf>,
+}
+
+impl AccessArgs {
+    /// What its port speaks TLS with.
+    fn tls(&self) -> Option<TlsFiles> {
+        #[cfg(feature = "tls")]
+        if let (Some(certificate), Some(key)) = (&self.tls.tls_cert, &self.tls.tls_key) {
+            return Some(TlsFiles { certificate: certificate.clone(), key: key.clone() });
+        }
+        None
+    }
 }
 
 /// How much it takes.
@@ -183,16 +201,55 @@ struct LimitArgs {
 
 impl ServeCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        let options = self.options()?;
+        let address = match &self.listen.unix_socket {
+            Some(path) => Address::Unix(path.clone()),
+            None => Address::Tcp { host: self.listen.host.clone(), port: self.listen.port },
+        };
+        let drain = Duration::from_secs(self.listen.drain.into());
+        let device = Device::open(&self.device.device, DeviceOptions { threads: self.device.threads })?;
+        let wanted = Wanted {
+            models: self.models,
+            tasks: self.tasks,
+            #[cfg(feature = "hub")]
+            hub: self.hub,
+            device,
+            precision: self.device.precision,
+            queue: self.limits.queue,
+            max_batch_tokens: self.limits.max_batch_tokens,
+        };
+        // The log tells how a reload went; a bar of a download would be in its way.
+        let again = move |wanted: &Wanted| {
+            let quiet = ReporterArgs { quiet: true, ..ReporterArgs::default() };
+            Ok(wanted.load(&Reporter::new(quiet))?)
+        };
+        let models = wanted.load(reporter)?;
+        let server = Server::new(models, options)?.with_loader(move || again(&wanted));
+        #[cfg(feature = "otel")]
+        let server = match wants_traces() {
+            true => server.with_traces()?,
+            false => server,
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        signals::set_switch(stop.clone());
+        #[cfg(unix)]
+        signals::set_hangup_switch(server.reload_switch());
+        server.run(&address, drain, &stop, |bound| reporter.notice(format_args!("listening on {bound}")))?;
+        Ok(Outcome::Done)
+    }
+
+    /// What needs no model, so that it is checked before any is loaded.
+    fn options(&self) -> Result<Options> {
         let mut keys = self.access.api_keys.clone();
         if let Some(file) = &self.access.api_key_file {
             keys.extend(keys_in(file)?);
         }
-        // What needs no model is checked before any is loaded.
-        let options = Options {
+        Ok(Options {
             api_keys: keys.into_iter().filter(|key| !key.is_empty()).collect(),
             insecure_no_key: self.access.insecure_no_key,
             cors: self.access.cors.clone(),
             allowed_hosts: self.access.allowed_hosts.clone(),
+            tls: self.access.tls(),
             max_concurrent: self.limits.max_concurrent,
             max_client_batch: self.limits.max_client_batch,
             max_body: self.limits.max_body,
@@ -202,96 +259,16 @@ impl ServeCommand {
                 LogChoice::Text => LogFormat::Text,
                 LogChoice::Json => LogFormat::Json,
             },
-        };
-        let device = Device::open(&self.device.device, DeviceOptions { threads: self.device.threads })?;
-        let models = self.load(reporter, &device)?;
-        let server = Server::new(models, options)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        signals::set_switch(stop.clone());
-        let address = match &self.listen.unix_socket {
-            Some(path) => Address::Unix(path.clone()),
-            None => Address::Tcp { host: self.listen.host.clone(), port: self.listen.port },
-        };
-        let drain = Duration::from_secs(self.listen.drain.into());
-        server.run(&address, drain, &stop, |bound| reporter.notice(format_args!("listening on {bound}")))?;
-        Ok(Outcome::Done)
-    }
-
-    fn load(&self, reporter: &Reporter, device: &Device) -> Result<Vec<Model>> {
-        let mut models = vec![];
-        let named: Vec<_> = self.models.iter().filter(|model| !model.is_empty()).collect();
-        if named.is_empty() {
-            for (name, requirement, tasks) in &BUILT_IN {
-                let chosen: Vec<_> = match &self.tasks[..] {
-                    [] => tasks.iter().map(|&task| task.to_owned()).collect(),
-                    asked => asked.iter().filter(|task| covers(tasks, task)).cloned().collect(),
-                };
-                if !chosen.is_empty() {
-                    models.push(self.load_one(reporter, device, name, None, requirement, chosen)?);
-                }
-            }
-            if models.is_empty() {
-                return Err(NAMED.missing());
-            }
-        }
-        for model in named {
-            let (name, place) = match model.split_once('=') {
-                Some((name, place)) => (name.to_owned(), place),
-                None => (short_name(model), model.as_str()),
-            };
-            models.push(self.load_one(reporter, device, &name, Some(place), &NAMED, self.tasks.clone())?);
-        }
-        Ok(models)
-    }
-
-    fn load_one(
-        &self,
-        reporter: &Reporter,
-        device: &Device,
-        name: &str,
-        place: Option<&str>,
-        requirement: &'static Requirement,
-        tasks: Vec<String>,
-    ) -> Result<Model> {
-        let source = SourceArgs {
-            model: place.map(str::to_owned),
-            adapter: None,
-            #[cfg(feature = "hub")]
-            hub: self.hub.clone(),
-        };
-        let mut files = source.open(reporter, requirement)?;
-        if let Some(tokens) = self.limits.max_batch_tokens {
-            files = files.with_token_budget(tokens);
-        }
-        let mut options = ModelOptions { tasks, queue: self.limits.queue, ..ModelOptions::default() };
-        options.precision = self.device.precision;
-        let model = Model::load(name, &files, device, &options)?;
-        let precision = match self.device.precision {
-            Precision::F32 => String::new(),
-            precision => format!(", precision {precision}"),
-        };
-        reporter
-            .notice(format_args!("model {name}: {}, device {device}{precision}", model.tasks().join(", ")));
-        Ok(model)
+        })
     }
 }
 
-/// Whether a built-in model does a task that the user asks for.
-fn covers(tasks: &[&str], asked: &str) -> bool {
-    let asked = match asked {
-        "classify" => "sentiment",
-        "similarity" => "embed",
-        other => other,
-    };
-    tasks.contains(&asked)
-}
-
-/// The name of a folder, or that of a model on the hub as it is.
-fn short_name(model: &str) -> String {
-    let path = Path::new(model);
-    let folder = path.is_dir().then(|| path.canonicalize().ok()).flatten();
-    let name = folder.as_ref().and_then(|folder| folder.file_name()).and_then(|name| name.to_str());
-    name.unwrap_or(model).to_owned()
+/// Whether the environment names a collector of OpenTelemetry, by the variables that all programs have for it.
+#[cfg(feature = "otel")]
+fn wants_traces() -> bool {
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn keys_in(file: &Path) -> Result<Vec<String>> {
