@@ -70,6 +70,13 @@ fn lay_out(text: &str, indent: usize, column: usize, out: &mut String) {
     out.push_str(&text[text.len() - 1..]);
 }
 
+/// The names of the fields of an object that stands in one line.
+pub fn keys(object: &str) -> Vec<String> {
+    let key =
+        |part: &&str| serde_json::from_str(&part[..part.len() - value_of(part).len() - ": ".len()]).ok();
+    parts(object).iter().filter_map(key).collect()
+}
+
 /// The elements of an array, or the fields of an object; nothing for anything else.
 fn parts(text: &str) -> Vec<&str> {
     if !text.starts_with(['[', '{']) || text.len() == 2 {
@@ -159,6 +166,13 @@ mod tests {
         for text in [text, line(&value).unwrap()] {
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         }
+    }
+
+    #[test]
+    fn the_keys_of_an_object() {
+        let object = json!({"a": [1, {"x": 2}], "b \": \"": "c: d", "é": null});
+        assert_eq!(keys(&line(&object).unwrap()), ["a", "b \": \"", "é"]);
+        assert!(keys("{}").is_empty());
     }
 
     #[test]

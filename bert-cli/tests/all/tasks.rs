@@ -247,7 +247,7 @@ fn choose_weighs_the_choices_of_each_prompt() {
     let first = text.lines().next().unwrap();
     assert!(text.lines().count() == 3 && first.ends_with(found["choices"][best].as_str().unwrap()), "{text}");
     let csv = run("choose", &model, &["--csv", "the room", "was empty", "is rome"]).ok();
-    assert!(csv.starts_with("prompt,index,choice,score,best\nthe room,0,was empty,0."), "{csv}");
+    assert!(csv.starts_with("prompt,index,choice,probability,best\nthe room,0,was empty,0."), "{csv}");
 
     run("choose", &model, &["the room", "was empty"]).fails(&["two choices", "found 2"]);
     run("choose", &model, &["--column", "a", "-"]).fails(&["number of --column options found: 1"]);

@@ -58,7 +58,7 @@ impl FormArgs {
         let (json, csv) = (*json, *csv);
         let path = output.as_deref();
         let sink = |json, jsonl, csv| {
-            let args = OutputArgs { json, jsonl, csv, output: output.clone() };
+            let args = OutputArgs { json, jsonl, csv, output: output.clone(), ..OutputArgs::default() };
             Ok(Place::Sink(Sink::open(&args, false, reporter)?))
         };
         if drawing == Drawing::Asked {
