@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs, read_text};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
-use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::output::{OutputArgs, Page, Record, Sink, rounded};
 use crate::reporter::Reporter;
 use crate::style::{self, visible};
 use crate::values::positive;
@@ -174,7 +174,7 @@ impl Record for SummaryRecord {
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |sentence: &SummarySentence| {
-            let score = sentence.score.map(|score| score.to_string()).unwrap_or_default();
+            let score = sentence.score.map(|score| rounded(score).to_string()).unwrap_or_default();
             let [rank, start, end] =
                 [sentence.rank, sentence.range.start, sentence.range.end].map(|x| x.to_string());
             vec![rank, start, end, score, sentence.text.clone()]

@@ -18,11 +18,15 @@ use crate::error::Result;
 use crate::reporter::Reporter;
 use crate::style::{Kinds, Screen};
 pub use form::OutputArgs;
+pub use json::rounded;
 pub use sink::Sink;
 use target::Target;
 
 /// A result that can be written in every form. Its JSON is what it serialises to.
 pub trait Record: Serialize {
+    /// Whether its numbers keep every digit: they are compared with those of others.
+    const EXACT: bool = false;
+
     /// The names of the CSV columns; the same for all records of a run.
     fn columns(&self) -> Vec<Cow<'static, str>>;
 

@@ -136,12 +136,12 @@ impl Sink {
 
     fn json<R: Record>(&mut self, line: Option<u64>, kept: &Kept, record: &R) -> Result<()> {
         if self.form == Form::Json && !self.many {
-            return self.raw((json::pretty(record).map_err(failed)? + "\n").as_bytes());
+            return self.raw((json::pretty(record, R::EXACT).map_err(failed)? + "\n").as_bytes());
         }
-        let record_line = json::line(record).map_err(failed)?;
+        let record_line = json::line(record, R::EXACT).map_err(failed)?;
         let mut fields: Vec<String> = line.map(|line| format!("{LINE:?}: {line}")).into_iter().collect();
         for (name, cell) in self.names(kept, record)?.iter().zip(&kept.cells) {
-            fields.push(format!("{}: {}", json::line(name).map_err(failed)?, cell.to_json()));
+            fields.push(format!("{}: {}", json::line(name, false).map_err(failed)?, cell.to_json()));
         }
         let own = &record_line[1..record_line.len() - 1];
         fields.extend((!own.is_empty()).then(|| own.to_owned()));
@@ -194,7 +194,7 @@ impl Sink {
         if let Some(names) = &self.kept {
             return Ok(names.clone());
         }
-        let mut own = json::keys(&json::line(record).map_err(failed)?);
+        let mut own = json::keys(&json::line(record, R::EXACT).map_err(failed)?);
         own.push(LINE.to_owned());
         own.extend(record.columns().into_iter().map(Cow::into_owned));
         let name = |name: &String| if own.contains(name) { format!("input_{name}") } else { name.clone() };

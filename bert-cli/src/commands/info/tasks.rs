@@ -1,7 +1,5 @@
 //! What the commands could do with a model.
 
-use std::fmt;
-
 use bert_tasks::{Head, Pretrained};
 use serde::Serialize;
 
@@ -33,32 +31,34 @@ pub struct TaskFit {
     can: bool,
     /// Why it cannot.
     reason: Option<String>,
+    /// The same in a few words.
+    #[serde(skip)]
+    short: String,
 }
 
 impl TaskFit {
     /// Of every command.
     pub fn all(files: &Pretrained) -> Vec<Self> {
         let fit = |(task, head)| {
-            let reason = files.check_head(head).err().map(|error| describe(&error));
-            Self { task, can: reason.is_none(), reason }
+            let Err(error) = files.check_head(head) else {
+                return Self { task, can: true, reason: None, short: String::new() };
+            };
+            let reason = describe(&error);
+            let short = match error.is_wrong_head() {
+                true => format!("no head for {head}"),
+                false => reason.clone(),
+            };
+            Self { task, can: false, reason: Some(reason), short }
         };
         TASKS.into_iter().map(fit).collect()
     }
 
-    /// What is said of all of them: those that can, and for each reason those that cannot.
+    /// What is said of all of them: those that can, and then those that cannot.
     pub fn facts(tasks: &[Self]) -> Vec<(&'static str, String)> {
         let can: Vec<&str> = tasks.iter().filter(|fit| fit.can).map(|fit| fit.task).collect();
         let mut facts = vec![("tasks", if can.is_empty() { "none".to_owned() } else { can.join(", ") })];
-        facts.extend(tasks.iter().filter(|fit| !fit.can).map(|fit| ("not", fit.to_string())));
+        let not = tasks.iter().filter(|fit| !fit.can);
+        facts.extend(not.map(|Self { task, short, .. }| ("not", format!("{task}: {short}"))));
         facts
-    }
-}
-
-impl fmt::Display for TaskFit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            None => f.write_str(self.task),
-            Some(reason) => write!(f, "{}: {reason}", self.task),
-        }
     }
 }
