@@ -127,6 +127,10 @@ impl SummarizeCommand {
                 |_, summary| SummaryRecord::new(summary),
             );
         };
+        if let Some(option) = self.input.needs_file().filter(|option| *option != "--whole-file") {
+            let reason = "FILE is one document; --input FILE has a document a line or row";
+            return Err(Error::NoMeaning { option, reason });
+        }
         let text = read_text(file, self.input.lossy)?;
         self.output.keep_input(Some(file))?;
         let mut sink = Sink::open(&self.output, false, reporter)?;

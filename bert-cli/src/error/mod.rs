@@ -403,7 +403,8 @@ impl Error {
             Self::NotAPair { .. } | Self::NoChoices { .. } => {
                 "put each text in quotes; for many inputs there is --input FILE".to_owned()
             }
-            Self::Column { .. } | Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
+            Self::Column { .. } => "the text is in --column NAME, and --keep NAME takes others along".to_owned(),
+            Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
             Self::OutputIsFolder { path } => {
                 format!("name a file in it: --output {}", path.join("results.jsonl").display())
             }

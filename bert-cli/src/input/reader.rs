@@ -274,10 +274,10 @@ impl<S: JsonSource> Records<S> {
     /// The fields that travel along: those that are named, or all of the records read ahead that hold no text.
     fn resolve(&self, keep: &[String], enough: bool) -> Result<Arc<[String]>> {
         let objects = self.ahead.iter().filter_map(|record| match &record.value {
-            Ok(Json::Object(object)) => Some((record.line, object)),
+            Ok(Json::Object(object)) => Some(object),
             _ => None,
         });
-        let objects: Vec<(u64, &Object)> = objects.collect();
+        let objects: Vec<&Object> = objects.collect();
         let mut names: Vec<String> = vec![];
         let mut add = |name: &str| {
             if !names.iter().any(|known| known == name) {
@@ -286,14 +286,14 @@ impl<S: JsonSource> Records<S> {
         };
         for wanted in keep {
             if wanted == ALL {
-                let fields = objects.iter().flat_map(|(_, object)| object.names());
+                let fields = objects.iter().flat_map(|object| object.names());
                 fields.filter(|field| !self.layout.reads(field)).for_each(|field| add(&field));
                 continue;
             }
-            let has = |(_, object): &(u64, &Object)| object.find(wanted).is_ok_and(|found| found.is_some());
-            if let Some((line, object)) = objects.first().filter(|_| enough && !objects.iter().any(has)) {
-                let error = RecordError::NoField { name: wanted.clone(), found: object.names() };
-                return Err(Error::BadRecord { name: self.name.clone(), line: *line, error });
+            let has = |object: &&Object| object.find(wanted).is_ok_and(|found| found.is_some());
+            if let Some(object) = objects.first().filter(|_| enough && !objects.iter().any(has)) {
+                let (name, column, found) = (self.name.clone(), wanted.clone(), object.names());
+                return Err(Error::Column { name, column, twice: false, found });
             }
             add(wanted);
         }

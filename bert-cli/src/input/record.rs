@@ -37,6 +37,10 @@ impl Fields {
     /// More or fewer columns than the command takes texts.
     pub fn new(defaults: &[&'static str], args: &InputArgs) -> Result<Self> {
         let columns = &args.column;
+        if args.join.is_some() && (defaults.len() > 1 || columns.len() < 2) {
+            let reason = "it joins the texts of several columns to one, and --column names no several";
+            return Err(Error::NoMeaning { option: "--join", reason });
+        }
         match columns.len() {
             0 => {
                 let names = defaults.iter().map(ToString::to_string).collect();

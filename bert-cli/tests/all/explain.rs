@@ -304,7 +304,7 @@ fn the_extension_of_a_file_is_its_form() {
         let (drawn, svg) = write("a.svg", &[]);
         match kind {
             "attention" => assert!(svg.starts_with("<svg")),
-            _ => drawn.fails(&["a.svg", ".jsonl and .csv"]),
+            _ => drawn.fails(&["a.svg", ".csv and .tsv"]),
         }
     }
     let words = explain("tokens", &model, &["sentiment", "rome [SEP] was", "--json"]).json();

@@ -464,6 +464,16 @@ fn other_columns_travel_along() {
     );
 
     run("a.csv", &["--keep", "id"]).fails(&["--keep", "--jsonl"]);
+    run("a.jsonl", &["--keep", "ids", "--jsonl"]).fails(&["\"ids\"", "\"id\", \"text\"", "--keep NAME"]);
+    // In the results of a search, too.
+    let embedder = Tiny::new("BertModel");
+    let file = path(&folder, "a.csv");
+    let args = ["similarity", "-m", embedder.arg(), "rome", "-i", &file, "--keep", "id", "--jsonl"];
+    assert_eq!(bert(args).jsonl()[0]["id"], "8");
+    bert(["features", "-m", embedder.arg(), "--word", "rome", "-i", &file, "--keep", "id"])
+        .fails(&["--keep"]);
+    bert(["summarize", &file, "--keep", "id"]).fails(&["--keep", "one document"]);
+    bert(["tokenize", "-i", &file, "--join", "x"]).fails(&["--join", "several columns"]);
     bert(["classify", "--keep", "id", "text"]).fails(&["--keep", "arguments"]);
 }
 

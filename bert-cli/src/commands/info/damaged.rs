@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use bert_tasks::ModelSource;
+use bert_tasks::{Head, ModelConfig, ModelSource};
 use serde::Serialize;
 
 use super::{Shape, TokenizerFacts, of_layers, of_tokenizer, show_facts};
@@ -48,7 +48,7 @@ impl Damaged {
             model_type: config.model_type.to_string(),
             architectures: config.architectures.clone(),
             shape: Shape::of(&config),
-            labels: config.labels.clone(),
+            labels: if labelled(&config) { config.labels.clone() } else { vec![] },
         });
         let tokenizer = source.tokenizer().ok().map(|tokenizer| TokenizerFacts::of(&tokenizer));
         let files = match source {
@@ -104,4 +104,9 @@ impl Record for Damaged {
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         show_facts(&self.facts(), page)
     }
+}
+
+/// Whether its class has labels: configurations without any have two by default, which mean nothing.
+fn labelled(config: &ModelConfig) -> bool {
+    matches!(Head::of(config), Some(Head::SequenceClassification | Head::TokenClassification))
 }
