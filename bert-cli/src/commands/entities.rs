@@ -46,8 +46,8 @@ pub struct EntitiesCommand {
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
 
-    /// How the labels of tokens become entities: none (each token by itself), simple (tokens are joined), or
-    /// whole words with the label of their first token, of the average, or of their surest token
+    /// How the labels of tokens become entities: none (each token by itself), simple (tokens are joined, also where a
+    /// beginning touches what is before it), or whole words with the label of their first token, of the average, or of their surest token
     #[arg(
         long, value_name = "HOW", default_value = "first",
         value_parser = PossibleValuesParser::new(["none", "simple", "first", "average", "max"])
@@ -196,11 +196,14 @@ impl Redacted {
     fn new(record: &TokenClassificationRecord) -> Self {
         let TokenClassificationRecord { text, entities } = record;
         let mut redacted = String::with_capacity(text.len());
-        let mut done = 0;
+        let (mut done, mut last) = (0, "");
         for Entity { label, range, .. } in entities {
             redacted += &text[done..range.start];
-            redacted += &format!("[{label}]");
-            done = range.end;
+            // The pieces of one thing, such as an address, leave one mark.
+            if range.start > done || label != last {
+                redacted += &format!("[{label}]");
+            }
+            (done, last) = (range.end, label);
         }
         Self { redacted: redacted + &text[done..] }
     }
@@ -259,6 +262,13 @@ mod tests {
         };
         assert_eq!(redacted("é Ann, Bob", vec![entity("PER", 3..6), entity("PER", 8..11)]), "é [PER], [PER]");
         assert_eq!(redacted("AnnBob", vec![entity("A", 0..3), entity("B", 3..6)]), "[A][B]");
+        assert_eq!(
+            redacted(
+                "a@b c",
+                vec![entity("M", 0..1), entity("M", 1..2), entity("M", 2..3), entity("M", 4..5)]
+            ),
+            "[M] [M]"
+        );
         assert_eq!(redacted("none", vec![]), "none");
     }
 }

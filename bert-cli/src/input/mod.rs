@@ -11,6 +11,7 @@ mod lines;
 mod open;
 mod reader;
 mod record;
+mod records;
 mod sniff;
 mod table;
 mod whole;
@@ -23,7 +24,7 @@ pub use args::InputArgs;
 use format::InputFormat;
 pub use kept::Kept;
 use layout::Layout;
-use open::{Opened, Origin};
+use open::{Opened, Origin, Position};
 use reader::Reader;
 pub use whole::{read_stdin, read_text};
 
@@ -81,6 +82,8 @@ pub struct Inputs {
     path: Option<PathBuf>,
     reader: Reader,
     size: Option<u64>,
+    /// How far a compressed file has been read.
+    position: Option<Position>,
     interactive: bool,
     /// Whether the format was assumed: nothing told it.
     assumed: bool,
@@ -163,6 +166,7 @@ impl Inputs {
             path: None,
             reader,
             size: None,
+            position: None,
             interactive: false,
             assumed: false,
             keeps: !args.keep.is_empty(),
@@ -206,9 +210,10 @@ impl Inputs {
         let known = args.input_format.or(told);
         let format = known.unwrap_or(InputFormat::Txt);
         args.check(format)?;
-        let interactive = opened.origin == Origin::Person;
-        let (reader, notice) = Reader::open(&name, opened, format, args, layout)?;
-        Ok(Self { assumed: known.is_none(), interactive, notice, ..Self::new(name, reader, args) })
+        let Opened { source, position, origin } = opened;
+        let interactive = origin == Origin::Person;
+        let (reader, notice) = Reader::open(&name, (source, origin), format, args, layout)?;
+        Ok(Self { assumed: known.is_none(), interactive, position, notice, ..Self::new(name, reader, args) })
     }
 
     /// What the source is called in messages.
@@ -274,7 +279,10 @@ impl Inputs {
     /// # Errors
     /// The outer error ends the input; the inner one is of this input alone.
     pub fn next(&mut self) -> Result<Option<Result<Item, BadItem>>> {
-        let next = self.reader.next()?;
+        let mut next = self.reader.next()?;
+        if let (Some(Ok(item)), Some(position)) = (&mut next, &self.position) {
+            item.end = position.get();
+        }
         if std::mem::take(&mut self.assumed) && self.reader.looks_like_json() {
             let name = &self.name;
             self.notice = Some(format!(

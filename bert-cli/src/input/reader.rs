@@ -1,56 +1,33 @@
 //! The inputs of a source, whatever it is written in.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+use bert_tasks::data::Source;
 
 use super::args::InputArgs;
 use super::document::Values;
 use super::format::InputFormat;
-use super::json::{Json, Object};
-use super::kept::{Cell, Kept};
+use super::kept::Kept;
 use super::layout::Layout;
 use super::lines::Lines;
-use super::open::{Opened, Origin, Position};
-use super::record::decode;
+use super::open::Origin;
+use super::records::Records;
 use super::table::Rows;
-use super::{ALL, BadItem, Item, Place};
-use crate::error::{Error, RecordError, Result};
-
-/// How many records are read ahead to find out whether any has the fields that are asked for, and which others
-/// there are.
-const AHEAD: usize = 100;
-
-/// How many records of a pipe tell what is wrong with all of them.
-const ENOUGH: usize = 10;
-
-/// How many bytes of records are read ahead at most.
-const AHEAD_BYTES: u64 = 1 << 20;
+use super::{BadItem, Item, Place};
+use crate::error::Result;
 
 /// What reads inputs.
 pub enum Reader {
     /// They are there already.
     Items(VecDeque<Item>),
     /// A text a line.
-    Text(Text),
+    Text(Lines, Box<dyn Layout>),
     /// A JSON value a line.
     JsonLines(Records<Lines>),
     /// The values of a JSON document.
     Document(Records<Values>),
     /// The rows of a table.
-    Table(Table),
-}
-
-/// Lines of text.
-pub struct Text {
-    lines: Lines,
-    layout: Box<dyn Layout>,
-    position: Option<Position>,
-}
-
-/// A table.
-pub struct Table {
-    rows: Rows,
-    position: Option<Position>,
+    Table(Rows),
 }
 
 impl Reader {
@@ -61,45 +38,45 @@ impl Reader {
     /// A source that cannot be read, is no text, or lacks the columns or fields that are asked for.
     pub fn open(
         name: &str,
-        opened: Opened,
+        (source, origin): (Source, Origin),
         format: InputFormat,
         args: &InputArgs,
         layout: Box<dyn Layout>,
     ) -> Result<(Self, Option<String>)> {
-        let Opened { source, position, origin } = opened;
-        Ok(match format {
-            InputFormat::Txt => {
-                (Self::Text(Text { lines: Lines::new(name, source, args.lossy), layout, position }), None)
-            }
+        let mut notice = None;
+        let reader = match format {
+            InputFormat::Txt => Self::Text(Lines::new(name, source, args.lossy), layout),
             InputFormat::Jsonl => {
                 let lines = Lines::new(name, source, args.lossy);
-                (Self::JsonLines(Records::open(name, lines, args, layout, position, origin)?), None)
+                Self::JsonLines(Records::open(name, lines, args, layout, origin)?)
             }
             InputFormat::Json => {
                 let values = Values::open(name, source)?;
-                (Self::Document(Records::open(name, values, args, layout, position, origin)?), None)
+                Self::Document(Records::open(name, values, args, layout, origin)?)
             }
             InputFormat::Csv | InputFormat::Tsv => {
-                let (rows, notice) = Rows::open(name, source, format, args, layout)?;
-                (Self::Table(Table { rows, position }), notice)
+                let rows;
+                (rows, notice) = Rows::open(name, source, format, args, layout)?;
+                Self::Table(rows)
             }
-        })
+        };
+        Ok((reader, notice))
     }
 
     /// Whether the next input is there already.
     pub fn ready(&self) -> bool {
         match self {
             Self::Items(_) => true,
-            Self::Text(text) => text.lines.ready(),
+            Self::Text(lines, _) => lines.ready(),
             Self::JsonLines(records) => records.ready(),
             Self::Document(records) => records.ready(),
-            Self::Table(table) => table.rows.ready(),
+            Self::Table(rows) => rows.ready(),
         }
     }
 
     /// Whether lines of text, once the first has been read, begin as JSON does.
     pub fn looks_like_json(&self) -> bool {
-        matches!(self, Self::Text(text) if text.lines.looks_like_json())
+        matches!(self, Self::Text(lines, _) if lines.looks_like_json())
     }
 
     /// The next input; `None` at the end.
@@ -107,218 +84,21 @@ impl Reader {
     /// # Errors
     /// The outer error ends the input; the inner one is of this input alone.
     pub fn next(&mut self) -> Result<Option<Result<Item, BadItem>>> {
-        let (next, position) = match self {
-            Self::Items(items) => return Ok(items.pop_front().map(Ok)),
-            Self::Text(text) => (text.next()?, &text.position),
-            Self::JsonLines(records) => (records.next()?, &records.position),
-            Self::Document(records) => (records.next()?, &records.position),
-            Self::Table(table) => (table.rows.next()?, &table.position),
-        };
-        Ok(match (next, position) {
-            (Some(Ok(item)), Some(position)) => Some(Ok(Item { end: position.get(), ..item })),
-            (next, _) => next,
-        })
-    }
-}
-
-impl Text {
-    fn next(&mut self) -> Result<Option<Result<Item, BadItem>>> {
-        let Some(line) = self.lines.next()? else { return Ok(None) };
-        let place = Place::Line(self.lines.number());
-        Ok(Some(match line.and_then(|line| self.layout.parse_line(line)) {
-            Ok(texts) => Ok(Item { place, texts, kept: Kept::default(), end: self.lines.offset() }),
-            Err(error) => Err(BadItem { place, error }),
-        }))
-    }
-}
-
-/// What has a JSON value for each input.
-pub trait JsonSource {
-    /// Whether a value may go over several lines.
-    const IS_DOCUMENT: bool;
-
-    /// The next value as text, with its line; `None` at the end.
-    ///
-    /// # Errors
-    /// The outer error ends the source; the inner one is of this value alone.
-    fn next_value(&mut self, lossy: bool) -> Result<Option<(u64, Result<String, RecordError>)>>;
-
-    /// Whether the next value is there already.
-    fn is_ready(&self) -> bool;
-
-    /// How many bytes have been read.
-    fn read(&self) -> u64;
-}
-
-impl JsonSource for Lines {
-    const IS_DOCUMENT: bool = false;
-
-    fn next_value(&mut self, _: bool) -> Result<Option<(u64, Result<String, RecordError>)>> {
-        loop {
-            match self.next()? {
-                None => return Ok(None),
-                Some(Ok(line)) if line.trim().is_empty() => {}
-                Some(line) => return Ok(Some((self.number(), line))),
-            }
+        match self {
+            Self::Items(items) => Ok(items.pop_front().map(Ok)),
+            Self::Text(lines, layout) => next_line(lines, &**layout),
+            Self::JsonLines(records) => records.next(),
+            Self::Document(records) => records.next(),
+            Self::Table(rows) => rows.next(),
         }
     }
-
-    fn is_ready(&self) -> bool {
-        self.ready()
-    }
-
-    fn read(&self) -> u64 {
-        self.offset()
-    }
 }
 
-impl JsonSource for Values {
-    const IS_DOCUMENT: bool = true;
-
-    fn next_value(&mut self, lossy: bool) -> Result<Option<(u64, Result<String, RecordError>)>> {
-        let next = self.next()?;
-        Ok(next.map(|(line, value)| (line, value.and_then(|bytes| decode(bytes, lossy)))))
-    }
-
-    fn is_ready(&self) -> bool {
-        self.ready()
-    }
-
-    fn read(&self) -> u64 {
-        self.offset()
-    }
-}
-
-/// JSON values that hold inputs.
-pub struct Records<S> {
-    name: String,
-    source: S,
-    layout: Box<dyn Layout>,
-    lossy: bool,
-    position: Option<Position>,
-    /// The fields that travel along.
-    keep: Arc<[String]>,
-    /// Those that have been read ahead.
-    ahead: VecDeque<Ahead>,
-}
-
-/// A value that has been read ahead.
-struct Ahead {
-    line: u64,
-    end: u64,
-    value: Result<Json, RecordError>,
-}
-
-impl<S: JsonSource> Records<S> {
-    fn open(
-        name: &str,
-        source: S,
-        args: &InputArgs,
-        layout: Box<dyn Layout>,
-        position: Option<Position>,
-        origin: Origin,
-    ) -> Result<Self> {
-        let (name, lossy) = (name.to_owned(), args.lossy);
-        let keep = args.keep.iter().cloned().collect();
-        let mut records = Self { name, source, layout, lossy, position, keep, ahead: VecDeque::new() };
-        if origin != Origin::Person || !args.keep.is_empty() {
-            records.look_ahead(&args.keep, origin)?;
-        }
-        Ok(records)
-    }
-
-    fn ready(&self) -> bool {
-        !self.ahead.is_empty() || self.source.is_ready()
-    }
-
-    fn read(&mut self) -> Result<Option<Ahead>> {
-        let Some((line, text)) = self.source.next_value(self.lossy)? else { return Ok(None) };
-        let start = S::IS_DOCUMENT.then_some(line);
-        let value = text.and_then(|text| Json::parse(&text, start));
-        Ok(Some(Ahead { line, end: self.source.read(), value }))
-    }
-
-    /// Reads the first records, to tell at once what is wrong with all of them.
-    fn look_ahead(&mut self, keep: &[String], origin: Origin) -> Result<()> {
-        // Those of a pipe that are there may be too few to tell.
-        let mut enough = origin == Origin::File;
-        while self.ahead.len() < AHEAD {
-            let Some(record) = self.read()? else {
-                enough = true;
-                break;
-            };
-            let read = record.end;
-            self.ahead.push_back(record);
-            // Nobody should be waited for longer than for the first of them.
-            if read > AHEAD_BYTES || !(origin == Origin::File || self.source.is_ready()) {
-                break;
-            }
-        }
-        let missing = self.ahead.iter().map(|record| {
-            match record.value.as_ref().map(|value| self.layout.parse_json(value)) {
-                Ok(Err(error @ RecordError::NoField { .. })) => Some((record.line, error)),
-                _ => None,
-            }
-        });
-        enough |= self.ahead.len() >= ENOUGH;
-        if enough
-            && let Some(missing) = missing.collect::<Option<Vec<_>>>()
-            && let Some((line, error)) = missing.into_iter().next()
-        {
-            return Err(Error::BadRecord { name: self.name.clone(), line, error });
-        }
-        self.keep = self.resolve(keep, enough)?;
-        Ok(())
-    }
-
-    /// The fields that travel along: those that are named, or all of the records read ahead that hold no text.
-    fn resolve(&self, keep: &[String], enough: bool) -> Result<Arc<[String]>> {
-        let objects = self.ahead.iter().filter_map(|record| match &record.value {
-            Ok(Json::Object(object)) => Some(object),
-            _ => None,
-        });
-        let objects: Vec<&Object> = objects.collect();
-        let mut names: Vec<String> = vec![];
-        let mut add = |name: &str| {
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
-        };
-        for wanted in keep {
-            if wanted == ALL {
-                let fields = objects.iter().flat_map(|object| object.names());
-                fields.filter(|field| !self.layout.reads(field)).for_each(|field| add(&field));
-                continue;
-            }
-            let has = |object: &&Object| object.find(wanted).is_ok_and(|found| found.is_some());
-            if let Some(object) = objects.first().filter(|_| enough && !objects.iter().any(has)) {
-                let (name, column, found) = (self.name.clone(), wanted.clone(), object.names());
-                return Err(Error::Column { name, column, twice: false, found });
-            }
-            add(wanted);
-        }
-        Ok(names.into())
-    }
-
-    fn next(&mut self) -> Result<Option<Result<Item, BadItem>>> {
-        let next = match self.ahead.pop_front() {
-            Some(record) => Some(record),
-            None => self.read()?,
-        };
-        let Some(Ahead { line, end, value }) = next else { return Ok(None) };
-        let place = Place::Line(line);
-        let item = value.and_then(|value| {
-            let kept = self.kept(&value)?;
-            Ok(Item { place, texts: self.layout.parse_json(&value)?, kept, end })
-        });
-        Ok(Some(item.map_err(|error| BadItem { place, error })))
-    }
-
-    fn kept(&self, value: &Json) -> Result<Kept, RecordError> {
-        let cell = |name: &String| match value {
-            Json::Object(object) => Ok(object.find(name)?.map_or(Cell::Missing, |value| Cell::json(&value))),
-            Json::Other(_) => Ok(Cell::Missing),
-        };
-        Ok(Kept { names: self.keep.clone(), cells: self.keep.iter().map(cell).collect::<Result<_, _>>()? })
-    }
+fn next_line(lines: &mut Lines, layout: &dyn Layout) -> Result<Option<Result<Item, BadItem>>> {
+    let Some(line) = lines.next()? else { return Ok(None) };
+    let place = Place::Line(lines.number());
+    Ok(Some(match line.and_then(|line| layout.parse_line(line)) {
+        Ok(texts) => Ok(Item { place, texts, kept: Kept::default(), end: lines.offset() }),
+        Err(error) => Err(BadItem { place, error }),
+    }))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use bert_tasks::{Head, ModelConfig, ModelSource};
 use serde::Serialize;
 
-use super::{Shape, TokenizerFacts, of_layers, of_tokenizer, show_facts};
+use super::facts::{Shape, TokenizerFacts, of_layers, of_tokenizer, show_facts};
 use crate::error::describe;
 use crate::output::{Page, Record};
 use crate::style::bytes;

@@ -1,17 +1,16 @@
 //! `bert info`: what a model is, and what it would run on.
 
 mod damaged;
+mod facts;
 mod tasks;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
-use anstyle::Style;
 use bert_tasks::ModelConfig;
-use bert_tasks::checkpoint::{AdapterConfig, Checkpoint};
-use bert_tasks::tokenizer::Tokenizer;
-use bert_tasks::{Activation, Head, parameters};
+use bert_tasks::checkpoint::Checkpoint;
+use bert_tasks::{Head, parameters};
 use bert_tasks::{ModelSource, Pretrained};
 use clap::{Args, ValueHint};
 use serde::Serialize;
@@ -22,8 +21,9 @@ use crate::model::{DeviceArgs, Requirement, SourceArgs};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
-use crate::style::{self, bytes, thousands, visible};
+use crate::style::{bytes, thousands};
 use damaged::Damaged;
+use facts::{AdapterFacts, Shape, TokenizerFacts, of_layers, of_tokenizer, show_facts};
 use tasks::TaskFit;
 
 const REQUIREMENT: Requirement = Requirement {
@@ -133,17 +133,6 @@ fn heads(config: &ModelConfig, checkpoint: &Checkpoint) -> Vec<String> {
     heads
 }
 
-/// An activation as `config.json` spells it.
-fn activation_name(activation: Activation) -> &'static str {
-    match activation {
-        Activation::Identity => "none",
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_new",
-        Activation::Relu => "relu",
-        Activation::Tanh => "tanh",
-    }
-}
-
 #[derive(Serialize)]
 struct Info {
     model: String,
@@ -175,111 +164,6 @@ struct Info {
     /// Why it cannot be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct AdapterFacts {
-    rank: usize,
-    alpha: f64,
-    targets: Vec<String>,
-    modules_to_save: Vec<String>,
-}
-
-impl From<&AdapterConfig> for AdapterFacts {
-    fn from(config: &AdapterConfig) -> Self {
-        let AdapterConfig { rank, alpha, targets, modules_to_save, .. } = config.clone();
-        Self { rank, alpha, targets, modules_to_save }
-    }
-}
-
-#[derive(Serialize)]
-struct Shape {
-    layers: usize,
-    /// How many of them have parameters of their own.
-    distinct_layers: usize,
-    hidden_size: usize,
-    attention_heads: usize,
-    intermediate_size: usize,
-    activation: &'static str,
-    max_positions: usize,
-    token_types: usize,
-    vocab_size: usize,
-    layer_norm_eps: f64,
-}
-
-#[derive(Serialize)]
-struct TokenizerFacts {
-    kind: String,
-    vocab_size: usize,
-    max_length: Option<usize>,
-    special: BTreeMap<&'static str, String>,
-}
-
-impl Shape {
-    fn of(config: &ModelConfig) -> Self {
-        Self {
-            layers: config.num_hidden_layers,
-            distinct_layers: config.distinct_layers(),
-            hidden_size: config.hidden_size,
-            attention_heads: config.num_attention_heads,
-            intermediate_size: config.intermediate_size,
-            activation: activation_name(config.hidden_act),
-            max_positions: config.max_position_embeddings,
-            token_types: config.type_vocab_size,
-            vocab_size: config.vocab_size,
-            layer_norm_eps: config.layer_norm_eps,
-        }
-    }
-}
-
-impl TokenizerFacts {
-    fn of(tokenizer: &Tokenizer) -> Self {
-        let special = tokenizer.special();
-        let roles = [
-            ("cls", Some(special.cls)),
-            ("sep", Some(special.sep)),
-            ("unk", special.unk),
-            ("pad", special.pad),
-            ("mask", special.mask),
-        ];
-        let token = |(role, id): (_, Option<u32>)| Some((role, tokenizer.id_to_token(id?)?));
-        Self {
-            kind: tokenizer.kind().to_string(),
-            vocab_size: tokenizer.vocab_size(),
-            max_length: tokenizer.max_length(),
-            special: roles.into_iter().filter_map(token).collect(),
-        }
-    }
-}
-
-/// Writes facts, a line each. What is wrong stands out.
-fn show_facts(facts: &[(&str, String)], page: &mut Page<'_>) -> io::Result<()> {
-    let screen = page.screen;
-    for (name, value) in facts {
-        let style = if matches!(*name, "not finite" | "error") { style::BAD } else { Style::new() };
-        let (name, value) = (screen.paint(style::STRONG, name), screen.paint(style, visible(value)));
-        writeln!(page, "{name:<11} {value}")?;
-    }
-    Ok(())
-}
-
-/// The layers in words.
-fn of_layers(shape: &Shape) -> String {
-    let shared = match shape.distinct_layers {
-        own if own == shape.layers => String::new(),
-        own => format!(" (parameters of {own})"),
-    };
-    let Shape { layers, hidden_size, attention_heads, intermediate_size, activation, .. } = shape;
-    format!(
-        "{layers}{shared} of {hidden_size} with {attention_heads} heads, feed-forward {intermediate_size}, {activation}"
-    )
-}
-
-/// The tokenizer in words.
-fn of_tokenizer(facts: &TokenizerFacts) -> String {
-    let special = facts.special.values().cloned().collect::<Vec<_>>().join(" ");
-    let max_length = facts.max_length.map_or("no limit".to_owned(), |length| format!("{length} at most"));
-    format!("{}, {} tokens, {max_length}, {special}", facts.kind, thousands(facts.vocab_size as u64))
 }
 
 impl Info {

@@ -16,16 +16,16 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod raw_lines;
+
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder, Terminator};
 
 use super::lines::MAX_RECORD;
 use super::open::Source;
-
-/// What a pipe holds, so that all that another program has written comes in one read.
-const BUFFER: usize = 64 << 10;
+use raw_lines::{RawLine, RawLines};
 
 /// How many quotes that are never closed are passed over. Each costs a search through what follows.
 const MOST_OPEN_QUOTES: u32 = 8;
@@ -120,12 +120,7 @@ impl Delimited {
     /// The records of a source, from its start. Nothing is read yet.
     pub fn new(source: Source, dialect: Dialect) -> Self {
         Self {
-            lines: RawLines {
-                source: BufReader::with_capacity(BUFFER, source),
-                line_end: None,
-                number: 0,
-                offset: 0,
-            },
+            lines: RawLines::new(source),
             again: VecDeque::new(),
             dialect,
             core: None,
@@ -142,12 +137,12 @@ impl Delimited {
 
     /// The line that was read last; of an error of the source, the line before it.
     pub fn line(&self) -> u64 {
-        self.lines.number
+        self.lines.number()
     }
 
     /// Whether a line is there already, so that the next record most likely needs no wait.
     pub fn ready(&self) -> bool {
-        !self.again.is_empty() || self.lines.source.buffer().contains(&self.lines.terminator())
+        !self.again.is_empty() || self.lines.ready()
     }
 
     /// The next record; `None` at the end.
@@ -259,184 +254,5 @@ impl Parse {
     }
 }
 
-/// A line with what ended it.
-struct RawLine {
-    number: u64,
-    /// How many bytes of the source end with it.
-    end: u64,
-    bytes: Vec<u8>,
-    line_end: &'static [u8],
-    /// Whether it is longer than was asked for; then it has no bytes.
-    too_long: bool,
-}
-
-struct RawLines {
-    source: BufReader<Source>,
-    /// What lines end with, once it is known: `\n` (also after `\r`), or `\r` alone.
-    line_end: Option<u8>,
-    number: u64,
-    offset: u64,
-}
-
-impl RawLines {
-    fn terminator(&self) -> u8 {
-        self.line_end.unwrap_or(b'\n')
-    }
-
-    /// The next line; what is longer than `limit` is passed over.
-    fn next(&mut self, limit: usize) -> io::Result<Option<RawLine>> {
-        if self.line_end.is_none() {
-            self.begin()?;
-        }
-        let terminator = self.terminator();
-        let (mut bytes, mut too_long, mut ended) = (vec![], false, false);
-        let start = self.offset;
-        while !ended {
-            let part = match self.source.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                part => part?,
-            };
-            if part.is_empty() {
-                break;
-            }
-            let end = part.iter().position(|&byte| byte == terminator);
-            ended = end.is_some();
-            let content = &part[..end.unwrap_or(part.len())];
-            if bytes.len() + content.len() > limit {
-                too_long = true;
-                bytes = vec![];
-            } else if !too_long {
-                bytes.extend_from_slice(content);
-            }
-            let used = content.len() + usize::from(ended);
-            self.source.consume(used);
-            self.offset += used as u64;
-        }
-        if self.offset == start {
-            return Ok(None);
-        }
-        self.number += 1;
-        let line_end: &[u8] = match (ended, terminator) {
-            (false, _) => b"",
-            (true, b'\r') => b"\r",
-            (true, _) if bytes.last() == Some(&b'\r') => {
-                bytes.pop();
-                b"\r\n"
-            }
-            (true, _) => b"\n",
-        };
-        Ok(Some(RawLine { number: self.number, end: self.offset, bytes, line_end, too_long }))
-    }
-
-    /// Passes over a byte order mark, and finds out how lines end.
-    fn begin(&mut self) -> io::Result<()> {
-        const BOM: &[u8] = b"\xef\xbb\xbf";
-        let mut start = self.source.fill_buf()?;
-        if start.starts_with(BOM) {
-            self.source.consume(BOM.len());
-            self.offset = BOM.len() as u64;
-            start = self.source.fill_buf()?;
-        }
-        // A return at the end of what is there may have its line feed behind it.
-        let returns = start.iter().position(|&byte| byte == b'\r').is_some_and(|at| at + 1 < start.len());
-        let old_mac = returns && !start.contains(&b'\n');
-        self.line_end = Some(if old_mac { b'\r' } else { b'\n' });
-        Ok(())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    type Found = Vec<Result<(u64, Vec<String>), u64>>;
-
-    fn read(file: &[u8], dialect: Dialect, limit: usize) -> Found {
-        let source: Source = Box::new(io::Cursor::new(file.to_vec()));
-        let mut records = Delimited::new(source, dialect).with_limit(limit);
-        let mut found = vec![];
-        while let Some(record) = records.next_record().unwrap() {
-            let text = |field: &Vec<u8>| String::from_utf8_lossy(field).into_owned();
-            let record = record.map(|record| (record.line, record.fields.iter().map(text).collect()));
-            found.push(record.map_err(Broken::line));
-        }
-        found
-    }
-
-    fn csv(file: &str) -> Found {
-        read(file.as_bytes(), Dialect::default(), 1 << 20)
-    }
-
-    fn row(line: u64, fields: &[&str]) -> Result<(u64, Vec<String>), u64> {
-        Ok((line, fields.iter().map(ToString::to_string).collect()))
-    }
-
-    #[test]
-    fn lines_are_counted_however_they_end() {
-        for end in ["\n", "\r\n", "\r"] {
-            let file = ["\u{feff}a,b", "", "\"x", "", "y\",1", "", "z,", "\"q\"\"\" ,2"].join(end);
-            let inside = format!("x{end}{end}y");
-            let expected =
-                [row(1, &["a", "b"]), row(3, &[&inside, "1"]), row(7, &["z", ""]), row(8, &["q\" ", "2"])];
-            assert_eq!(csv(&file), expected, "{end:?}");
-            assert_eq!(csv(&(file + end)), expected, "{end:?}");
-        }
-        // A stray return is data where lines end otherwise.
-        assert_eq!(csv("a,b\nx\ry,1\n"), [row(1, &["a", "b"]), row(2, &["x\ry", "1"])]);
-        for empty in ["", "\u{feff}", "\n", "\r\n\r\n"] {
-            assert_eq!(csv(empty), [], "{empty:?}");
-        }
-    }
-
-    #[test]
-    fn a_quote_that_is_never_closed_is_told_where_it_opens() {
-        assert_eq!(csv("a,b\n\"open,1\nx,2\n"), [row(1, &["a", "b"]), Err(2), row(3, &["x", "2"])]);
-        // In a later line of a record whose first quote is closed.
-        assert_eq!(csv("\"a\nb\",\"c\nd,e\n"), [Err(2), row(3, &["d", "e"])]);
-        assert_eq!(csv("\"").len(), 1);
-        assert_eq!(csv("a\"b,\"c\"d\"\n"), [row(1, &["a\"b", "cd\""])]);
-        // Not further than the longest record.
-        let found = read(
-            format!("\"{}\n{}\nx\n", "a".repeat(60), "b".repeat(60)).as_bytes(),
-            Dialect::default(),
-            100,
-        );
-        assert_eq!((found.len(), &found[0], &found[2]), (3, &Err(1), &row(3, &["x"])));
-    }
-
-    #[test]
-    fn long_lines_are_passed_over() {
-        let file = format!("a\n{}\nb\n", "x".repeat(200));
-        assert_eq!(read(file.as_bytes(), Dialect::default(), 100), [row(1, &["a"]), Err(2), row(3, &["b"])]);
-        let endless = io::BufReader::new(io::repeat(b'x').take(1 << 24));
-        let mut records = Delimited::new(Box::new(endless), Dialect::default()).with_limit(100);
-        assert_eq!(records.next_record().unwrap(), Some(Err(Broken::TooLong { line: 1, limit: 100 })));
-    }
-
-    #[test]
-    fn tabs_need_no_quotes() {
-        let found = read(b"a\t\"b\nc\td\"\n", Dialect::TSV, 100);
-        assert_eq!(found, [row(1, &["a", "\"b"]), row(2, &["c", "d\""])]);
-    }
-
-    proptest! {
-        /// What a writer of CSV wrote is read as it was.
-        #[test]
-        fn records_come_back(
-            records in prop::collection::vec(prop::collection::vec("[ab,;\"\r\n é]{0,4}", 1..4), 0..8),
-        ) {
-            let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(vec![]);
-            for record in &records {
-                writer.write_record(record).unwrap();
-            }
-            let file = writer.into_inner().unwrap();
-            let found = read(&file, Dialect::default(), 1 << 20);
-            let found: Vec<_> = found.into_iter().map(|record| record.unwrap().1).collect();
-            prop_assert_eq!(found, records);
-        }
-    }
-}
+mod tests;
