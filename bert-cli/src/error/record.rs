@@ -77,12 +77,22 @@ pub enum RecordError {
         found: usize,
     },
     /// A row that breaks the rules of CSV.
-    #[error("expected {expected} columns as in the header, found {found}; texts with a comma need quotes")]
+    #[error(
+        "expected {expected} columns as in the header, found {found}; {}",
+        match quotes {
+            true => format!("texts with a {separator} need quotes"),
+            false => format!("texts cannot hold a {separator}"),
+        }
+    )]
     Columns {
         /// How many the header has.
         expected: usize,
         /// How many the row has.
         found: usize,
+        /// What stands between them.
+        separator: String,
+        /// Whether fields may stand in quotes.
+        quotes: bool,
     },
 }
 

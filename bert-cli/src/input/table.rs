@@ -8,6 +8,7 @@ use super::args::InputArgs;
 use super::format::{InputFormat, separator_name};
 use super::kept::{Cell, Kept};
 use super::layout::{Layout, column};
+use super::lines::BOM;
 use super::record::decode;
 use super::{ALL, BadItem, Error, Item, MAX_RECORD, Place, RecordError, Result, sniff};
 
@@ -15,6 +16,7 @@ use super::{ALL, BadItem, Error, Item, MAX_RECORD, Place, RecordError, Result, s
 pub struct Rows {
     name: String,
     records: Delimited,
+    dialect: Dialect,
     layout: Box<dyn Layout>,
     columns: Vec<usize>,
     /// How many columns there are.
@@ -46,7 +48,8 @@ impl Rows {
         sniff::check(name, &start)?;
         let dialect = |separator| Dialect { separator, quotes: format == InputFormat::Csv };
         let mut notice = None;
-        let separator = match (args.delimiter, format) {
+        let said = said_separator(&start).filter(|_| format == InputFormat::Csv);
+        let separator = match (args.delimiter.or(said), format) {
             (Some(separator), _) => separator,
             (None, InputFormat::Tsv) => b'\t',
             (None, _) => {
@@ -62,12 +65,17 @@ impl Rows {
             }
         };
         let mut records = Delimited::new(Box::new(source), dialect(separator)).with_limit(MAX_RECORD);
+        if said.is_some() {
+            // The line that says it is no header.
+            let _ = records.next_record().map_err(failed)?;
+        }
         let header = names(name, records.next_record().map_err(failed)?)?;
         let columns = layout.columns(name, &header)?;
         let keep = kept_columns(name, &header, &columns, &args.keep)?;
         let kept = Kept { names: keep.iter().map(|&at| header[at].clone()).collect(), cells: vec![] };
         let (name, width, lossy) = (name.to_owned(), header.len(), args.lossy);
-        Ok((Self { name, records, layout, columns, width, keep, kept, lossy }, notice))
+        let dialect = dialect(separator);
+        Ok((Self { name, records, dialect, layout, columns, width, keep, kept, lossy }, notice))
     }
 
     /// Whether a row may be there already.
@@ -97,12 +105,22 @@ impl Rows {
 
     fn texts(&self, Record { fields, .. }: Record) -> Result<(Vec<String>, Kept), RecordError> {
         if fields.len() != self.width {
-            return Err(RecordError::Columns { expected: self.width, found: fields.len() });
+            let Dialect { separator, quotes } = self.dialect;
+            let (expected, found, separator) = (self.width, fields.len(), separator_name(separator));
+            return Err(RecordError::Columns { expected, found, separator, quotes });
         }
         let text = |&at: &usize| decode(fields[at].clone(), self.lossy);
         let texts = self.layout.row(self.columns.iter().map(text).collect::<Result<_, _>>()?)?;
         let cells = self.keep.iter().map(|at| text(at).map(Cell::Text)).collect::<Result<_, _>>()?;
         Ok((texts, Kept { names: self.kept.names.clone(), cells }))
+    }
+}
+
+/// The separator that a first line says, as spreadsheets of some languages write and read it: `sep=;`.
+fn said_separator(start: &[u8]) -> Option<u8> {
+    match start.strip_prefix(BOM).unwrap_or(start).strip_prefix(b"sep=")? {
+        [separator, b'\n' | b'\r', ..] if separator.is_ascii() => Some(*separator),
+        _ => None,
     }
 }
 
@@ -195,6 +213,18 @@ mod tests {
         };
         let finds = |separator| names(separator).iter().position(|name| name == wanted).map(|at| vec![at]);
         char::from(find_separator(header.as_bytes(), finds))
+    }
+
+    #[test]
+    fn a_first_line_may_say_the_separator() {
+        for (start, said) in [
+            ("sep=;\na;b", Some(b';')),
+            ("\u{feff}sep=\t\r\n", Some(b'\t')),
+            ("sep=;;\n", None),
+            ("sep", None),
+        ] {
+            assert_eq!(said_separator(start.as_bytes()), said, "{start:?}");
+        }
     }
 
     #[test]

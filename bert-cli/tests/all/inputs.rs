@@ -350,6 +350,8 @@ fn the_separator_of_a_table_is_recognised_or_said() {
         assert_eq!((run.stderr.as_str(), run.stdout.is_empty()), ("", false));
         assert_eq!(run.jsonl()[0]["text"], format!("a{separator}b"));
     }
+    assert_eq!(run("sep=;\r\nid;text\r\n1;a,b\r\n", &[]).jsonl()[0]["text"], "a,b");
+    run("id;text\n1\n", &[]).fails(&["line 2: expected 2 columns", "texts with a semicolon need quotes"]);
     run("text;b\n1;2\n", &["--delimiter", "comma", "--column", "text;b"]).ok();
     run("id;text\n1;2\n", &["--delimiter", ";;"]).fails(&["one ASCII character"]);
     let txt = ["tokenize", "-m", model.arg(), "--delimiter", ";", "-"];
