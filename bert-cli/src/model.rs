@@ -44,7 +44,7 @@ impl Requirement {
 }
 
 /// An adapter over a model.
-enum AdapterSource {
+pub enum AdapterSource {
     Folder(PathBuf),
     BuiltIn(&'static EmbeddedAdapter),
 }
@@ -156,6 +156,14 @@ impl SourceArgs {
     /// No model where one has to be named, one that is not there, and what is wrong with its files.
     pub fn open(&self, reporter: &Reporter, requirement: &'static Requirement) -> Result<Pretrained> {
         let (source, adapter) = self.find(reporter, requirement)?;
+        Ok(Self::open_found(source, adapter)?)
+    }
+
+    /// Opens the files of a model that was found.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn open_found(source: ModelSource, adapter: Option<AdapterSource>) -> bert_tasks::Result<Pretrained> {
         let files = Pretrained::from_source(source)?;
         Ok(match adapter {
             Some(AdapterSource::Folder(folder)) => files.with_adapter(folder)?,
@@ -187,7 +195,10 @@ impl SourceArgs {
     }
 
     /// The model, and the adapter over it.
-    fn find(
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for what is wrong with the files.
+    pub fn find(
         &self,
         reporter: &Reporter,
         requirement: &'static Requirement,

@@ -12,7 +12,7 @@ use bert_tasks::PassLog;
 use bert_tasks::energy::{EnergyMeter, EnergyReport};
 use clap::Args;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::style::{self, Screen, visible};
 
@@ -169,23 +169,23 @@ impl Reporter {
         if self.screen.color { anstream::ColorChoice::Always } else { anstream::ColorChoice::Never }
     }
 
-    /// A bar for texts: the place in a file of `size` bytes, texts a second, time left. It shows only if
-    /// standard error is a terminal.
-    pub fn text_bar(&self, size: u64) -> TextBar<'_> {
+    /// The progress of texts: how many, how many a second and, of a file of `size` bytes, how far and how long still. It
+    /// shows only if standard error is a terminal.
+    pub fn text_bar(&self, size: Option<u64>) -> TextBar<'_> {
         let count = Arc::new(AtomicU64::new(0));
         let bar = self.shows_progress().then(|| {
             let texts = count.clone();
-            let rate = move |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let texts = texts.load(Ordering::Relaxed);
-                let rate = texts as f64 / state.elapsed().as_secs_f64().max(1e-3);
+            let said = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let share = state.len().map(|size| state.pos() as f64 / size.max(1) as f64);
                 // A bar that cannot be drawn is no reason to fail.
-                let _ = write!(out, "{} texts, {:.0} texts/s", style::thousands(texts), rate);
+                let _ = out.write_str(&progress(texts.load(Ordering::Relaxed), share, state.elapsed()));
             };
-            let template = "{bar:30.cyan/blue} {percent:>3} %  {rate}, {eta} left";
-            self.new_bar(
-                size,
-                ProgressStyle::with_template(template).map(|style| style.with_key("rate", rate)),
-            )
+            let template = match size {
+                Some(_) => "{bar:30.cyan/blue} {percent:>3} %  {said}",
+                None => "{spinner:.cyan} {said}",
+            };
+            let style = ProgressStyle::with_template(template);
+            self.new_bar(size, style.map(|style| style.with_key("said", said)))
         });
         TextBar { reporter: self, bar, count }
     }
@@ -195,7 +195,7 @@ impl Reporter {
     pub fn byte_bar(&self, file: &str, size: u64) -> Option<ProgressBar> {
         self.shows_progress().then(|| {
             let template = "{msg} {bar:30.cyan/blue} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-            let bar = self.new_bar(size, ProgressStyle::with_template(template));
+            let bar = self.new_bar(Some(size), ProgressStyle::with_template(template));
             bar.set_message(visible(file).into_owned());
             bar
         })
@@ -211,16 +211,16 @@ impl Reporter {
             };
             let template = "{bar:20.cyan/blue} {pos}/{len}  {msg}{stopping}";
             let style = ProgressStyle::with_template(template);
-            self.new_bar(steps, style.map(|style| style.with_key("stopping", stopping)))
+            self.new_bar(Some(steps), style.map(|style| style.with_key("stopping", stopping)))
         })
     }
 
     fn new_bar(
         &self,
-        length: u64,
+        length: Option<u64>,
         style: Result<ProgressStyle, indicatif::style::TemplateError>,
     ) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("━╸─"));
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -234,6 +234,23 @@ impl Reporter {
             bar.finish_and_clear();
         }
     }
+}
+
+/// What is said of progress: nothing of speed before there is any, and the time left by the mean speed so far, since
+/// texts come in batches.
+fn progress(texts: u64, share: Option<f64>, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    if texts == 0 || seconds < 0.1 {
+        return "no result yet".to_owned();
+    }
+    let rate = texts as f64 / seconds;
+    let digits = usize::from(rate < 10.0);
+    let mut said = format!("{}, {rate:.digits$} texts/s", style::counted(texts, "text", "texts"));
+    if let Some(share) = share.filter(|share| *share > 0.0) {
+        let left = (seconds * (1.0 - share.min(1.0)) / share).ceil();
+        said += &format!(", {:#} left", HumanDuration(Duration::from_secs(left as u64)));
+    }
+    said
 }
 
 /// The progress of texts through a model.
@@ -258,5 +275,21 @@ impl Drop for TextBar<'_> {
         if self.bar.is_some() {
             self.reporter.end_bar();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_says_no_more_than_is_known() {
+        let said = |texts, share, seconds| progress(texts, share, Duration::from_secs_f64(seconds));
+        assert_eq!(said(0, Some(0.0), 3.0), "no result yet");
+        assert_eq!(said(0, None, 3.0), "no result yet");
+        assert_eq!(said(1, None, 2.0), "1 text, 0.5 texts/s");
+        assert_eq!(said(2000, None, 2.0), "2,000 texts, 1000 texts/s");
+        assert_eq!(said(30, Some(0.25), 10.0), "30 texts, 3.0 texts/s, 30s left");
+        assert_eq!(said(30, Some(1.5), 1.0), "30 texts, 30 texts/s, 0s left");
     }
 }

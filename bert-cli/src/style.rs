@@ -20,15 +20,43 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Warnings.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-/// Kinds of things, told apart by colour.
-pub const KINDS: [Style; 6] = [
-    AnsiColor::Cyan.on_default().bold(),
-    AnsiColor::Magenta.on_default().bold(),
-    AnsiColor::Yellow.on_default().bold(),
-    AnsiColor::Green.on_default().bold(),
-    AnsiColor::Blue.on_default().bold(),
-    AnsiColor::Red.on_default().bold(),
+/// What stands out in a text.
+pub const FOUND: Style = AnsiColor::Cyan.on_default().bold();
+/// Colours that can be told apart on dark and on bright screens.
+const COLORS: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Yellow,
+    AnsiColor::Green,
+    AnsiColor::Blue,
+    AnsiColor::Red,
 ];
+
+/// Kinds of things, told apart by their styles in the order in which they appear.
+#[derive(Debug, Default)]
+pub struct Kinds(Vec<String>);
+
+impl Kinds {
+    /// The style of a kind.
+    pub fn style(&mut self, kind: &str) -> Style {
+        let at = self.0.iter().position(|known| known == kind).unwrap_or_else(|| {
+            self.0.push(kind.to_owned());
+            self.0.len() - 1
+        });
+        nth_kind(at)
+    }
+}
+
+/// The style of the kind of this number, counted from 0. The first 24 of them have one of their own.
+pub fn nth_kind(at: usize) -> Style {
+    let style = COLORS[at % COLORS.len()].on_default();
+    match at / COLORS.len() % 4 {
+        0 => style.bold(),
+        1 => style.underline(),
+        2 => style.bold().underline(),
+        _ => style,
+    }
+}
 
 /// What the output can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +194,16 @@ mod tests {
         assert_eq!(shorten("漢字漢字", 5), "漢字…");
         assert_eq!(shorten("漢字漢字", 6), "漢字…");
         assert_eq!(shorten("漢字", 1), "…");
+    }
+
+    #[test]
+    fn kinds_have_styles_of_their_own() {
+        let mut kinds = Kinds::default();
+        let styles: Vec<Style> = (0..24).map(|kind: i32| kinds.style(&kind.to_string())).collect();
+        for (at, style) in styles.iter().enumerate() {
+            assert!(!styles[..at].contains(style), "{at}");
+            assert_eq!(kinds.style(&at.to_string()), *style);
+        }
     }
 
     #[test]

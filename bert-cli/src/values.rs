@@ -16,3 +16,11 @@ pub fn up_to<const MOST: usize>(text: &str) -> Result<usize, String> {
         _ => Err(format!("it must be a whole number of at most {MOST}")),
     }
 }
+
+/// A number between 0 and 1.
+pub fn probability(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(number) if (0.0..=1.0).contains(&number) => Ok(number),
+        _ => Err("it must be a number between 0 and 1".to_owned()),
+    }
+}

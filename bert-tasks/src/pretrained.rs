@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bert_core::ModelConfig;
 use bert_core::checkpoint::{Adapted, Adapter, Checkpoint, MemoryFiles, files};
 use bert_core::contract::Precision;
-use bert_core::graph::{Head, ParameterSource};
+use bert_core::graph::{Head, ParameterSource, parameters};
 
 use crate::tokenizer::Tokenizer;
 use crate::{Device, Error, Result, Session};
@@ -185,7 +185,11 @@ impl ModelSource {
         Ok(self.tokenizer()?.check_vocab_size(config.vocab_size)?)
     }
 
-    fn config(&self) -> Result<ModelConfig> {
+    /// The configuration of the model alone.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that this crate does not understand.
+    pub fn config(&self) -> Result<ModelConfig> {
         Ok(match self {
             Self::Folder(path) => ModelConfig::from_folder(path)?,
             Self::Embedded(model) => ModelConfig::from_json(model.config)?,
@@ -385,6 +389,34 @@ impl Pretrained {
             Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::ReadFile { path, source }),
         }
+    }
+
+    /// Whether the model has what a head needs, without loading it: the head may be loaded from its checkpoint, and the
+    /// parameters of the head are there in their shapes.
+    ///
+    /// ```
+    /// use bert_tasks::{Head, Pretrained};
+    /// let model = "path/to/bert-base-uncased";
+    /// # let model = bert_conformance::checkpoint("bert-masked-lm");
+    /// # let model = model.to_str().unwrap();
+    /// let files = Pretrained::open(model)?;
+    /// assert!(files.check_head(Head::MaskedLm).is_ok());
+    /// assert!(files.check_head(Head::QuestionAnswering).is_err());
+    /// # Ok::<(), bert_tasks::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`WrongHead`](bert_core::Error::WrongHead); a parameter of the head that is missing or has another shape.
+    pub fn check_head(&self, head: Head) -> Result<()> {
+        let source = self.parameters();
+        source.check_head(&self.config, head)?;
+        let encoder = parameters(&self.config, Head::None)?;
+        for parameter in parameters(&self.config, head)? {
+            if encoder.iter().all(|other| other.name != parameter.name) {
+                source.parameter(&parameter)?;
+            }
+        }
+        Ok(())
     }
 
     /// Loads the parameters for one head onto a device.

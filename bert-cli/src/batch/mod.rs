@@ -82,7 +82,7 @@ pub struct Writer<F> {
 impl<Answer, R: Record, F: FnMut(Vec<String>, Answer) -> R> Consumer<Answer> for Writer<F> {
     fn take(&mut self, item: Item, answer: Answer) -> Result<Option<usize>> {
         let record = (self.record)(item.texts, answer);
-        self.sink.write(item.place.line(), &record)?;
+        self.sink.write_item(item.place.line(), &item.kept, &record)?;
         Ok(record.cut())
     }
 
@@ -108,8 +108,8 @@ pub fn answer_all<T: Answerer, Q: Into<T::Input>, R: Record>(
     let bar = !sink.is_terminal();
     let mut writer = Writer { sink, record };
     let count = for_each(reporter, inputs, bar, task, ask, &mut writer)?;
-    // Without any answer there is no file; what is wrong has been said.
-    if count.answered > 0 {
+    // Where nothing has an answer there is no file; what is wrong has been said.
+    if count.answered > 0 || count.failed == 0 {
         writer.sink.finish()?;
     }
     Ok(count.outcome(reporter))
@@ -139,7 +139,7 @@ impl Count {
 }
 
 /// Hands the answer to each input to `consumer`. An input that cannot be read or answered is reported, and
-/// the others go on. With `bar`, progress is shown where the length of the input is known.
+/// the others go on. With `bar`, progress is shown.
 ///
 /// # Errors
 /// What ends the run: an input that breaks off or is empty, a consumer or a device that fails, and a single
@@ -156,9 +156,9 @@ pub fn for_each<T: Answerer, Q: Into<T::Input>>(
         reporter.notice("reading texts from the terminal, one a line; end with Ctrl-D");
     }
     let name = inputs.name().to_owned();
-    let (single, waits, interactive) = (inputs.is_single(), inputs.size().is_none(), inputs.interactive());
-    let bar = inputs.size().filter(|_| bar).map(|size| reporter.text_bar(size));
-    let run = RefCell::new(Run::new(reporter, &name, single, waits, consumer));
+    let (interactive, may_be_empty) = (inputs.interactive(), inputs.may_be_empty());
+    let bar = (bar && !inputs.is_single() && !inputs.interactive()).then(|| reporter.text_bar(inputs.size()));
+    let run = RefCell::new(Run::new(reporter, &name, &inputs, consumer));
     for answer in task.answers(Asked::new(&run, inputs, |texts: &[String]| ask(texts).into())) {
         let end = run.borrow_mut().take(answer)?;
         if let (Some(bar), Some(end)) = (&bar, end) {
@@ -170,7 +170,7 @@ pub fn for_each<T: Answerer, Q: Into<T::Input>>(
     let count = run.into_inner().finish()?;
     reporter.add_work(count.answered, "text");
     match count {
-        Count { answered: 0, failed: 0 } if !interactive => Err(Error::EmptyInput { name }),
+        Count { answered: 0, failed: 0 } if !interactive && !may_be_empty => Err(Error::EmptyInput { name }),
         _ => Ok(count),
     }
 }

@@ -9,7 +9,7 @@ use std::task::Poll;
 use bert_tasks::stream::Source;
 
 use super::{Consumer, Count};
-use crate::error::{Result, describe};
+use crate::error::{Error, Result, describe};
 use crate::input::{Inputs, Item, Place};
 use crate::reporter::Reporter;
 use crate::style::counted;
@@ -39,6 +39,8 @@ pub struct Run<'a, C> {
     count: Count,
     /// How many texts were longer than the model's input.
     cut: u64,
+    /// How many may fail before the run is given up.
+    most_errors: Option<u64>,
     /// How the input ended, once it has.
     ended: Option<Result<()>>,
 }
@@ -49,20 +51,14 @@ fn bytes_of(item: &Item) -> usize {
 }
 
 impl<'a, C> Run<'a, C> {
-    /// A run that begins: the name of the input, whether there is `single` one and no more, and whether it `waits` for a
-    /// person or another program.
-    pub fn new(
-        reporter: &'a Reporter,
-        name: &'a str,
-        single: bool,
-        waits: bool,
-        consumer: &'a mut C,
-    ) -> Self {
+    /// A run that begins, over inputs of this name.
+    pub fn new(reporter: &'a Reporter, name: &'a str, inputs: &Inputs, consumer: &'a mut C) -> Self {
         Self {
             reporter,
             name,
-            single,
-            waits,
+            single: inputs.is_single(),
+            waits: inputs.size().is_none(),
+            most_errors: inputs.most_errors(),
             consumer,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -73,10 +69,14 @@ impl<'a, C> Run<'a, C> {
         }
     }
 
-    /// Says what was wrong with an input.
+    /// Says what was wrong with an input. When too many were wrong, no more are read.
     fn report(&mut self, place: Place, error: &dyn std::error::Error) {
         self.count.failed += 1;
         self.reporter.error(format_args!("{}{}", At(self.name, place), describe(error)));
+        let failed = self.count.failed;
+        if self.most_errors.is_some_and(|most| failed > most) && !matches!(self.ended, Some(Err(_))) {
+            self.ended = Some(Err(Error::TooManyErrors { failed }));
+        }
     }
 
     /// Says what was wrong with the last input, as it was a fault of the text.
@@ -159,8 +159,12 @@ impl<'a, 'r, Input, Answer, C: Consumer<Answer>, F: Fn(&[String]) -> Input> Aske
 
     /// The next good input; `None` in place of one that is bad, or at the end, which the run then knows.
     fn read(&mut self) -> Option<Input> {
+        let next = self.inputs.next();
         let mut run = self.run.borrow_mut();
-        match self.inputs.next() {
+        if let Some(notice) = self.inputs.notice() {
+            run.reporter.notice(notice);
+        }
+        match next {
             Ok(Some(Ok(item))) => {
                 let input = (self.ask)(&item.texts);
                 run.waiting_bytes += bytes_of(&item);

@@ -157,7 +157,7 @@ impl Record for QuestionAnsweringRecord {
             );
         }
         for answer in &self.answers {
-            let text = screen.paint(style::KINDS[0], visible(&answer.text));
+            let text = screen.paint(style::FOUND, visible(&answer.text));
             write!(page, "  {:.4}  {text}", answer.score)?;
             if screen.terminal {
                 let [before, after] = surroundings(&self.context, answer).map(visible);

@@ -15,7 +15,7 @@ use super::fill_mask::REQUIREMENT;
 use crate::error::{Error, Result};
 use crate::model::ModelArgs;
 use crate::outcome::Outcome;
-use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::output::{OutputArgs, Page, Record, Sink, rounded};
 use crate::reporter::Reporter;
 use crate::style::{self, shorten, visible, width};
 use crate::values::{positive, up_to};
@@ -160,9 +160,9 @@ fn show_figures(page: &mut Page<'_>, figures: &[Figure], digits: usize) -> io::R
 
 fn figure_rows(set: &str, figures: &[Figure]) -> impl Iterator<Item = Vec<String>> {
     figures.iter().map(move |Figure { name, value, interval }| {
-        let [low, high] =
-            interval.map_or([const { String::new() }; 2], |it| [it.low, it.high].map(|x| x.to_string()));
-        vec![set.to_owned(), name.clone(), value.to_string(), low, high]
+        let [low, high] = interval
+            .map_or([const { String::new() }; 2], |it| [it.low, it.high].map(|x| rounded(x).to_string()));
+        vec![set.to_owned(), name.clone(), rounded(*value).to_string(), low, high]
     })
 }
 
@@ -178,7 +178,8 @@ impl Record for SideBySide {
     fn rows(&self) -> Vec<Vec<String>> {
         let rows = self.texts.iter().zip(&self.words);
         let rows = rows.flat_map(|(text, words)| words.iter().map(move |word| (text, word)));
-        rows.map(|(text, word)| vec![text.clone(), word.word.clone(), word.score.to_string()]).collect()
+        rows.map(|(text, word)| vec![text.clone(), word.word.clone(), rounded(word.score).to_string()])
+            .collect()
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -225,7 +226,7 @@ impl Record for Noted<GroupReport> {
     fn rows(&self) -> Vec<Vec<String>> {
         let GroupReport { name, figures, differences, .. } = &self.report;
         let word = |word: &WordDifference| {
-            let numbers = [word.log_odds, word.first, word.second].map(|x| x.to_string());
+            let numbers = [word.log_odds, word.first, word.second].map(|x| rounded(x).to_string());
             [name.clone(), word.word.clone()].into_iter().chain(numbers).collect()
         };
         figure_rows(name, figures).chain(differences.iter().map(word)).collect()

@@ -74,7 +74,7 @@ impl ChooseCommand {
 
 impl Record for MultipleChoiceRecord {
     fn columns(&self) -> Vec<Cow<'static, str>> {
-        ["prompt", "index", "choice", "score", "best"].map(Cow::Borrowed).to_vec()
+        ["prompt", "index", "choice", "probability", "best"].map(Cow::Borrowed).to_vec()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs};
 use crate::model::ModelArgs;
 use crate::outcome::Outcome;
-use crate::output::{self, OutputArgs, Page, Record, Sink};
+use crate::output::{self, OutputArgs, Page, Record, Sink, rounded};
 use crate::reporter::Reporter;
 use crate::style::{self, visible};
 use crate::values::positive;
@@ -130,7 +130,7 @@ impl Record for CompletionRecord {
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |found: &bert_tasks::generation::Suggestion| {
-            vec![self.text.clone(), found.text.clone(), found.score.to_string()]
+            vec![self.text.clone(), found.text.clone(), rounded(found.score).to_string()]
         };
         self.answer.suggestions.iter().map(row).collect()
     }

@@ -37,7 +37,8 @@ plain output hold the numbers of one vector, separated by spaces; a terminal sho
 Examples:
   bert embed --model sentence-transformers/all-MiniLM-L6-v2 \"A man is eating food.\" --json
   bert embed --sparse --model path/to/a-splade-model \"The capital of France is Paris.\" --top-k 8
-  bert embed --model path/to/bert --pooling cls --normalize --input texts.jsonl --jsonl -o vectors.jsonl")]
+  bert embed --model path/to/bert --pooling cls --normalize --input texts.jsonl -o vectors.npy
+  bert embed --model path/to/bert --input articles.csv --column title --column body --keep id -o vectors.jsonl")]
 pub struct EmbedCommand {
     /// Texts; `-` reads lines from stdin
     #[arg(value_name = "TEXT")]
@@ -135,9 +136,9 @@ impl RecipeArgs {
 
 impl EmbedCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
-        let inputs = Inputs::texts(&self.input, self.texts)?;
-        let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
+        let mut inputs = Inputs::texts(&self.input, self.texts)?;
         if self.sparse {
+            let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
             let task = self.model.load(reporter, &SPARSE_NEED, |files, device, precision| {
                 let options =
                     SparseEmbeddingOptions { top_k: self.top_k, max_length: self.recipe.max_length };
@@ -147,6 +148,7 @@ impl EmbedCommand {
                 |mut texts: Vec<String>, answer| SparseEmbeddingRecord { text: texts.swap_remove(0), answer };
             return answer_all(reporter, inputs, sink, &task, |texts| texts[0].clone(), record);
         }
+        let sink = Sink::for_vectors(&self.output, &mut inputs, reporter)?;
         let task = self.recipe.load(reporter, &self.model)?;
         answer_all(
             reporter,
@@ -172,6 +174,10 @@ impl Record for EmbeddingRecord {
 
     fn cut(&self) -> Option<usize> {
         self.answer.truncated.as_ref().map(|range| range.start)
+    }
+
+    fn vector(&self) -> Option<&[f32]> {
+        Some(&self.answer.vector)
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {

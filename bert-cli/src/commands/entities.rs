@@ -3,23 +3,25 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use anstyle::Style;
 use bert_tasks::Head;
 use bert_tasks::TokenClassification;
 use bert_tasks::records::TokenClassificationRecord;
 use bert_tasks::token_classification::{Aggregation, Entity, OUTSIDE, Scheme, TokenClassificationOptions};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 
 use crate::batch::answer_all;
 use crate::built_in;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
 use crate::style::{self, Screen, visible};
-use crate::values::positive;
+use crate::values::{positive, probability};
 
 pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a token classifier",
@@ -36,14 +38,16 @@ Texts may be of any length: long ones are read through overlapping windows.
 Examples:
   bert entities --model dslim/bert-base-NER \"My name is Sarah Connor and I live in Los Angeles.\"
   bert entities -m path/to/model --aggregation average --ignore-labels MISC --input articles.txt --csv
-  bert entities -m path/to/model --aggregation none \"Sarah Connor\" --json")]
+  bert entities -m path/to/model --aggregation none \"Sarah Connor\" --json
+  bert entities --input letters.csv --keep id --min-score 0.8 -o found.jsonl
+  bert entities --redact --input letters.txt -o redacted.txt")]
 pub struct EntitiesCommand {
     /// Texts; `-` reads lines from stdin
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
 
-    /// How the labels of tokens become entities: none (each token by itself), simple (tokens are joined), or
-    /// whole words with the label of their first token, of the average, or of their surest token
+    /// How the labels of tokens become entities: none (each token by itself), simple (tokens are joined, also where a
+    /// beginning touches what is before it), or whole words with the label of their first token, of the average, or of their surest token
     #[arg(
         long, value_name = "HOW", default_value = "first",
         value_parser = PossibleValuesParser::new(["none", "simple", "first", "average", "max"])
@@ -54,6 +58,14 @@ pub struct EntitiesCommand {
     /// Leave out entities of these kinds, separated by commas
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     ignore_labels: Vec<String>,
+
+    /// Leave out entities whose score is less
+    #[arg(long, value_name = "SCORE", value_parser = probability, allow_negative_numbers = true)]
+    min_score: Option<f32>,
+
+    /// Give the texts with `[LABEL]` in the place of each entity, and nothing else of them
+    #[arg(long)]
+    redact: bool,
 
     /// The tagging scheme of the labels, if the labels themselves do not show it
     #[arg(
@@ -80,6 +92,10 @@ pub struct EntitiesCommand {
 
 impl EntitiesCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+        if self.redact && self.aggregation == Aggregation::None {
+            let reason = "--aggregation none gives tokens, and whole entities are to be replaced";
+            return Err(Error::NoMeaning { option: "--redact", reason });
+        }
         let inputs = Inputs::texts(&self.input, self.texts)?;
         let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let mut ignore_labels = self.ignore_labels;
@@ -94,14 +110,18 @@ impl EntitiesCommand {
         let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             TokenClassification::from_pretrained(files, device, precision)?.with_options(options)
         })?;
-        answer_all(
-            reporter,
-            inputs,
-            sink,
-            &task,
-            |texts| texts[0].clone(),
-            |mut texts, entities| TokenClassificationRecord { text: texts.swap_remove(0), entities },
-        )
+        let text = |texts: &[String]| texts[0].clone();
+        let min_score = self.min_score.unwrap_or(0.0);
+        let record = |mut texts: Vec<String>, mut entities: Vec<Entity>| {
+            entities.retain(|entity| entity.score >= min_score);
+            TokenClassificationRecord { text: texts.swap_remove(0), entities }
+        };
+        if self.redact {
+            return answer_all(reporter, inputs, sink, &task, text, |texts, entities| {
+                Redacted::new(&record(texts, entities))
+            });
+        }
+        answer_all(reporter, inputs, sink, &task, text, record)
     }
 }
 
@@ -125,14 +145,16 @@ impl Record for TokenClassificationRecord {
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         let screen = page.screen;
+        let styles: Vec<Style> =
+            self.entities.iter().map(|entity| page.kind(kind_of(&entity.label))).collect();
         if screen.terminal {
-            writeln!(page, "{}", marked(&self.text, &self.entities, screen))?;
+            writeln!(page, "{}", marked(&self.text, &self.entities, &styles, screen))?;
         } else if page.titled {
             writeln!(page, "{}", visible(&self.text))?;
         }
         page.table(|table| {
-            for Entity { label, score, range, text } in &self.entities {
-                let label = screen.paint(style_of(label), visible(label));
+            for (Entity { label, score, range, text }, style) in self.entities.iter().zip(&styles) {
+                let label = screen.paint(*style, visible(label));
                 writeln!(table, "  {label}\t{score:.4}\t{}..{}\t{}", range.start, range.end, visible(text))?;
             }
             Ok(())
@@ -141,16 +163,15 @@ impl Record for TokenClassificationRecord {
 }
 
 /// A text with its entities in colours, or in brackets where there are none.
-fn marked(text: &str, entities: &[Entity], screen: Screen) -> String {
+fn marked(text: &str, entities: &[Entity], styles: &[Style], screen: Screen) -> String {
     let mut marked = String::new();
     let mut done = 0;
-    for Entity { label, range, .. } in entities {
+    for (Entity { label, range, .. }, style) in entities.iter().zip(styles) {
         let (before, name) = (visible(&text[done..range.start]), visible(&text[range.clone()]));
         let label = visible(label);
         marked += &match screen.color {
             true => {
-                let (name, label) =
-                    (screen.paint(style_of(&label), name), screen.paint(style::FAINT, &label));
+                let (name, label) = (screen.paint(*style, name), screen.paint(style::FAINT, &label));
                 format!("{before}{name} {label}")
             }
             false => format!("{before}[{name}]({label})"),
@@ -160,11 +181,50 @@ fn marked(text: &str, entities: &[Entity], screen: Screen) -> String {
     marked + &visible(&text[done..])
 }
 
-/// The colour of a label: always the same for the same label, however it is prefixed.
-fn style_of(label: &str) -> anstyle::Style {
-    let kind = label.split_once('-').filter(|(prefix, _)| prefix.len() == 1).map_or(label, |(_, kind)| kind);
-    let sum = kind.bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    style::KINDS[sum % style::KINDS.len()]
+/// The kind that a label names, without its prefix.
+fn kind_of(label: &str) -> &str {
+    label.split_once('-').filter(|(prefix, _)| prefix.len() == 1).map_or(label, |(_, kind)| kind)
+}
+
+/// A text with the labels of its entities in their places.
+#[derive(Serialize)]
+struct Redacted {
+    redacted: String,
+}
+
+impl Redacted {
+    fn new(record: &TokenClassificationRecord) -> Self {
+        let TokenClassificationRecord { text, entities } = record;
+        let mut redacted = String::with_capacity(text.len());
+        let (mut done, mut last) = (0, "");
+        for Entity { label, range, .. } in entities {
+            redacted += &text[done..range.start];
+            // The pieces of one thing, such as an address, leave one mark.
+            if range.start > done || label != last {
+                redacted += &format!("[{label}]");
+            }
+            (done, last) = (range.end, label);
+        }
+        Self { redacted: redacted + &text[done..] }
+    }
+}
+
+impl Record for Redacted {
+    fn columns(&self) -> Vec<Cow<'static, str>> {
+        vec!["redacted".into()]
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        vec![vec![self.redacted.clone()]]
+    }
+
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        // A file has the lines of its input; a person sees what would steer the terminal.
+        match page.screen.terminal {
+            true => writeln!(page, "{}", visible(&self.redacted)),
+            false => writeln!(page, "{}", self.redacted),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -176,9 +236,39 @@ mod tests {
         let text = "I am Sarah Connor.\0";
         let entity = Entity { label: "PER".into(), score: 1.0, range: 5..17, text: "Sarah Connor".into() };
         let screen = Screen { color: false, terminal: true, width: 80 };
-        assert_eq!(marked(text, std::slice::from_ref(&entity), screen), "I am [Sarah Connor](PER).␀");
-        let coloured = marked(text, &[entity], Screen { color: true, ..screen });
+        let styles = [style::FOUND];
+        assert_eq!(
+            marked(text, std::slice::from_ref(&entity), &styles, screen),
+            "I am [Sarah Connor](PER).␀"
+        );
+        let coloured = marked(text, &[entity], &styles, Screen { color: true, ..screen });
         assert!(coloured.contains("Sarah Connor\x1b[0m") && coloured.ends_with(".␀"), "{coloured:?}");
-        assert_eq!(style_of("B-PER"), style_of("PER"));
+        assert_eq!(
+            ["B-PER", "PER", "E-MAIL", "X-Y-Z", "AB-C"].map(kind_of),
+            ["PER", "PER", "MAIL", "Y-Z", "AB-C"]
+        );
+    }
+
+    #[test]
+    fn labels_stand_in_the_place_of_entities() {
+        let entity = |label: &str, range: std::ops::Range<usize>| Entity {
+            label: label.into(),
+            score: 1.0,
+            range,
+            text: String::new(),
+        };
+        let redacted = |text: &str, entities| {
+            Redacted::new(&TokenClassificationRecord { text: text.into(), entities }).redacted
+        };
+        assert_eq!(redacted("é Ann, Bob", vec![entity("PER", 3..6), entity("PER", 8..11)]), "é [PER], [PER]");
+        assert_eq!(redacted("AnnBob", vec![entity("A", 0..3), entity("B", 3..6)]), "[A][B]");
+        assert_eq!(
+            redacted(
+                "a@b c",
+                vec![entity("M", 0..1), entity("M", 1..2), entity("M", 2..3), entity("M", 4..5)]
+            ),
+            "[M] [M]"
+        );
+        assert_eq!(redacted("none", vec![]), "none");
     }
 }

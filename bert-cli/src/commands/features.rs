@@ -62,9 +62,14 @@ pub struct FeaturesCommand {
 impl FeaturesCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = Inputs::texts(&self.input, self.texts)?;
-        let many = !inputs.is_single() && self.word.is_none();
-        self.output.keep_input(inputs.path())?;
-        let mut sink = Sink::open(&self.output, many, reporter)?;
+        let mut sink = match &self.word {
+            None => Sink::for_inputs(&self.output, &inputs, reporter)?,
+            Some(_) => {
+                inputs.keep_nothing("--word compares all texts with one another")?;
+                self.output.keep_input(inputs.path())?;
+                Sink::open(&self.output, false, reporter)?
+            }
+        };
         let options = FeaturesOptions { layers: self.layers };
         let task = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             Features::from_pretrained(files, device, precision)?.with_options(options)
@@ -205,7 +210,7 @@ impl Record for Compared {
         for (index, Occurrence { text, range }) in self.occurrences.iter().enumerate() {
             let [before, word, after] =
                 [&text[..range.start], &text[range.clone()], &text[range.end..]].map(visible);
-            writeln!(page, "{:>3}  {before}{}{after}", index + 1, screen.paint(style::KINDS[0], word))?;
+            writeln!(page, "{:>3}  {before}{}{after}", index + 1, screen.paint(style::FOUND, word))?;
         }
         for (index, row) in self.cosines.iter().enumerate() {
             write!(page, "{:>3}", index + 1)?;

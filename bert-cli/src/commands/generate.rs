@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::ModelArgs;
 use crate::outcome::Outcome;
-use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::output::{OutputArgs, Page, Record, Sink, rounded};
 use crate::reporter::Reporter;
 use crate::style::{self, visible};
 use crate::values::{positive, up_to};
@@ -145,7 +145,7 @@ impl Record for GenerationRecord {
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |text: &bert_tasks::generation::GeneratedText| {
-            vec![self.prompt.clone(), text.text.clone(), text.score.to_string()]
+            vec![self.prompt.clone(), text.text.clone(), rounded(text.score).to_string()]
         };
         self.answer.texts.iter().map(row).collect()
     }

@@ -36,19 +36,23 @@ Examples:
   bert sentiment --model distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
       \"A gorgeous, witty, seductive movie.\"
   bert classify --model path/to/entailment-model --pair \"A man sleeps.\" \"A person is awake.\"
-  bert classify --model path/to/topics --input texts.csv --column body --top-k 1 --csv")]
+  bert classify --model path/to/topics --input texts.csv --column body --keep id --top-k 1 -o topics.csv")]
 pub struct SentimentCommand {
     /// Texts; `-` reads lines from stdin
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
 
-    /// Take two texts at a time, for a classifier of pairs: fields first and second in JSONL and CSV
+    /// Take two texts at a time, for a classifier of pairs: fields text and pair in JSON and CSV
     #[arg(long)]
     pair: bool,
 
     /// How many labels to show for each text, best first; all, if not given
     #[arg(short = 'k', long, value_name = "COUNT", value_parser = positive, allow_negative_numbers = true)]
     top_k: Option<usize>,
+
+    /// Leave out labels whose score is less
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f32>,
 
     /// What the scores mean, if the model's configuration is wrong about it
     #[arg(long, value_name = "KIND", value_enum)]
@@ -85,7 +89,7 @@ impl From<Scores> for ProblemType {
 impl SentimentCommand {
     pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
         let inputs = match self.pair {
-            true => Inputs::pairs(&self.input, ["first", "second"], self.texts)?,
+            true => Inputs::pairs(&self.input, ["text", "pair"], self.texts)?,
             false => Inputs::texts(&self.input, self.texts)?,
         };
         let sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
@@ -96,7 +100,10 @@ impl SentimentCommand {
         })?;
         let probabilities = task.problem_type() != ProblemType::Regression;
         let text = |texts: &[String]| Text { text: texts[0].clone(), pair: texts.get(1).cloned() };
-        answer_all(reporter, inputs, sink, &task, text, |texts, answer| {
+        answer_all(reporter, inputs, sink, &task, text, |texts, mut answer| {
+            if let Some(least) = self.min_score {
+                answer.scores.retain(|label| label.score >= least);
+            }
             let record = TextClassificationRecord { text: text(&texts), answer };
             Labelled { record, probabilities }
         })

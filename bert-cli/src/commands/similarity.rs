@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::embed::RecipeArgs;
 use crate::batch::{Consumer, answer_all, for_each};
 use crate::error::Result;
-use crate::input::{InputArgs, Inputs, Item};
+use crate::input::{InputArgs, Inputs, Item, Kept};
 use crate::model::ModelArgs;
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
@@ -76,15 +76,14 @@ impl SimilarityCommand {
         let texts = self.texts.split_off(1);
         let query = self.texts.swap_remove(0);
         let inputs = Inputs::texts(&self.input, texts)?;
-        self.output.keep_input(inputs.path())?;
-        let mut sink = Sink::open(&self.output, true, reporter)?;
+        let mut sink = Sink::for_inputs(&self.output, &inputs, reporter)?;
         let task = self.recipe.load(reporter, &self.model)?;
         let query = task.predict(&query)?.vector;
         let mut search = Search { query, top_k: self.top_k, found: 0, best: BinaryHeap::new() };
         let count = for_each(reporter, inputs, true, &task, |texts| texts[0].clone(), &mut search)?;
-        if count.answered > 0 {
+        if count.answered > 0 || count.failed == 0 {
             for hit in search.best.into_sorted_vec() {
-                sink.write(hit.line, &hit)?;
+                sink.write_item(hit.line, &hit.kept, &hit)?;
             }
             sink.finish()?;
         }
@@ -133,7 +132,13 @@ struct Search {
 impl Consumer<TextEmbedding> for Search {
     fn take(&mut self, mut item: Item, answer: TextEmbedding) -> Result<Option<usize>> {
         let cosine = cosine(&self.query, &answer.vector);
-        let hit = Hit { cosine, text: item.texts.swap_remove(0), line: item.place.line(), order: self.found };
+        let hit = Hit {
+            cosine,
+            text: item.texts.swap_remove(0),
+            line: item.place.line(),
+            kept: item.kept,
+            order: self.found,
+        };
         self.found += 1;
         self.best.push(hit);
         if self.best.len() > self.top_k {
@@ -150,6 +155,9 @@ struct Hit {
     cosine: f32,
     #[serde(skip)]
     line: Option<u64>,
+    /// What travels along from its input.
+    #[serde(skip)]
+    kept: Kept,
     /// The order in which texts came.
     #[serde(skip)]
     order: u64,
@@ -198,6 +206,7 @@ impl Record for Hit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::Place;
 
     #[test]
     fn a_search_keeps_the_nearest_in_their_order() {
@@ -205,7 +214,8 @@ mod tests {
         for (text, vector) in
             [("a", [0.0, 1.0]), ("b", [1.0, 1.0]), ("c", [2.0, 0.0]), ("d", [1.0, 1.0]), ("e", [-1.0, 0.0])]
         {
-            let item = Item { place: crate::input::Place::Only, texts: vec![text.to_owned()], end: 0 };
+            let item =
+                Item { place: Place::Only, texts: vec![text.to_owned()], kept: Kept::default(), end: 0 };
             search.take(item, TextEmbedding { vector: vector.to_vec(), truncated: None }).unwrap();
         }
         let found: Vec<String> = search.best.into_sorted_vec().into_iter().map(|hit| hit.text).collect();

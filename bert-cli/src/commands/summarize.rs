@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs, read_text};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
-use crate::output::{OutputArgs, Page, Record, Sink};
+use crate::output::{OutputArgs, Page, Record, Sink, rounded};
 use crate::reporter::Reporter;
 use crate::style::{self, visible};
 use crate::values::positive;
@@ -127,6 +127,10 @@ impl SummarizeCommand {
                 |_, summary| SummaryRecord::new(summary),
             );
         };
+        if let Some(option) = self.input.needs_file().filter(|option| *option != "--whole-file") {
+            let reason = "FILE is one document; --input FILE has a document a line or row";
+            return Err(Error::NoMeaning { option, reason });
+        }
         let text = read_text(file, self.input.lossy)?;
         self.output.keep_input(Some(file))?;
         let mut sink = Sink::open(&self.output, false, reporter)?;
@@ -174,7 +178,7 @@ impl Record for SummaryRecord {
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |sentence: &SummarySentence| {
-            let score = sentence.score.map(|score| score.to_string()).unwrap_or_default();
+            let score = sentence.score.map(|score| rounded(score).to_string()).unwrap_or_default();
             let [rank, start, end] =
                 [sentence.rank, sentence.range.start, sentence.range.end].map(|x| x.to_string());
             vec![rank, start, end, score, sentence.text.clone()]

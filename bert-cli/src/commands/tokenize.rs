@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::task::Poll;
 
 use bert_tasks::Head;
@@ -90,11 +91,10 @@ impl Answerer for Tokenize {
                 true => self.tokenizer.encode(&text)?,
                 false => self.tokenizer.encode_without_special(&text)?,
             };
-            let token = |(&id, range): (&u32, Option<std::ops::Range<usize>>)| Token {
+            let token = |(&id, range): (&u32, Option<Range<usize>>)| Token {
                 id,
                 token: self.tokenizer.token_text(id).unwrap_or_default(),
-                start: range.as_ref().map(|range| range.start),
-                end: range.as_ref().map(|range| range.end),
+                range,
             };
             let ranges = encoded.sources.iter().map(|source| source.map(|source| source.range()));
             Ok(encoded.ids.iter().zip(ranges).map(token).collect())
@@ -113,10 +113,7 @@ struct Tokenized {
 struct Token {
     id: u32,
     token: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<usize>,
+    range: Option<Range<usize>>,
 }
 
 impl Record for Tokenized {
@@ -126,8 +123,10 @@ impl Record for Tokenized {
 
     fn rows(&self) -> Vec<Vec<String>> {
         let place = |at: Option<usize>| at.map(|at| at.to_string()).unwrap_or_default();
-        let row = |token: &Token| {
-            vec![token.id.to_string(), token.token.clone(), place(token.start), place(token.end)]
+        let row = |Token { id, token, range }: &Token| {
+            let [start, end] =
+                [range.as_ref().map(|range| range.start), range.as_ref().map(|range| range.end)];
+            vec![id.to_string(), token.clone(), place(start), place(end)]
         };
         self.tokens.iter().map(row).collect()
     }
@@ -140,13 +139,14 @@ impl Record for Tokenized {
         page.table(|table| {
             for token in &self.tokens {
                 let word = visible(&token.token);
-                match (token.start, token.end) {
-                    (Some(start), Some(end)) => {
-                        let source = visible(&self.text[start..end]);
+                match &token.range {
+                    Some(range) => {
+                        let (start, end) = (range.start, range.end);
+                        let source = visible(&self.text[range.clone()]);
                         let source = screen.paint(style::VALUE, source);
                         writeln!(table, "  {}\t{word}\t{start}..{end}\t{source}", token.id)?;
                     }
-                    _ => writeln!(table, "  {}\t{}", token.id, screen.paint(style::FAINT, word))?,
+                    None => writeln!(table, "  {}\t{}", token.id, screen.paint(style::FAINT, word))?,
                 }
             }
             Ok(())

@@ -10,6 +10,11 @@ use bert_tasks::training::TrainingError;
 
 pub use record::{RecordError, list};
 
+use crate::style::counted;
+
+/// What is read, by the extensions of files.
+const FORMATS: &str = ".txt (a text a line), .json, .jsonl, .csv and .tsv";
+
 /// Shorthand for a result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -119,10 +124,32 @@ pub enum Error {
         path: PathBuf,
     },
     /// An option about files, without a file.
-    #[error("{option} needs a JSONL or CSV input")]
+    #[error("{option} needs a file or standard input, and texts were given as arguments")]
     NeedsFile {
         /// The option.
         option: &'static str,
+    },
+    /// An option about fields, with an input that has none.
+    #[error("{option} needs {needs}, and this is read as {found}; --input-format says otherwise")]
+    NeedsFormat {
+        /// The option.
+        option: &'static str,
+        /// What it needs.
+        needs: &'static str,
+        /// The format.
+        found: &'static str,
+    },
+    /// A file whose extension is of no format that is read.
+    #[error(
+        "{}: files named .{found} are not read; what is read is {}, each also as .gz or .zst",
+        path.display(),
+        FORMATS
+    )]
+    InputExtension {
+        /// The file.
+        path: PathBuf,
+        /// Its extension.
+        found: String,
     },
     /// An option that does nothing beside the others.
     #[error("{option} has no meaning here: {reason}")]
@@ -202,6 +229,30 @@ pub enum Error {
     Utf16 {
         /// The input.
         name: String,
+    },
+    /// An input that is no text.
+    #[error("{name} is {found}, and not text")]
+    NotText {
+        /// The input.
+        name: String,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A record without which no other can be read, or that is wrong as all others are.
+    #[error("{name}, line {line}: {error}")]
+    BadRecord {
+        /// The input.
+        name: String,
+        /// The line.
+        line: u64,
+        /// What is wrong with it.
+        error: RecordError,
+    },
+    /// More inputs that failed than the user allowed.
+    #[error("given up: {failed} could not be read or answered", failed = counted(*failed, "text", "texts"))]
+    TooManyErrors {
+        /// How many failed.
+        failed: u64,
     },
     /// A file that is no text.
     #[error("{name}: {error}")]
@@ -338,10 +389,22 @@ impl Error {
             Self::NoDocument => {
                 "name a text file, `-` for stdin, or --input FILE for a document a line".to_owned()
             }
+            Self::InputExtension { found, .. } => match found.as_str() {
+                "parquet" => "save it as JSON lines, in Python: pandas.read_parquet(FILE).to_json(\"texts.jsonl\", \
+                              orient=\"records\", lines=True)"
+                    .to_owned(),
+                "xlsx" | "xls" | "ods" => "save it as CSV".to_owned(),
+                _ => "say what it holds with --input-format".to_owned(),
+            },
+            Self::NotText { found, .. } if found.starts_with("compressed") => {
+                "a file is unpacked if its name ends with .gz or .zst; others, and standard input, have to be text"
+                    .to_owned()
+            }
             Self::NotAPair { .. } | Self::NoChoices { .. } => {
                 "put each text in quotes; for many inputs there is --input FILE".to_owned()
             }
-            Self::Column { .. } | Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
+            Self::Column { .. } => "the text is in --column NAME, and --keep NAME takes others along".to_owned(),
+            Self::ColumnCount { .. } => "choose a column with --column NAME".to_owned(),
             Self::OutputIsFolder { path } => {
                 format!("name a file in it: --output {}", path.join("results.jsonl").display())
             }

@@ -15,9 +15,37 @@ pub enum RecordError {
         /// The most bytes that are read.
         limit: usize,
     },
-    /// A line of a JSONL file that is not JSON.
-    #[error("not valid JSON ({0}); JSONL holds one whole value per line")]
-    Json(serde_json::Error),
+    /// A value that is not JSON.
+    #[error("not valid JSON ({reason}){}", if *line { "; JSONL holds one whole value per line" } else { "" })]
+    Json {
+        /// What is wrong with it, and where.
+        reason: String,
+        /// Whether it is a line of a JSONL file.
+        line: bool,
+    },
+    /// A string that no text can be, such as one with half of a surrogate pair.
+    #[error("field {name:?}: {reason}")]
+    JsonText {
+        /// The field.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A JSON document that does not hold together.
+    #[error("not valid JSON: {reason}; what follows is not read")]
+    JsonDocument {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An object in which a field that is read stands twice.
+    #[error("more than one field {name:?}")]
+    Twice {
+        /// The field.
+        name: String,
+    },
+    /// A quote of a table that is never closed.
+    #[error("a quote is opened here and never closed; a quote inside of a text is doubled, in quotes")]
+    OpenQuote,
     /// A line of a JSONL file that is another kind of value.
     #[error("expected {expected}, found {found}")]
     JsonKind {
@@ -49,12 +77,22 @@ pub enum RecordError {
         found: usize,
     },
     /// A row that breaks the rules of CSV.
-    #[error("expected {expected} columns as in the header, found {found}; texts with a comma need quotes")]
+    #[error(
+        "expected {expected} columns as in the header, found {found}; {}",
+        match quotes {
+            true => format!("texts with a {separator} need quotes"),
+            false => format!("texts cannot hold a {separator}"),
+        }
+    )]
     Columns {
         /// How many the header has.
-        expected: u64,
+        expected: usize,
         /// How many the row has.
-        found: u64,
+        found: usize,
+        /// What stands between them.
+        separator: String,
+        /// Whether fields may stand in quotes.
+        quotes: bool,
     },
 }
 

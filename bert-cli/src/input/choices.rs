@@ -1,8 +1,9 @@
 //! A prompt and its choices as one input: the texts are the prompt, then each choice.
 
 use bert_tasks::data::multiple_choice::{CHOICES, PROMPT, START};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::json::{Json, Object};
 use super::layout::{Layout, column, kind, string};
 use crate::error::{Error, RecordError, Result};
 
@@ -29,25 +30,23 @@ impl Choices {
         }
     }
 
-    fn object(&self, mut object: Map<String, Value>) -> Result<Vec<String>, RecordError> {
-        let first_of = |names: &[&str], object: &Map<String, Value>| {
-            names.iter().find(|name| object.contains_key(**name)).map(ToString::to_string)
-        };
+    fn object(&self, object: &Object) -> Result<Vec<String>, RecordError> {
+        let first_of = |names: &[&str]| names.iter().find(|name| object.has(name)).map(ToString::to_string);
         let (prompt, list, names, start) = match &self.chosen[..] {
             [prompt, list] => (prompt.clone(), Some(list.clone()), vec![], None),
             [prompt, names @ ..] => (prompt.clone(), None, names.to_vec(), None),
             [] => {
-                let keys: Vec<String> = object.keys().cloned().collect();
+                let keys = object.names();
                 let names: Vec<String> = numbered(&keys).into_iter().map(|at| keys[at].clone()).collect();
-                let prompt = first_of(PROMPT, &object).unwrap_or_else(|| "prompt".to_owned());
-                let list = first_of(CHOICES, &object).or(names.is_empty().then(|| "choices".to_owned()));
-                (prompt, list, names, first_of(&[START], &object))
+                let prompt = first_of(PROMPT).unwrap_or_else(|| "prompt".to_owned());
+                let list = first_of(CHOICES).or(names.is_empty().then(|| "choices".to_owned()));
+                (prompt, list, names, first_of(&[START]))
             }
         };
         let choices = match list {
             Some(list) => {
                 let expected = || format!("an array of strings in field {list:?}");
-                match take(&mut object, &list)? {
+                match object.get(&list)? {
                     Value::Array(choices) => choices
                         .into_iter()
                         .map(|choice| string(choice, expected))
@@ -55,10 +54,10 @@ impl Choices {
                     other => return Err(RecordError::JsonKind { expected: expected(), found: kind(&other) }),
                 }
             }
-            None => names.iter().map(|name| text(&mut object, name)).collect::<Result<_, _>>()?,
+            None => names.iter().map(|name| text(object, name)).collect::<Result<_, _>>()?,
         };
-        let start = start.map(|start| text(&mut object, &start)).transpose()?.unwrap_or_default();
-        together(text(&mut object, &prompt)?, &start, choices)
+        let start = start.map(|start| text(object, &start)).transpose()?.unwrap_or_default();
+        together(text(object, &prompt)?, &start, choices)
     }
 }
 
@@ -68,16 +67,28 @@ impl Layout for Choices {
         together(texts.next().unwrap_or_default(), "", texts.collect())
     }
 
-    fn parse_json(&self, value: Value) -> Result<Vec<String>, RecordError> {
+    fn parse_json(&self, value: &Json) -> Result<Vec<String>, RecordError> {
         let expected = "an object with the fields \"prompt\" and \"choices\", or an array of strings";
         match value {
-            Value::Object(object) => self.object(object),
-            Value::Array(texts) if self.chosen.is_empty() => {
-                let texts = texts.into_iter().map(|text| string(text, || "strings".to_owned()));
+            Json::Object(object) => self.object(object),
+            Json::Other(Value::Array(texts)) if self.chosen.is_empty() => {
+                let texts = texts.iter().map(|text| string(text.clone(), || "strings".to_owned()));
                 let mut texts = texts.collect::<Result<Vec<_>, _>>()?.into_iter();
                 together(texts.next().unwrap_or_default(), "", texts.collect())
             }
-            other => Err(RecordError::JsonKind { expected: expected.to_owned(), found: kind(&other) }),
+            Json::Other(other) => {
+                Err(RecordError::JsonKind { expected: expected.to_owned(), found: kind(other) })
+            }
+        }
+    }
+
+    fn reads(&self, field: &str) -> bool {
+        match &self.chosen[..] {
+            [] => {
+                let known = PROMPT.iter().chain(CHOICES).chain([&START]);
+                known.copied().any(|known| known == field) || !numbered(&[field]).is_empty()
+            }
+            chosen => chosen.iter().any(|name| name.eq_ignore_ascii_case(field)),
         }
     }
 
@@ -106,22 +117,14 @@ impl Layout for Choices {
 
     fn row(&self, fields: Vec<String>) -> Result<Vec<String>, RecordError> {
         // Rows may have fewer choices than the table has columns.
-        let fields = self.read.iter().zip(fields).enumerate();
+        let fields = self.read.iter().zip(&fields).enumerate();
         let fields = fields.filter(|(at, (_, field))| *at == 0 || !field.is_empty());
-        self.object(fields.map(|(_, (name, field))| (name.clone(), Value::String(field))).collect())
+        self.object(&Object::of_texts(fields.map(|(_, (name, field))| (name.as_str(), field.as_str()))))
     }
 }
 
-/// A field, taken out of its object.
-fn take(object: &mut Map<String, Value>, name: &str) -> Result<Value, RecordError> {
-    object.remove(name).ok_or_else(|| RecordError::NoField {
-        name: name.to_owned(),
-        found: object.keys().cloned().collect(),
-    })
-}
-
-fn text(object: &mut Map<String, Value>, name: &str) -> Result<String, RecordError> {
-    string(take(object, name)?, || format!("a string in field {name:?}"))
+fn text(object: &Object, name: &str) -> Result<String, RecordError> {
+    string(object.get(name)?, || format!("a string in field {name:?}"))
 }
 
 /// The places of the names that are a word for a choice and a number, in the order of the numbers.
@@ -147,12 +150,16 @@ fn together(prompt: String, start: &str, choices: Vec<String>) -> Result<Vec<Str
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
 
     fn choices(columns: &[&str]) -> Choices {
         Choices::new(&columns.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn read(value: Value) -> Json {
+        Json::parse(&value.to_string(), None).unwrap()
     }
 
     fn table(header: &str, row: &str, columns: &[&str]) -> Result<Vec<String>, String> {
@@ -175,15 +182,15 @@ mod tests {
             (json!({"q": "p", "list": ["a", "b"], "prompt": "x"}), &["q", "list"]),
             (json!({"q": "p", "y": "a", "x": "b"}), &["q", "y", "x"]),
         ] {
-            assert_eq!(choices(columns).parse_json(value).unwrap(), ["p", "a", "b"]);
+            assert_eq!(choices(columns).parse_json(&read(value)).unwrap(), ["p", "a", "b"]);
         }
         let swag = json!({"sent1": "p", "sent2": "He", "startphrase": "p He", "ending0": "sits.", "ending1": "runs."});
-        assert_eq!(choices(&[]).parse_json(swag).unwrap(), ["p", "He sits.", "He runs."]);
+        assert_eq!(choices(&[]).parse_json(&read(swag)).unwrap(), ["p", "He sits.", "He runs."]);
         // By their numbers, not by their letters.
         let many: Map<_, _> = (0..11).map(|n| (format!("choice{n}"), json!(n.to_string()))).collect();
         let mut many = Value::Object(many);
         many["prompt"] = json!("p");
-        assert_eq!(choices(&[]).parse_json(many).unwrap()[11], "10");
+        assert_eq!(choices(&[]).parse_json(&read(many)).unwrap()[11], "10");
         for (value, part) in [
             (json!("p"), "an array of strings"),
             (json!(["p", "a"]), "two choices"),
@@ -195,7 +202,7 @@ mod tests {
             (json!({"prompt": 3, "choices": ["a", "b"]}), "a string in field \"prompt\""),
             (json!({"prompt": "p", "choices": []}), "two choices"),
         ] {
-            let error = choices(&[]).parse_json(value).unwrap_err().to_string();
+            let error = choices(&[]).parse_json(&read(value)).unwrap_err().to_string();
             assert!(error.contains(part), "{part}: {error}");
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::json::Json;
 use crate::error::{Error, RecordError, Result};
 
 /// What finds the texts of an input.
@@ -16,7 +17,10 @@ pub trait Layout {
     ///
     /// # Errors
     /// Another kind of value, or one without the fields.
-    fn parse_json(&self, value: Value) -> Result<Vec<String>, RecordError>;
+    fn parse_json(&self, value: &Json) -> Result<Vec<String>, RecordError>;
+
+    /// Whether a field of a JSON object holds texts.
+    fn reads(&self, field: &str) -> bool;
 
     /// The columns of a table that are read, by its header.
     ///
@@ -28,18 +32,21 @@ pub trait Layout {
     ///
     /// # Errors
     /// Too few of them.
-    fn row(&self, fields: Vec<String>) -> Result<Vec<String>, RecordError> {
-        Ok(fields)
-    }
+    fn row(&self, fields: Vec<String>) -> Result<Vec<String>, RecordError>;
 }
 
-/// The one column of a name.
+/// The one column of a name: of this very name, or else of the same in another case.
 ///
 /// # Errors
 /// None of that name, or two.
 pub fn column(name: &str, header: &[String], column: &str) -> Result<usize> {
-    let mut places = header.iter().enumerate().filter(|(_, name)| *name == column).map(|(index, _)| index);
-    match (places.next(), places.next()) {
+    let find = |is: &dyn Fn(&str) -> bool| {
+        let mut places = header.iter().enumerate().filter(|(_, name)| is(name)).map(|(index, _)| index);
+        (places.next(), places.next())
+    };
+    let exact = find(&|name| name == column);
+    let found = if exact.0.is_some() { exact } else { find(&|name| name.eq_ignore_ascii_case(column)) };
+    match found {
         (Some(index), None) => Ok(index),
         (first, _) => Err(Error::Column {
             name: name.to_owned(),

@@ -1,9 +1,11 @@
 //! Lines of a source, one at a time.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
+
+use bert_tasks::data::Source;
 
 use super::record::decode;
-use super::{Error, MAX_RECORD, Result};
+use super::{Error, MAX_RECORD, Result, sniff};
 use crate::error::RecordError;
 
 /// The mark that some editors put in front of UTF-8.
@@ -15,17 +17,18 @@ const BUFFER: usize = 64 << 10;
 /// The lines of a source, without their ends. The last line may lack one.
 pub struct Lines {
     name: String,
-    source: BufReader<Box<dyn Read>>,
+    source: BufReader<Source>,
     number: u64,
     offset: u64,
     lossy: bool,
+    looks_like_json: bool,
 }
 
 impl Lines {
     /// The lines of a source, from its start; `name` is for messages. Nothing is read yet.
-    pub fn new(name: &str, source: Box<dyn Read>, lossy: bool) -> Self {
+    pub fn new(name: &str, source: Source, lossy: bool) -> Self {
         let source = BufReader::with_capacity(BUFFER, source);
-        Self { name: name.to_owned(), source, number: 0, offset: 0, lossy }
+        Self { name: name.to_owned(), source, number: 0, offset: 0, lossy, looks_like_json: false }
     }
 
     /// The number of the line that [`next`](Self::next) returned, counted from 1.
@@ -43,15 +46,21 @@ impl Lines {
         self.source.buffer().contains(&b'\n')
     }
 
+    /// Whether the first line, once it has been read, begins as JSON does.
+    pub fn looks_like_json(&self) -> bool {
+        self.looks_like_json
+    }
+
     /// The next line; `None` at the end of the source.
     ///
     /// # Errors
-    /// The outer error is the source's and ends it: it cannot be read, or is UTF-16. The inner one is of
-    /// this line.
+    /// The outer error is the source's and ends it: it cannot be read, or is no text. The inner one is of this
+    /// line.
     pub fn next(&mut self) -> Result<Option<Result<String, RecordError>>> {
         if self.offset == 0 {
             self.fill()?;
-            check_encoding(&self.name, self.source.buffer())?;
+            sniff::check(&self.name, self.source.buffer())?;
+            self.looks_like_json = sniff::looks_like_json(self.source.buffer());
             if self.source.buffer().starts_with(BOM) {
                 self.consume(BOM.len());
             }
@@ -110,19 +119,10 @@ impl Lines {
     }
 }
 
-/// UTF-16 is no error of one line: every line after the first would be read as text with NULs in it.
-///
-/// # Errors
-/// [`Error::Utf16`]
-pub fn check_encoding(name: &str, start: &[u8]) -> Result<()> {
-    match start {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(Error::Utf16 { name: name.to_owned() }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     /// Gives its chunks one read at a time, as a pipe does.
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_line_is_ready_when_all_of_it_is_there() {
         let pipe = Pipe(vec![b"one\ntwo\nthr", b"ee\nfour"]);
-        let mut lines = Lines::new("pipe", Box::new(pipe), false);
+        let mut lines = Lines::new("pipe", Box::new(BufReader::new(pipe)), false);
         let mut found = vec![];
         loop {
             let ready = lines.ready();
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_line_too_long_is_passed_over() {
         let source = io::repeat(b'x').take(MAX_RECORD as u64 + 1).chain(&b"\nnext\n"[..]);
-        let mut lines = Lines::new("long", Box::new(source), false);
+        let mut lines = Lines::new("long", Box::new(BufReader::new(source)), false);
         assert!(matches!(lines.next().unwrap(), Some(Err(RecordError::TooLong { .. }))));
         assert_eq!(lines.next().unwrap().unwrap().unwrap(), "next");
         assert_eq!(lines.number(), 2);

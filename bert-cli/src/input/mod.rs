@@ -1,73 +1,44 @@
 //! Where the texts come from: arguments, lines of standard input, or a file, read as it is needed.
 
+mod args;
 mod choices;
-mod csv;
+mod document;
+mod format;
+mod json;
+mod kept;
 mod layout;
 mod lines;
+mod open;
+mod reader;
 mod record;
+mod records;
+mod sniff;
+mod table;
+mod whole;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum, ValueHint};
-
 use crate::error::{Error, RecordError, Result};
+pub use args::InputArgs;
+use format::InputFormat;
+pub use kept::Kept;
 use layout::Layout;
-use lines::Lines;
+use open::{Opened, Origin, Position};
+use reader::Reader;
+pub use whole::{read_stdin, read_text};
 
-/// The longest line, and the longest CSV record, that is read. Longer ones are reported, not collected:
+/// The longest line, and the longest record of a table, that is read. Longer ones are reported, not collected:
 /// a file without line ends would fill the memory.
 const MAX_RECORD: usize = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 
-/// How texts are read from a file or from standard input.
-#[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Input")]
-pub struct InputArgs {
-    /// Read texts from a file: .jsonl, .csv, or anything else as one text a line; `-` is standard input
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub input: Option<PathBuf>,
-
-    /// Read the input as this format, whatever the file is called
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    pub input_format: Option<InputFormat>,
-
-    /// The JSONL field or CSV column with the text; give it twice for commands that take two texts
-    #[arg(long, value_name = "NAME")]
-    pub column: Vec<String>,
-
-    /// Replace bytes that are not UTF-8 instead of reporting the line
-    #[arg(long)]
-    pub lossy: bool,
-}
-
-/// What an input file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum InputFormat {
-    /// One text a line; two texts are separated by a tab
-    Txt,
-    /// One JSON value a line: a string, or an object with the text in a field
-    Jsonl,
-    /// A header line, then one text a row
-    Csv,
-}
-
-impl InputFormat {
-    fn of(path: &Path) -> Self {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        match extension.to_ascii_lowercase().as_str() {
-            "jsonl" | "ndjson" => Self::Jsonl,
-            "csv" => Self::Csv,
-            _ => Self::Txt,
-        }
-    }
-}
+/// The name that stands for every column.
+const ALL: &str = "all";
 
 /// Where an input stands in its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// It is the only one: the arguments of the command.
+    /// It is the only one: the arguments of the command, or a whole file.
     Only,
     /// One of several arguments, counted from 1.
     Argument(usize),
@@ -89,6 +60,8 @@ pub struct Item {
     pub place: Place,
     /// As many texts as the task takes.
     pub texts: Vec<String>,
+    /// What travels along into the result.
+    pub kept: Kept,
     /// How many bytes of the source have been read when this item has.
     pub end: u64,
 }
@@ -109,16 +82,16 @@ pub struct Inputs {
     path: Option<PathBuf>,
     reader: Reader,
     size: Option<u64>,
+    /// How far a compressed file has been read.
+    position: Option<Position>,
     interactive: bool,
+    /// Whether the format was assumed: nothing told it.
+    assumed: bool,
+    keeps: bool,
+    most_errors: Option<u64>,
+    /// What was found out about the source and not yet said.
+    notice: Option<String>,
 }
-
-enum Reader {
-    Arguments(VecDeque<Item>),
-    Lines(Lines, Parse),
-    Csv(csv::Rows),
-}
-
-type Parse = Box<dyn Fn(String) -> Result<Option<Vec<String>>, RecordError>>;
 
 impl Inputs {
     /// The inputs of a command that takes one text at a time: `texts` are the arguments.
@@ -134,8 +107,12 @@ impl Inputs {
     /// # Errors
     /// As [`texts`](Self::texts).
     pub fn named_texts(args: &InputArgs, name: &'static str, texts: Vec<String>) -> Result<Self> {
-        if texts.is_empty() || texts == ["-"] {
-            return Self::open(args, fields(&[name], args)?, !texts.is_empty());
+        let dash = texts == ["-"];
+        if args.whole_file && (dash || texts.is_empty()) {
+            return Self::whole(args, dash);
+        }
+        if texts.is_empty() || dash {
+            return Self::open(args, fields(&[name], args)?, dash);
         }
         let count = texts.len();
         Self::arguments(args, texts.into_iter().map(|text| vec![text]).collect(), count == 1)
@@ -179,60 +156,64 @@ impl Inputs {
         }
         let place = |index| if only { Place::Only } else { Place::Argument(index + 1) };
         let items = inputs.into_iter().enumerate();
-        let items = items.map(|(index, texts)| Item { place: place(index), texts, end: 0 }).collect();
-        let name = "arguments".to_owned();
-        Ok(Self { name, path: None, reader: Reader::Arguments(items), size: None, interactive: false })
+        let item = |(index, texts)| Item { place: place(index), texts, kept: Kept::default(), end: 0 };
+        Ok(Self::new("arguments".to_owned(), Reader::Items(items.map(item).collect()), args))
+    }
+
+    fn new(name: String, reader: Reader, args: &InputArgs) -> Self {
+        Self {
+            name,
+            path: None,
+            reader,
+            size: None,
+            position: None,
+            interactive: false,
+            assumed: false,
+            keeps: !args.keep.is_empty(),
+            most_errors: args.most_errors(),
+            notice: None,
+        }
+    }
+
+    /// A whole file as one text.
+    fn whole(args: &InputArgs, dash: bool) -> Result<Self> {
+        let (text, path) = match args.source(dash)? {
+            Some(path) => (read_text(path, args.lossy)?, Some(path.to_owned())),
+            None => (read_text(Path::new("-"), args.lossy)?, None),
+        };
+        let item = Item { place: Place::Only, texts: vec![text], kept: Kept::default(), end: 0 };
+        let name = path.as_ref().map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
+        Ok(Self { path, ..Self::new(name, Reader::Items(VecDeque::from([item])), args) })
     }
 
     fn open(args: &InputArgs, layout: Box<dyn Layout>, dash: bool) -> Result<Self> {
-        match &args.input {
-            Some(path) if dash && path != Path::new("-") => Err(Error::TwoSources { path: path.clone() }),
-            Some(path) if path != Path::new("-") => {
-                let (file, size) = open_file(path)?;
-                let format = args.input_format.unwrap_or_else(|| InputFormat::of(path));
-                let name = path.display().to_string();
-                let inputs = Self::read(name, Box::new(file), format, args, layout, size, false)?;
-                Ok(Self { path: Some(path.clone()), ..inputs })
-            }
-            None if !dash => Err(Error::NoText),
-            _ => {
-                let interactive = io::stdin().is_terminal();
-                let format = args.input_format.unwrap_or(InputFormat::Txt);
-                // The lock is not held: it would not be `Send`, and nobody else reads.
-                Self::read("stdin".to_owned(), Box::new(io::stdin()), format, args, layout, None, interactive)
-            }
+        if args.whole_file {
+            let reason = "this command takes several texts at a time";
+            return Err(Error::NoMeaning { option: "--whole-file", reason });
         }
+        let Some(path) = args.source(dash)? else {
+            return Self::read("stdin".to_owned(), open::stdin(), None, args, layout);
+        };
+        let (opened, size) = open::open(path)?;
+        let told = if args.input_format.is_none() { InputFormat::of(path)? } else { None };
+        let inputs = Self::read(path.display().to_string(), opened, told, args, layout)?;
+        Ok(Self { path: Some(path.to_owned()), size, ..inputs })
     }
 
     fn read(
         name: String,
-        source: Box<dyn Read>,
-        format: InputFormat,
+        opened: Opened,
+        told: Option<InputFormat>,
         args: &InputArgs,
         layout: Box<dyn Layout>,
-        size: Option<u64>,
-        interactive: bool,
     ) -> Result<Self> {
-        let reader = match format {
-            InputFormat::Csv => Reader::Csv(csv::Rows::new(&name, source, layout, args.lossy)?),
-            InputFormat::Jsonl => Reader::Lines(
-                Lines::new(&name, source, args.lossy),
-                Box::new(move |line| {
-                    if line.trim().is_empty() {
-                        return Ok(None);
-                    }
-                    layout.parse_json(serde_json::from_str(&line).map_err(RecordError::Json)?).map(Some)
-                }),
-            ),
-            InputFormat::Txt if !args.column.is_empty() => {
-                return Err(Error::NeedsFile { option: "--column" });
-            }
-            InputFormat::Txt => Reader::Lines(
-                Lines::new(&name, source, args.lossy),
-                Box::new(move |line| layout.parse_line(line).map(Some)),
-            ),
-        };
-        Ok(Self { name, path: None, reader, size, interactive })
+        let known = args.input_format.or(told);
+        let format = known.unwrap_or(InputFormat::Txt);
+        args.check(format)?;
+        let Opened { source, position, origin } = opened;
+        let interactive = origin == Origin::Person;
+        let (reader, notice) = Reader::open(&name, (source, origin), format, args, layout)?;
+        Ok(Self { assumed: known.is_none(), interactive, position, notice, ..Self::new(name, reader, args) })
     }
 
     /// What the source is called in messages.
@@ -245,9 +226,9 @@ impl Inputs {
         self.path.as_deref()
     }
 
-    /// Whether there is one input, given as arguments.
+    /// Whether there is one input: arguments, or a whole file.
     pub fn is_single(&self) -> bool {
-        matches!(&self.reader, Reader::Arguments(items) if items.front().is_some_and(|item| item.place == Place::Only))
+        matches!(&self.reader, Reader::Items(items) if items.front().is_some_and(|item| item.place == Place::Only))
     }
 
     /// Whether somebody types the inputs.
@@ -260,12 +241,37 @@ impl Inputs {
         self.size
     }
 
+    /// Whether the source may be right without any input: a table of nothing but a header, or an empty array.
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self.reader, Reader::Table(_) | Reader::Document(..))
+    }
+
+    /// The most inputs that may fail before the run is given up.
+    pub fn most_errors(&self) -> Option<u64> {
+        self.most_errors
+    }
+
+    /// Gives the run up at the first input that fails.
+    pub fn fail_fast(&mut self) {
+        self.most_errors = Some(0);
+    }
+
+    /// Sees to it that nothing is to travel along, where results do not belong to one input each.
+    ///
+    /// # Errors
+    /// `--keep`.
+    pub fn keep_nothing(&self, reason: &'static str) -> Result<()> {
+        if self.keeps { Err(Error::NoMeaning { option: "--keep", reason }) } else { Ok(()) }
+    }
+
     /// Whether [`next`](Self::next) returns at once, instead of waiting for a person or another program.
     pub fn ready(&self) -> bool {
-        match &self.reader {
-            Reader::Arguments(_) | Reader::Csv(_) => true,
-            Reader::Lines(lines, _) => self.size.is_some() || lines.ready(),
-        }
+        self.size.is_some() || self.reader.ready()
+    }
+
+    /// What was found out about the source and not yet said.
+    pub fn notice(&mut self) -> Option<String> {
+        self.notice.take()
     }
 
     /// The next input; `None` at the end.
@@ -273,223 +279,36 @@ impl Inputs {
     /// # Errors
     /// The outer error ends the input; the inner one is of this input alone.
     pub fn next(&mut self) -> Result<Option<Result<Item, BadItem>>> {
-        match &mut self.reader {
-            Reader::Arguments(items) => Ok(items.pop_front().map(Ok)),
-            Reader::Csv(rows) => {
-                rows.next().map_err(|source| Error::Read { name: self.name.clone(), source })
-            }
-            Reader::Lines(lines, parse) => loop {
-                let Some(line) = lines.next()? else { return Ok(None) };
-                let place = Place::Line(lines.number());
-                match line.and_then(&*parse) {
-                    Ok(Some(texts)) => return Ok(Some(Ok(Item { place, texts, end: lines.offset() }))),
-                    Ok(None) => {}
-                    Err(error) => return Ok(Some(Err(BadItem { place, error }))),
-                }
-            },
+        let mut next = self.reader.next()?;
+        if let (Some(Ok(item)), Some(position)) = (&mut next, &self.position) {
+            item.end = position.get();
         }
+        if std::mem::take(&mut self.assumed) && self.reader.looks_like_json() {
+            let name = &self.name;
+            self.notice = Some(format!(
+                "{name} is read as one text a line, but begins as JSON does: --input-format json or jsonl reads it so"
+            ));
+        }
+        Ok(next)
     }
 }
 
 /// The layout of inputs that are one text or several, each in a field of its own.
 fn fields(names: &[&'static str], args: &InputArgs) -> Result<Box<dyn Layout>> {
-    Ok(Box::new(record::Fields::new(names, &args.column)?))
+    Ok(Box::new(record::Fields::new(names, args)?))
 }
 
 impl InputArgs {
-    /// An option that says how to read a file, if one is set.
-    fn needs_file(&self) -> Option<&'static str> {
-        let set = [("--input-format", self.input_format.is_some()), ("--column", !self.column.is_empty())];
-        set.into_iter().find(|(_, set)| *set).map(|(name, _)| name)
+    /// The file that is named; `None` for standard input.
+    fn source(&self, dash: bool) -> Result<Option<&Path>> {
+        match self.input.as_deref().filter(|&path| path != Path::new("-")) {
+            Some(path) if dash => Err(Error::TwoSources { path: path.to_owned() }),
+            Some(path) => Ok(Some(path)),
+            None if dash || self.input.is_some() => Ok(None),
+            None => Err(Error::NoText),
+        }
     }
-}
-
-/// Opens a file for reading. Its size, unless it is a pipe or a device.
-fn open_file(path: &Path) -> Result<(File, Option<u64>)> {
-    let failed = |source| Error::Open { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    let kind = file.metadata().map_err(failed)?;
-    if kind.is_dir() {
-        return Err(Error::IsFolder { path: path.to_owned() });
-    }
-    Ok((file, kind.is_file().then_some(kind.len())))
-}
-
-/// Reads a whole text file, such as the context of questions; `-` is standard input.
-///
-/// # Errors
-/// A file that cannot be read, is too long, or is not UTF-8 (unless `lossy`).
-pub fn read_text(path: &Path, lossy: bool) -> Result<String> {
-    match path == Path::new("-") {
-        true => read_all("stdin".to_owned(), io::stdin(), lossy),
-        false => read_all(path.display().to_string(), open_file(path)?.0, lossy),
-    }
-}
-
-/// Reads all of standard input as one text, without the line end that a pipe puts behind it.
-///
-/// # Errors
-/// An input that cannot be read, is too long, or is not UTF-8.
-pub fn read_stdin() -> Result<String> {
-    let mut text = read_all("stdin".to_owned(), io::stdin(), false)?;
-    let end = text.trim_end_matches(['\n', '\r']).len();
-    text.truncate(end);
-    Ok(text)
-}
-
-fn read_all(name: String, source: impl Read, lossy: bool) -> Result<String> {
-    let mut bytes = vec![];
-    let read = source.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|source| Error::Read { name: name.clone(), source })?;
-    let bad = |error| Error::BadFile { name: name.clone(), error };
-    if bytes.len() > MAX_RECORD {
-        return Err(bad(RecordError::TooLong { limit: MAX_RECORD }));
-    }
-    lines::check_encoding(&name, &bytes)?;
-    let text = bytes.strip_prefix(lines::BOM).map(<[u8]>::to_vec).unwrap_or(bytes);
-    record::decode(text, lossy).map_err(bad)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write(name: &str, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        (folder, path)
-    }
-
-    fn args(path: &Path, column: &[&str]) -> InputArgs {
-        let column = column.iter().map(ToString::to_string).collect();
-        InputArgs { input: Some(path.to_owned()), column, ..InputArgs::default() }
-    }
-
-    /// Line numbers with texts, or with what is wrong.
-    fn all(mut inputs: Inputs) -> Vec<(u64, Result<Vec<String>, String>)> {
-        let mut found = vec![];
-        while let Some(item) = inputs.next().unwrap() {
-            let (place, result) = match item {
-                Ok(item) => (item.place, Ok(item.texts)),
-                Err(bad) => (bad.place, Err(bad.error.to_string())),
-            };
-            let Place::Line(line) = place else { panic!("{place:?}") };
-            found.push((line, result));
-        }
-        found
-    }
-
-    fn texts(name: &str, content: &[u8], column: &[&str]) -> Vec<(u64, Result<Vec<String>, String>)> {
-        let (_folder, path) = write(name, content);
-        all(Inputs::texts(&args(&path, column), vec![]).unwrap())
-    }
-
-    fn good(line: u64, text: &str) -> (u64, Result<Vec<String>, String>) {
-        (line, Ok(vec![text.to_owned()]))
-    }
-
-    #[test]
-    fn lines_keep_their_place_whatever_ends_them() {
-        let content = b"\xef\xbb\xbfone\r\n\r\n  \nnul \0 inside\nlast \xf0\x9f\x8d\x8b";
-        let expected =
-            [good(1, "one"), good(2, ""), good(3, "  "), good(4, "nul \0 inside"), good(5, "last 🍋")];
-        assert_eq!(texts("a.txt", content, &[]), expected);
-        assert_eq!(texts("a", content, &[]), expected);
-        assert_eq!(texts("a.txt", b"", &[]), []);
-        assert_eq!(texts("a.txt", b"\n", &[]), [good(1, "")]);
-    }
-
-    #[test]
-    fn a_bad_line_does_not_stop_the_next() {
-        let found = texts("a.txt", b"fine\nb\xffd\nalso fine\n", &[]);
-        assert_eq!((&found[0], &found[2]), (&good(1, "fine"), &good(3, "also fine")));
-        assert_eq!(found[1].0, 2);
-        assert!(found[1].1.as_ref().unwrap_err().contains("UTF-8"), "{found:?}");
-
-        let (_folder, path) = write("a.txt", b"b\xffd\n");
-        let lossy = InputArgs { lossy: true, ..args(&path, &[]) };
-        assert_eq!(all(Inputs::texts(&lossy, vec![]).unwrap()), [good(1, "b\u{fffd}d")]);
-    }
-
-    #[test]
-    fn jsonl_takes_strings_and_objects() {
-        let content =
-            "\u{feff}\"a\\u0000b\"\n\n{\"text\": \"x\", \"id\": 7}\r\n{\"id\": 7}\n{\"text\": 3}\n[\n";
-        let found = texts("a.jsonl", content.as_bytes(), &[]);
-        assert_eq!(&found[..2], [good(1, "a\0b"), good(3, "x")]);
-        let errors: Vec<_> =
-            found[2..].iter().map(|(line, error)| (*line, error.clone().unwrap_err())).collect();
-        assert_eq!(errors.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [4, 5, 6]);
-        assert!(errors[0].1.contains("\"text\"") && errors[0].1.contains("\"id\""), "{errors:?}");
-        assert!(errors[1].1.contains("number"), "{errors:?}");
-        assert!(errors[2].1.contains("JSON"), "{errors:?}");
-        assert_eq!(texts("a.ndjson", b"{\"body\": \"x\"}", &["body"]), [good(1, "x")]);
-    }
-
-    #[test]
-    fn csv_takes_the_named_column() {
-        let content = b"\xef\xbb\xbfid,text\r\n1,plain\r\n2,\"two\nlines, \"\"quoted\"\"\"\r\n3\r\n4,\r\n";
-        let found = texts("a.csv", content, &[]);
-        assert_eq!(found[0], good(2, "plain"));
-        assert_eq!(found[1], good(3, "two\nlines, \"quoted\""));
-        assert_eq!(found[2].0, 5);
-        assert!(found[2].1.is_err());
-        assert_eq!(found[3], good(6, ""));
-        assert_eq!(texts("a.csv", b"a,b\n1,2\n", &["b"]), [good(2, "2")]);
-        assert_eq!(texts("a.csv", b"only\n1\n", &[]), [good(2, "1")]);
-        assert_eq!(texts("a.CSV", b"text\nb\xff\nc\n", &[])[1], good(3, "c"));
-    }
-
-    #[test]
-    fn a_missing_column_lists_what_is_there() {
-        for (content, column) in [("a,b\n1,2\n", "c"), ("a,a\n1,2\n", "a"), ("", "c")] {
-            let (_folder, path) = write("a.csv", content.as_bytes());
-            let error = Inputs::texts(&args(&path, &[column]), vec![]).err().unwrap().to_string();
-            assert!(error.contains(&format!("{column:?}")), "{error}");
-        }
-    }
-
-    #[test]
-    fn pairs_in_every_format() {
-        let names = ["question", "context"];
-        let pair = |line, first: &str, second: &str| (line, Ok(vec![first.to_owned(), second.to_owned()]));
-        let read = |name, content: &str, column: &[&str]| {
-            let (_folder, path) = write(name, content.as_bytes());
-            all(Inputs::pairs(&args(&path, column), names, vec![]).unwrap())
-        };
-        assert_eq!(read("a.txt", "q\tc\n", &[]), [pair(1, "q", "c")]);
-        assert!(read("a.txt", "q\n", &[])[0].1.is_err());
-        assert!(read("a.txt", "q\tc\td\n", &[])[0].1.is_err());
-        assert_eq!(read("a.jsonl", r#"{"context": "c", "question": "q"}"#, &[]), [pair(1, "q", "c")]);
-        assert_eq!(read("a.jsonl", r#"["q", "c"]"#, &[]), [pair(1, "q", "c")]);
-        assert!(read("a.jsonl", r#""q""#, &[])[0].1.is_err());
-        assert_eq!(read("a.csv", "context,id,question\nc,1,q\n", &[]), [pair(2, "q", "c")]);
-        assert_eq!(read("a.csv", "x,y\nq,c\n", &["x", "y"]), [pair(2, "q", "c")]);
-        assert_eq!(read("a.csv", "x,y\nq,c\n", &["y", "x"]), [pair(2, "c", "q")]);
-    }
-
-    #[test]
-    fn what_cannot_be_opened_says_why() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = |path: &Path| Inputs::texts(&args(path, &[]), vec![]).err().unwrap();
-        assert!(matches!(open(&folder.path().join("none.txt")), Error::Open { .. }));
-        assert!(matches!(open(folder.path()), Error::IsFolder { .. }));
-        let (_folder, path) = write("a.txt", b"\xff\xfeh\0i\0");
-        assert!(matches!(Inputs::texts(&args(&path, &[]), vec![]).unwrap().next(), Err(Error::Utf16 { .. })));
-        assert!(matches!(Inputs::texts(&InputArgs::default(), vec![]), Err(Error::NoText)));
-        assert!(matches!(Inputs::texts(&args(&path, &[]), vec!["a".into()]), Err(Error::TwoSources { .. })));
-    }
-
-    #[test]
-    fn the_end_of_each_item_is_known() {
-        let (_folder, path) = write("a.txt", b"one\ntwo\nthree");
-        let mut inputs = Inputs::texts(&args(&path, &[]), vec![]).unwrap();
-        assert_eq!(inputs.size(), Some(13));
-        let mut ends = vec![];
-        while let Some(item) = inputs.next().unwrap() {
-            ends.push(item.unwrap().end);
-        }
-        assert_eq!(ends, [4, 8, 13]);
-    }
-}
+mod tests;

@@ -3,10 +3,13 @@
 use std::io;
 
 use serde::Serialize;
-use serde_json::ser::Formatter;
+use serde_json::ser::{CompactFormatter, Formatter};
 
 /// All in one line, with a blank after commas and colons.
-struct Spaced;
+struct Spaced {
+    /// Whether numbers keep every digit.
+    exact: bool,
+}
 
 impl Formatter for Spaced {
     fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
@@ -20,15 +23,24 @@ impl Formatter for Spaced {
     fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
         out.write_all(b": ")
     }
+
+    fn write_f64<W: ?Sized + io::Write>(&mut self, out: &mut W, number: f64) -> io::Result<()> {
+        CompactFormatter.write_f64(out, if self.exact { number } else { rounded(number) })
+    }
 }
 
-/// A value in one line.
+/// A number without the digits that mean nothing: what is computed from `f32` has no more than eight.
+pub fn rounded(number: f64) -> f64 {
+    format!("{number:.7e}").parse().unwrap_or(number)
+}
+
+/// A value in one line. Numbers of twice the precision are [`rounded`], unless they are to be `exact`.
 ///
 /// # Errors
 /// A value that JSON cannot hold, such as a map whose keys are no strings.
-pub fn line(value: &impl Serialize) -> serde_json::Result<String> {
+pub fn line(value: &impl Serialize, exact: bool) -> serde_json::Result<String> {
     let mut out = vec![];
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Spaced))?;
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Spaced { exact }))?;
     Ok(String::from_utf8(out).expect("JSON is UTF-8"))
 }
 
@@ -37,8 +49,8 @@ pub fn line(value: &impl Serialize) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// As [`line`](fn@line).
-pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
-    let line = line(value)?;
+pub fn pretty(value: &impl Serialize, exact: bool) -> serde_json::Result<String> {
+    let line = line(value, exact)?;
     let mut out = String::with_capacity(line.len() * 2);
     lay_out(&line, 0, 0, &mut out);
     Ok(out)
@@ -68,6 +80,13 @@ fn lay_out(text: &str, indent: usize, column: usize, out: &mut String) {
     out.push('\n');
     out.extend(std::iter::repeat_n(' ', indent));
     out.push_str(&text[text.len() - 1..]);
+}
+
+/// The names of the fields of an object that stands in one line.
+pub fn keys(object: &str) -> Vec<String> {
+    let key =
+        |part: &&str| serde_json::from_str(&part[..part.len() - value_of(part).len() - ": ".len()]).ok();
+    parts(object).iter().filter_map(key).collect()
 }
 
 /// The elements of an array, or the fields of an object; nothing for anything else.
@@ -134,7 +153,7 @@ mod tests {
             "e": {},
             "f": {"g": [&long, "y"], "h": {"i": null}},
         });
-        let text = pretty(&value).unwrap();
+        let text = pretty(&value, false).unwrap();
         let expected = format!(
             r#"{{
   "a": "tricky: \"[{{,\\\" \n",
@@ -156,15 +175,36 @@ mod tests {
             numbers = numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
         );
         assert_eq!(text, expected);
-        for text in [text, line(&value).unwrap()] {
+        for text in [text, line(&value, false).unwrap()] {
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         }
     }
 
     #[test]
+    fn numbers_have_the_digits_that_matter() {
+        let numbers =
+            [0.14338995815865416, 1.000000008268369, 1e-12, 72.77064824, -0.1 - 0.2, 1e300, 0.0, 5.0];
+        let expected = "[0.14338996, 1.0, 1e-12, 72.770648, -0.3, 1e+300, 0.0, 5.0]";
+        assert_eq!(line(&numbers, false).unwrap(), expected);
+        assert_eq!(line(&[numbers[0]], true).unwrap(), "[0.14338995815865416]");
+        assert_eq!(
+            line(&[0.1f32, 1.0 / 3.0, f32::MIN_POSITIVE], false).unwrap(),
+            "[0.1, 0.33333334, 1.1754944e-38]"
+        );
+        assert_eq!(line(&(u64::MAX, f64::NAN), false).unwrap(), "[18446744073709551615, null]");
+    }
+
+    #[test]
+    fn the_keys_of_an_object() {
+        let object = json!({"a": [1, {"x": 2}], "b \": \"": "c: d", "é": null});
+        assert_eq!(keys(&line(&object, false).unwrap()), ["a", "b \": \"", "é"]);
+        assert!(keys("{}").is_empty());
+    }
+
+    #[test]
     fn a_document_of_one_line_is_opened_up() {
-        assert_eq!(pretty(&json!({"a": 1})).unwrap(), "{\n  \"a\": 1\n}");
-        assert_eq!(pretty(&json!({})).unwrap(), "{}");
-        assert_eq!(pretty(&json!("a: \"b\", c")).unwrap(), r#""a: \"b\", c""#);
+        assert_eq!(pretty(&json!({"a": 1}), false).unwrap(), "{\n  \"a\": 1\n}");
+        assert_eq!(pretty(&json!({}), false).unwrap(), "{}");
+        assert_eq!(pretty(&json!("a: \"b\", c"), false).unwrap(), r#""a: \"b\", c""#);
     }
 }

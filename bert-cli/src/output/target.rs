@@ -1,7 +1,7 @@
 //! The end of the way: standard output, or a file that appears when it is whole.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anstream::AutoStream;
@@ -71,6 +71,27 @@ impl Target {
         };
         let out = BufWriter::with_capacity(64 << 10, out);
         Ok((Self { name: path.display().to_string(), out }, screen))
+    }
+
+    /// Whether it is standard output.
+    pub fn is_stdout(&self) -> bool {
+        matches!(self.out.get_ref(), Out::Stdout(_))
+    }
+
+    /// Whether it is a file, which can be written in any order.
+    pub fn is_file(&self) -> bool {
+        matches!(self.out.get_ref(), Out::Unfinished { .. })
+    }
+
+    /// Writes the first bytes of a file anew.
+    ///
+    /// # Errors
+    /// An output that cannot be written.
+    pub fn rewrite_start(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.flush().map_err(|error| self.failed(error))?;
+        let Out::Unfinished { file, .. } = self.out.get_mut() else { return Ok(()) };
+        let written = file.rewind().and_then(|()| file.write_all(bytes));
+        written.map_err(|error| self.failed(error))
     }
 
     /// What a failed write means.

@@ -149,7 +149,7 @@ fn words_of_every_task() {
         "{text}"
     );
     let csv = explain("tokens", &classifier, &["sentiment", "rome was empty", "--csv"]).ok();
-    assert_eq!(csv.lines().nth(1).unwrap().split(',').take(4).collect::<Vec<_>>(), ["1", "0", "4", "rome"]);
+    assert_eq!(csv.lines().nth(1).unwrap().split(',').take(4).collect::<Vec<_>>(), ["0", "0", "4", "rome"]);
     let page = classifier.file("page.html");
     explain("tokens", &classifier, &["sentiment", "rome <b>was</b>", "-o", page.to_str().unwrap()]).ok();
     let html = fs::read_to_string(page).unwrap();
@@ -304,7 +304,7 @@ fn the_extension_of_a_file_is_its_form() {
         let (drawn, svg) = write("a.svg", &[]);
         match kind {
             "attention" => assert!(svg.starts_with("<svg")),
-            _ => drawn.fails(&["a.svg", ".jsonl and .csv"]),
+            _ => drawn.fails(&["a.svg", ".csv and .tsv"]),
         }
     }
     let words = explain("tokens", &model, &["sentiment", "rome [SEP] was", "--json"]).json();

@@ -273,3 +273,53 @@ fn the_command_holds_each_built_in_model_once() {
         assert_eq!(copies, 1, "{name}");
     }
 }
+
+#[test]
+fn info_takes_a_folder_and_says_what_each_command_could_do() {
+    let model = Tiny::with_more("BertForMaskedLM", &[Head::NextSentence]);
+    let info = bert(["info", model.arg(), "--json"]).json();
+    let tasks = info["tasks"].as_array().unwrap();
+    let can = |task: &str| tasks.iter().find(|fit| fit["task"] == task).unwrap()["can"].as_bool().unwrap();
+    for task in ["fill-mask", "next-sentence", "embed", "embed --sparse", "features", "complete"] {
+        assert!(can(task), "{task}: {info}");
+    }
+    for task in ["answer", "entities", "sentiment", "choose"] {
+        assert!(!can(task), "{task}: {info}");
+    }
+    let text = bert(["info", model.arg()]).ok();
+    assert!(text.contains("tasks       fill-mask, next-sentence, embed"), "{text}");
+    assert!(text.contains("not         answer: no head for question answering"), "{text}");
+    bert(["info", model.arg(), "--model", model.arg()]).fails(&["--model", "named without it"]);
+    bert(["info", "/no/such/folder"]).fails(&["no such folder"]);
+    // A tensor of the wrong shape rules out its commands and no others.
+    model.edit(|tensors| {
+        let (shape, numbers) = tensors.get_mut("cls.seq_relationship.bias").unwrap();
+        shape[0] = 1;
+        numbers.truncate(1);
+    });
+    let run = bert(["info", model.arg()]);
+    let text = String::from_utf8(run.stdout).unwrap();
+    assert!(text.contains("not         next-sentence: ") && text.contains("tasks       fill-mask"), "{text}");
+}
+
+#[test]
+fn info_shows_what_is_known_of_a_model_that_cannot_be_opened() {
+    let model = Tiny::new("BertForMaskedLM");
+    let weights = std::fs::read(model.file("model.safetensors")).unwrap();
+    model.write("model.safetensors", &weights[..weights.len() / 2]);
+    let run = bert(["info", model.arg(), "--json"]);
+    run.reports(&["model.safetensors", "truncated"]);
+    let info: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!((&info["model_type"], &info["shape"]["layers"]), (&json!("bert"), &json!(2)));
+    assert_eq!(info["tokenizer"]["kind"], "WordPiece");
+    let files = info["files"].as_array().unwrap();
+    let size = weights.len() / 2;
+    assert!(files.contains(&json!({"name": "model.safetensors", "size": size})), "{info}");
+    assert!(info["error"].as_str().unwrap().contains("truncated"), "{info}");
+    // What else is broken takes nothing from the rest.
+    model.write("config.json", b"{");
+    let run = bert(["info", model.arg()]);
+    run.reports(&["config.json"]);
+    let text = String::from_utf8(run.stdout).unwrap();
+    assert!(text.contains("type        cannot be told") && text.contains("tokenizer   WordPiece"), "{text}");
+}

@@ -243,3 +243,76 @@ fn quiet_leaves_nothing_but_errors() {
 fn formats_exclude_each_other() {
     bert(["devices", "--json", "--csv"]).fails(&["--json", "--csv", "cannot be used"]);
 }
+
+#[test]
+fn a_file_has_the_form_that_its_extension_names() {
+    let model = Tiny::new("BertForSequenceClassification");
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, more: &[&str]| {
+        let path = folder.path().join(name);
+        let args = ["classify", "-m", model.arg(), "-o", path.to_str().unwrap(), "paris", "a \"b\",\tc"];
+        (bert([&args, more].concat()), path)
+    };
+    let read = |name: &str, more: &[&str]| {
+        let (run, path) = write(name, more);
+        assert_eq!(run.ok(), "");
+        fs::read_to_string(path).unwrap()
+    };
+    let array: serde_json::Value = serde_json::from_str(&read("a.json", &[])).unwrap();
+    assert_eq!(array.as_array().unwrap().len(), 2);
+    assert!(read("a.jsonl", &[]).lines().all(|line| line.starts_with("{\"text\": ")));
+    assert!(read("a.csv", &[]).starts_with("text,label,score\nparis,"));
+    let tsv = read("a.tsv", &[]);
+    assert!(
+        tsv.starts_with("text\tlabel\tscore\nparis\t") && tsv.contains("\n\"a \"\"b\"\",\tc\"\t"),
+        "{tsv}"
+    );
+    for name in ["a.txt", "a"] {
+        assert!(read(name, &[]).starts_with("paris\n  "), "{name}");
+    }
+    // What is asked for comes first.
+    assert!(read("b.json", &["--csv"]).starts_with("text,label,score\n"));
+    assert!(read("b.xyz", &["--jsonl"]).starts_with("{\"text\""));
+    for name in ["c.xyz", "c.csv.gz", "c.npy"] {
+        let (run, path) = write(name, &[]);
+        run.fails(&[name, ".json, .jsonl, .csv, .tsv and .txt"]);
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn vectors_are_written_as_an_array() {
+    let model = Tiny::new("BertModel");
+    let folder = tempfile::tempdir().unwrap();
+    let (texts, out) = (folder.path().join("a.txt"), folder.path().join("a.npy"));
+    fs::write(&texts, "paris\nrome\n\n").unwrap();
+    let run = |more: &[&str]| {
+        let args = ["embed", "-m", model.arg(), "-i", texts.to_str().unwrap()];
+        bert([&args, more].concat())
+    };
+    let vectors = run(&["--jsonl"]).jsonl();
+    let to_file = ["-o", out.to_str().unwrap()];
+    assert_eq!(run(&to_file).ok(), "");
+    let bytes = fs::read(&out).unwrap();
+    let header = String::from_utf8_lossy(&bytes[10..128]);
+    assert!(bytes.starts_with(b"\x93NUMPY\x01\0") && header.contains("'shape': (3, 16)"), "{header}");
+    let numbers: Vec<f32> =
+        bytes[128..].chunks(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
+    let expected: Vec<f32> = vectors
+        .iter()
+        .flat_map(|line| line["vector"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32))
+        .collect();
+    assert_eq!(numbers, expected);
+    // A text without a vector would shift the others.
+    fs::write(&texts, b"paris\n\xff\nrome\n").unwrap();
+    let run = run(&to_file);
+    assert_eq!((run.code, run.stdout.len()), (Some(2), 0), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("line 2: not valid UTF-8") && run.stderr.contains("given up"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(fs::read(&out).unwrap(), bytes);
+    let sparse = Tiny::new("BertForMaskedLM");
+    bert(["embed", "--sparse", "-m", sparse.arg(), "-o", out.to_str().unwrap(), "paris"]).fails(&["a.npy"]);
+}

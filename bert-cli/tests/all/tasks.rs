@@ -136,6 +136,44 @@ fn no_answer_is_an_answer() {
 }
 
 #[test]
+fn entities_can_be_redacted_or_left_out_by_their_score() {
+    let model = Tiny::new("BertForTokenClassification");
+    let text = "my name is sarah connor é and sarah lives in los angeles.";
+    let found = run("entities", &model, &["--json", text]).json();
+    let entities = found["entities"].as_array().unwrap();
+    let mut expected = String::new();
+    let (mut done, mut last) = (0, "");
+    for entity in entities {
+        let [start, end] = ["start", "end"].map(|side| entity["range"][side].as_u64().unwrap() as usize);
+        let label = entity["label"].as_str().unwrap();
+        expected += &text[done..start];
+        if start > done || label != last {
+            expected += &format!("[{label}]");
+        }
+        (done, last) = (end, label);
+    }
+    expected += &text[done..];
+    let redacted = run("entities", &model, &["--redact", "--json", text]).json();
+    assert_eq!(redacted, json!({"redacted": expected}));
+    assert_eq!(run("entities", &model, &["--redact", text]).ok(), format!("{expected}\n"));
+    assert_eq!(run("entities", &model, &["--redact", "--csv", "", ""]).ok(), "redacted\n\"\"\n\"\"\n");
+
+    let score = |entity: &serde_json::Value| entity["score"].as_f64().unwrap();
+    let least = entities.iter().map(score).fold(0.0, f64::max);
+    let best = run("entities", &model, &["--json", "--min-score", &least.to_string(), text]).json();
+    let best = best["entities"].as_array().unwrap();
+    assert!(!best.is_empty() && best.iter().all(|entity| score(entity) >= least), "{best:?}");
+    let none = run("entities", &model, &["--redact", "--min-score", "1", text]).ok();
+    assert_eq!(none, format!("{text}\n"));
+    run("entities", &model, &["--min-score", "2", text]).fails(&["between 0 and 1"]);
+    run("entities", &model, &["--redact", "--aggregation", "none", text])
+        .fails(&["--redact", "--aggregation"]);
+    let classifier = Tiny::new("BertForSequenceClassification");
+    let labels = run("classify", &classifier, &["--json", "--min-score", "0.5", text]).json();
+    assert_eq!(labels["scores"].as_array().unwrap().len(), 1, "{labels}");
+}
+
+#[test]
 fn entities_are_parts_of_the_text() {
     let model = Tiny::new("BertForTokenClassification");
     let text = "my name is sarah connor é and sarah lives in los angeles. ".repeat(10);
@@ -247,7 +285,7 @@ fn choose_weighs_the_choices_of_each_prompt() {
     let first = text.lines().next().unwrap();
     assert!(text.lines().count() == 3 && first.ends_with(found["choices"][best].as_str().unwrap()), "{text}");
     let csv = run("choose", &model, &["--csv", "the room", "was empty", "is rome"]).ok();
-    assert!(csv.starts_with("prompt,index,choice,score,best\nthe room,0,was empty,0."), "{csv}");
+    assert!(csv.starts_with("prompt,index,choice,probability,best\nthe room,0,was empty,0."), "{csv}");
 
     run("choose", &model, &["the room", "was empty"]).fails(&["two choices", "found 2"]);
     run("choose", &model, &["--column", "a", "-"]).fails(&["number of --column options found: 1"]);

@@ -70,6 +70,13 @@ pub enum DataError {
         limit: usize,
     },
 
+    /// A quote of a table that is never closed.
+    #[error("{place}: a quote is opened here and never closed")]
+    OpenQuote {
+        /// The line of the quote.
+        place: Place,
+    },
+
     /// JSON that does not hold what it should.
     #[error("{place}: not valid JSON of the expected form")]
     Json {

@@ -25,10 +25,12 @@
 //! * Places in texts are bytes, on char boundaries; readers convert from the chars that files count in.
 
 pub mod classification;
+mod delimited;
 pub mod entities;
 mod error;
 mod fuse;
 pub mod glue;
+mod json;
 mod labels;
 mod lines;
 pub mod multiple_choice;
@@ -43,10 +45,12 @@ pub mod summaries;
 pub mod text;
 mod zstd;
 
+pub use delimited::{Broken, Delimited, Dialect, Record};
 pub(crate) use error::beginning;
 pub use error::{DataError, Result};
+pub use json::read_json;
 pub use labels::LabelSet;
 pub use lines::{Damaged, Lines, MAX_RECORD};
-pub use open::{Source, open};
+pub use open::{Source, decompressed, format_extension, open};
 pub use place::Place;
 pub use rows::Format;

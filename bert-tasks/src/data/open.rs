@@ -33,19 +33,36 @@ pub type Source = Box<dyn BufRead + Send>;
 /// wrong inside a compressed file comes out as an error of reading it.
 pub fn open(path: impl AsRef<Path>) -> Result<Source> {
     let path = path.as_ref();
-    let extension = extension(path);
-    if matches!(extension.as_deref(), Some("bz2" | "xz" | "lzma" | "lz4" | "br" | "z" | "zip" | "7z")) {
-        return Err(DataError::Compression { path: path.to_owned(), found: extension.unwrap_or_default() });
-    }
     let fail = |source| DataError::Open { path: path.to_owned(), source };
     let file = File::open(path).map_err(fail)?;
     if file.metadata().map_err(fail)?.is_dir() {
         return Err(fail(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file")));
     }
+    decompressed(path, file)
+}
+
+/// What a file that is open already holds, by its name: as [`open`].
+///
+/// ```
+/// use std::io::Read;
+/// let mut text = String::new();
+/// bert_tasks::data::decompressed("text.txt", &b"a line\n"[..])?.read_to_string(&mut text)?;
+/// assert_eq!(text, "a line\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`DataError::Compression`] for compressions that are not read.
+pub fn decompressed(name: impl AsRef<Path>, file: impl Read + Send + 'static) -> Result<Source> {
+    let extension = extension(name.as_ref());
     let file = BufReader::with_capacity(BUFFER, file);
     Ok(match extension.as_deref() {
         Some("gz") => buffered(MultiGzDecoder::new(file)),
         Some("zst") => buffered(Zstd::new(file)),
+        Some("bz2" | "xz" | "lzma" | "lz4" | "br" | "z" | "zip" | "7z") => {
+            let path = name.as_ref().to_owned();
+            return Err(DataError::Compression { path, found: extension.unwrap_or_default() });
+        }
         _ => Box::new(file),
     })
 }
@@ -64,7 +81,12 @@ pub(super) fn read_to_string(path: &Path) -> Result<String> {
 }
 
 /// The extension of a file's name without that of its compression, in lower case.
-pub(super) fn format_extension(path: &Path) -> Option<String> {
+///
+/// ```
+/// use bert_tasks::data::format_extension;
+/// assert_eq!(format_extension("Train.TSV.gz".as_ref()).as_deref(), Some("tsv"));
+/// ```
+pub fn format_extension(path: &Path) -> Option<String> {
     match extension(path)?.as_str() {
         "gz" | "zst" => extension(Path::new(path.file_stem()?)),
         other => Some(other.to_owned()),
@@ -77,49 +99,6 @@ fn extension(path: &Path) -> Option<String> {
 
 fn buffered(source: impl Read + Send + 'static) -> Source {
     Box::new(BufReader::with_capacity(BUFFER, source))
-}
-
-/// A reader that gives up after so many bytes, until it is allowed more. It hands out at most one line a read, so that
-/// no more lines have been read than the record at hand needs: this tells where the record is.
-pub(super) struct Limited<R> {
-    source: R,
-    /// Bytes that may still be read.
-    pub allowed: usize,
-    /// Lines since the start, the one that has begun included. They end with a line feed.
-    pub lines: u64,
-    /// Whether the last byte was inside a line.
-    inside: bool,
-}
-
-impl<R> Limited<R> {
-    pub fn new(source: R) -> Self {
-        Self { source, allowed: 0, lines: 0, inside: false }
-    }
-}
-
-/// What a [`Limited`] reader says when it gives up.
-#[derive(Debug, thiserror::Error)]
-#[error("the limit is reached")]
-pub(super) struct LimitReached;
-
-impl<R: BufRead> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.allowed == 0 && !buffer.is_empty() {
-            return Err(io::Error::other(LimitReached));
-        }
-        let available = self.source.fill_buf()?;
-        let available = &available[..available.len().min(buffer.len()).min(self.allowed)];
-        let line = available.iter().position(|&byte| byte == b'\n');
-        let count = line.map_or(available.len(), |end| end + 1);
-        buffer[..count].copy_from_slice(&available[..count]);
-        self.source.consume(count);
-        if count > 0 {
-            self.lines += u64::from(!self.inside);
-            self.inside = line.is_none();
-            self.allowed -= count;
-        }
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

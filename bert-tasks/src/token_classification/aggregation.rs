@@ -8,7 +8,7 @@ use std::str::FromStr;
 use ndarray::{Array1, ArrayView1};
 use serde::Serialize;
 
-use super::{Entity, Scheme};
+use super::{Entity, Scheme, Span};
 use crate::Error;
 use crate::canonical::with_marks;
 use crate::tokenizer::Source;
@@ -26,8 +26,10 @@ use crate::tokenizer::Source;
 pub enum Aggregation {
     /// Every token by itself, with the label as the model has it (`B-PER`).
     None,
-    /// Every token is labelled, then they are joined by the rules of the [`Scheme`]. A word can end up in
-    /// pieces.
+    /// Every token is labelled, then they are joined by the rules of the [`Scheme`]. A word can end up in pieces. Other
+    /// than in transformers, neighbours of one type are joined although the second is labelled as a beginning, if nothing
+    /// stands between them: so models label the pieces of addresses and numbers that learnt from the first token of each.
+    /// In scripts without blanks between words, where two names may touch, they stay two.
     Simple,
     /// A word has the label of its first token: how most models are trained.
     #[default]
@@ -138,7 +140,11 @@ impl Decoder<'_> {
         if self.aggregation == Aggregation::None {
             labels.zip(units.chunks(1)).for_each(|(label, unit)| add(label, unit));
         } else {
-            self.scheme.runs(labels).into_iter().for_each(|run| add(run.label, &units[run.range]));
+            let mut runs = self.scheme.runs(labels);
+            if self.aggregation == Aggregation::Simple {
+                runs = join_touching(text, &units, runs);
+            }
+            runs.into_iter().for_each(|run| add(run.label, &units[run.range]));
         }
         entities
     }
@@ -170,6 +176,42 @@ impl Decoder<'_> {
         }
         units
     }
+}
+
+/// Joins neighbours of one type with nothing between them, unless they are words of a script without blanks.
+fn join_touching<'a>(text: &str, units: &[Unit], runs: Vec<Span<'a>>) -> Vec<Span<'a>> {
+    let touch = |left: &Unit, right: &Unit| {
+        let last = text[left.range.clone()].chars().next_back();
+        let first = text[right.range.clone()].chars().next();
+        let words = last.is_some_and(without_blanks) && first.is_some_and(without_blanks);
+        left.range.end == right.range.start && !words
+    };
+    let mut joined: Vec<Span<'a>> = vec![];
+    for run in runs {
+        match joined.last_mut() {
+            Some(last)
+                if last.label == run.label && touch(&units[last.range.end - 1], &units[run.range.start]) =>
+            {
+                last.range.end = run.range.end;
+            }
+            _ => joined.push(run),
+        }
+    }
+    joined
+}
+
+/// Whether a script puts no blanks between words: those of South-East Asia, Chinese, Japanese.
+fn without_blanks(c: char) -> bool {
+    matches!(
+        c,
+        '\u{e00}'..='\u{eff}'
+            | '\u{1000}'..='\u{109f}'
+            | '\u{1780}'..='\u{17ff}'
+            | '\u{2e80}'..='\u{a4cf}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{ff66}'..='\u{ff9f}'
+            | '\u{20000}'..='\u{3ffff}'
+    )
 }
 
 #[cfg(test)]
@@ -252,6 +294,28 @@ mod tests {
         }
     }
 
+    /// As a model labels addresses and numbers whose pieces are all beginnings to it.
+    #[test]
+    fn simple_joins_what_touches() {
+        let read = |aggregation, text: &str, pieces: &str, label: usize| {
+            let tokens = sources(text, pieces);
+            let mut scores = Array2::zeros((tokens.len(), 5));
+            scores.column_mut(label).fill(1.0);
+            let entities = decode(aggregation, text, &tokens, &scores);
+            entities.into_iter().map(|entity| entity.text).collect::<Vec<_>>().join("|")
+        };
+        let (mail, pieces) = ("ann@x.org bob", "ann @ x . or ##g bob");
+        assert_eq!(read(Aggregation::Simple, mail, pieces, 1), "ann@x.org|bob");
+        assert_eq!(read(Aggregation::First, mail, pieces, 1), "ann|@|x|.|org|bob");
+        assert_eq!(read(Aggregation::None, mail, pieces, 1), "ann|@|x|.|or|g|bob");
+        assert_eq!(read(Aggregation::Simple, "zoë12 é", "zo ##ë 12 é", 3), "zoë12|é");
+        assert_eq!(read(Aggregation::Simple, "привет мир", "при ##вет мир", 3), "привет|мир");
+        assert_eq!(read(Aggregation::Simple, "12年", "12 年", 3), "12年");
+        // Two names of a language without blanks.
+        assert_eq!(read(Aggregation::Simple, "张三李四", "张 三 李 四", 1), "张|三|李|四");
+        assert_eq!(read(Aggregation::Simple, "张三李四", "张 三 李 四", 2), "张三李四");
+    }
+
     #[test]
     fn an_ignored_name_is_a_label_or_a_type() {
         let text = "a b c d";
@@ -283,7 +347,11 @@ mod tests {
         for aggregation in Aggregation::ALL {
             let ranges: Vec<_> =
                 decode(aggregation, text, &tokens, &scores).into_iter().map(|e| e.range).collect();
-            assert_eq!(ranges, [0..1, 1..4, 4..5], "{aggregation}");
+            match aggregation {
+                // They touch.
+                Aggregation::Simple => assert_eq!(ranges, std::slice::from_ref(&(0..5))),
+                _ => assert_eq!(ranges, [0..1, 1..4, 4..5], "{aggregation}"),
+            }
         }
     }
 
@@ -297,7 +365,11 @@ mod tests {
         for aggregation in Aggregation::ALL {
             let ranges: Vec<_> =
                 decode(aggregation, text, &tokens, &scores).into_iter().map(|e| e.range).collect();
-            assert_eq!(ranges, [0..6, 6..7, 7..9, 10..13], "{aggregation}");
+            match aggregation {
+                // They touch.
+                Aggregation::Simple => assert_eq!(ranges, [0..9, 10..13]),
+                _ => assert_eq!(ranges, [0..6, 6..7, 7..9, 10..13], "{aggregation}"),
+            }
         }
     }
 
@@ -338,12 +410,21 @@ mod tests {
             let label = values.iter().position(|value| values.iter().all(|other| other <= value)).unwrap();
             units.push((source.start, sources[*members.last().unwrap()].end, LABELS[label]));
         }
+        let touches = |range: &Range<usize>, start: usize| {
+            // Of the pieces here, one is of a script without blanks.
+            let words = text[..start].ends_with('中') && text[start..].starts_with('中');
+            aggregation == Aggregation::Simple && range.end == start && !words
+        };
         let mut found: Vec<(String, Range<usize>)> = vec![];
         let mut last = None;
         for (start, end, label) in units {
             let kind = label.split('-').next_back().unwrap();
             match found.last_mut() {
-                Some((_, range)) if last == Some(kind) && !label.starts_with("B-") => range.end = end,
+                Some((_, range))
+                    if last == Some(kind) && (!label.starts_with("B-") || touches(range, start)) =>
+                {
+                    range.end = end;
+                }
                 _ if label != "O" => found.push((kind.into(), start..end)),
                 _ => {}
             }

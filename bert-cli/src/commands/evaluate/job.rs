@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
             let path = self.data.to_owned();
             return Err(bert_tasks::Error::from(EvaluationError::NoExamples { path }).into());
         }
-        self.bar = Some(self.reporter.text_bar(texts));
+        self.bar = Some(self.reporter.text_bar(Some(texts)));
         self.start = Instant::now();
         Ok(())
     }

@@ -9,6 +9,8 @@ use crate::output::{Page, Record};
 use crate::style::{self, counted, thousands, visible};
 
 impl Record for Report {
+    const EXACT: bool = true;
+
     fn columns(&self) -> Vec<Cow<'static, str>> {
         let mut columns = vec!["figure", "value", "low", "high"];
         if self.comparison.is_some() {

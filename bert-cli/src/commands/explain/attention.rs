@@ -150,8 +150,8 @@ impl Record for AttentionRecord {
                     "  layer {}\thead {}\t{} → {}\t{:.4}",
                     link.layer,
                     link.head,
-                    screen.paint(style::KINDS[0], from),
-                    screen.paint(style::KINDS[1], to),
+                    screen.paint(style::nth_kind(0), from),
+                    screen.paint(style::nth_kind(1), to),
                     link.weight
                 )?;
                 if screen.terminal {

@@ -22,7 +22,7 @@ pub struct FormArgs {
     csv: bool,
 
     /// Write to a file, which appears only when all of it has been written, in the form that its extension names: .html (as
-    /// without one), .json, .jsonl or .csv, and .svg of attention; `-` is stdout
+    /// without one), .json, .jsonl, .csv or .tsv, and .svg of attention; `-` is stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
@@ -57,28 +57,26 @@ impl FormArgs {
         let Self { json, csv, output } = self;
         let (json, csv) = (*json, *csv);
         let path = output.as_deref();
-        let sink = |json, jsonl, csv| {
-            let args = OutputArgs { json, jsonl, csv, output: output.clone() };
+        let sink = |json, csv| {
+            let args = OutputArgs { json, csv, output: output.clone(), ..OutputArgs::default() };
             Ok(Place::Sink(Sink::open(&args, false, reporter)?))
         };
         if drawing == Drawing::Asked {
             return Ok(Place::Svg(Document::open(path, reporter)?));
         }
-        let Some(path) = path.filter(|_| !json && !csv) else { return sink(json, false, csv) };
+        let Some(path) = path.filter(|_| !json && !csv) else { return sink(json, csv) };
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         match extension.as_deref() {
             None | Some("html" | "htm") => Ok(Place::Page(Document::open(Some(path), reporter)?)),
             Some("svg") if drawing == Drawing::Possible => {
                 Ok(Place::Svg(Document::open(Some(path), reporter)?))
             }
-            Some("json") => sink(true, false, false),
-            Some("jsonl") => sink(false, true, false),
-            Some("csv") => sink(false, false, true),
+            Some("json" | "jsonl" | "ndjson" | "csv" | "tsv" | "tab") => sink(false, false),
             Some(_) => Err(Error::Extension {
                 path: path.to_owned(),
                 written: match drawing {
-                    Drawing::None => ".html, .json, .jsonl and .csv",
-                    _ => ".html, .json, .jsonl, .csv and .svg",
+                    Drawing::None => ".html, .json, .jsonl, .csv and .tsv",
+                    _ => ".html, .json, .jsonl, .csv, .tsv and .svg",
                 },
             }),
         }

@@ -19,7 +19,7 @@ use crate::commands::{answer, embed, entities, fill_mask, next_sentence, sentime
 use crate::error::{Error, Result};
 use crate::model::{ModelArgs, Requirement};
 use crate::outcome::Outcome;
-use crate::output::{Page, Record};
+use crate::output::{Page, Record, rounded};
 use crate::reporter::Reporter;
 use crate::style::{self, visible};
 use crate::values::positive;
@@ -289,8 +289,8 @@ impl Record for Explanation {
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |word: &bert_tasks::explain::WordScore| {
-            let place = [word.text + 1, word.range.start, word.range.end].map(|number| number.to_string());
-            place.into_iter().chain([word.word.clone(), word.score.to_string()]).collect()
+            let place = [word.text, word.range.start, word.range.end].map(|number| number.to_string());
+            place.into_iter().chain([word.word.clone(), rounded(word.score).to_string()]).collect()
         };
         self.words.iter().map(row).collect()
     }

@@ -78,17 +78,22 @@ impl WordCommand {
             _ => self.input.input = self.file.take().or(self.input.input),
         }
         let mut inputs = Inputs::texts(&self.input, vec![])?;
+        inputs.keep_nothing("places of all texts are grouped")?;
         let place = self.form.open(Drawing::None, reporter)?;
         let options = SensesOptions { layer: self.layer, clusters: self.clusters, limit: self.limit };
         let senses = self.model.load(reporter, &REQUIREMENT, |files, device, precision| {
             Senses::new(files.load(REQUIREMENT.head, device, precision)?, &self.word, options)
         })?;
         let name = inputs.name().to_owned();
-        let bar = inputs.size().map(|size| reporter.text_bar(size));
+        let bar = (!inputs.interactive()).then(|| reporter.text_bar(inputs.size()));
         let read = RefCell::new(Read::default());
         let lines = std::iter::from_fn(|| {
             loop {
-                match inputs.next() {
+                let next = inputs.next();
+                if let Some(notice) = inputs.notice() {
+                    reporter.notice(notice);
+                }
+                match next {
                     Ok(Some(Ok(mut item))) => {
                         if let Some(bar) = &bar {
                             bar.advance(item.end);
@@ -96,9 +101,14 @@ impl WordCommand {
                         return Some((item.place.line().unwrap_or(1), item.texts.swap_remove(0)));
                     }
                     Ok(Some(Err(bad))) => {
-                        read.borrow_mut().failed += 1;
                         let line = bad.place.line().unwrap_or(1);
                         reporter.error(format_args!("{name}, line {line}: {}", describe(&bad.error)));
+                        let mut read = read.borrow_mut();
+                        read.failed += 1;
+                        if inputs.most_errors().is_some_and(|most| read.failed > most) {
+                            read.ended = Some(Error::TooManyErrors { failed: read.failed });
+                            return None;
+                        }
                     }
                     Ok(None) => return None,
                     Err(error) => {
@@ -173,7 +183,7 @@ impl Record for WordSenses {
             (None, None) => writeln!(page)?,
         }
         for (index, group) in self.groups.iter().enumerate() {
-            let style = style::KINDS[index % style::KINDS.len()];
+            let style = style::nth_kind(index);
             let name = format!("group {}", index + 1);
             writeln!(page, "{}  {}", screen.paint(style, name), places(group.size))?;
             page.table(|table| {

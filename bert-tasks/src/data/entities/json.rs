@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::super::error::{DataError, Result};
+use super::super::json::read_json;
 use super::super::lines::Lines;
 use super::conll::Sentence;
 use super::{Example, Marked, Offsets, Options};
@@ -41,7 +42,7 @@ pub fn next(lines: &mut Lines, options: &Options) -> Result<Option<Example>> {
         if line.trim().is_empty() {
             continue;
         }
-        let object = serde_json::from_str::<Object>(line);
+        let object = read_json::<Object>(line);
         let place = lines.place().clone();
         return match object.map_err(|source| DataError::Json { place: place.clone(), source })? {
             Object::Text { text, entities } => {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::error::{DataError, Result, beginning};
 use super::fuse::next_until_error;
+use super::json::read_json;
 use super::lines::Lines;
 use super::open::format_extension;
 use super::{Place, open};
@@ -160,7 +161,7 @@ fn json_row(lines: &mut Lines, wanted: &[Wanted]) -> Result<Option<Row>> {
         if line.trim().is_empty() {
             continue;
         }
-        let object = serde_json::from_str::<Map<String, Value>>(line);
+        let object = read_json::<Map<String, Value>>(line);
         let place = lines.place().clone();
         let mut object = object.map_err(|source| DataError::Json { place: place.clone(), source })?;
         let names: Vec<String> = object.keys().cloned().collect();

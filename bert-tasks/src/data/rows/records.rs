@@ -1,17 +1,17 @@
 //! Records of a table: lists of fields, each as a text.
 
-use std::io;
 use std::path::Path;
 
 use super::super::Place;
+use super::super::delimited::{Broken, Delimited, Dialect};
 use super::super::error::{DataError, Result};
-use super::super::lines::{Lines, MAX_RECORD};
-use super::super::open::{LimitReached, Limited, Source};
+use super::super::lines::Lines;
+use super::super::open::Source;
 use super::Format;
 
 /// Records of a file, one at a time. Empty lines are left out.
 pub enum Records {
-    Csv(Box<Csv>),
+    Csv(Csv),
     /// Lines whose fields have tabs between them.
     Tsv(Lines),
     LabelFirst(Lines),
@@ -20,7 +20,7 @@ pub enum Records {
 impl Records {
     pub fn new(path: &Path, source: Source, format: Format) -> Self {
         match format {
-            Format::Csv { separator } => Self::Csv(Box::new(Csv::new(path, source, separator))),
+            Format::Csv { separator } => Self::Csv(Csv::new(path, source, separator)),
             Format::LabelFirst => Self::LabelFirst(Lines::new(path, source)),
             Format::Tsv | Format::Jsonl => Self::Tsv(Lines::new(path, source)),
         }
@@ -50,50 +50,36 @@ impl Records {
     }
 }
 
-/// Records of a CSV file, by the `csv` library.
+/// Records of a CSV file, as text.
 pub struct Csv {
-    reader: csv::Reader<Limited<Source>>,
+    records: Delimited,
     place: Place,
-    record: csv::ByteRecord,
 }
 
 impl Csv {
     fn new(path: &Path, source: Source, separator: u8) -> Self {
-        let mut builder = csv::ReaderBuilder::new();
-        // The first row is for the caller to judge, and so is the number of fields.
-        builder.has_headers(false).flexible(true).delimiter(separator);
-        let reader = builder.from_reader(Limited::new(source));
-        Self { reader, place: Place::of(path), record: csv::ByteRecord::new() }
+        let dialect = Dialect { separator, ..Dialect::default() };
+        Self { records: Delimited::new(source, dialect), place: Place::of(path) }
     }
 
     fn next(&mut self) -> Result<Option<(Place, Vec<String>)>> {
-        let source = self.reader.get_mut();
-        source.allowed = MAX_RECORD;
-        let begun = self.place.at(source.lines + 1);
-        match self.reader.read_byte_record(&mut self.record) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(source) => return Err(unread(begun, source)),
-        }
-        // The csv crate counts lines too, but not those that end with CR LF.
-        let inside = self.record.iter().flatten().filter(|&&byte| byte == b'\n').count() as u64;
-        let place = self.place.at(self.reader.get_ref().lines.saturating_sub(inside).max(1));
-        let text = |field: &[u8]| match std::str::from_utf8(field) {
-            Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
-            Ok(_) => Err(DataError::NotText { place: place.clone(), found: "a NUL byte" }),
-            Err(_) => Err(DataError::NotText { place: place.clone(), found: "bytes that are not UTF-8" }),
+        let record = self.records.next_record();
+        let place = self.place.at(self.records.line() + 1);
+        let record = match record.map_err(|source| DataError::Read { place, source })? {
+            None => return Ok(None),
+            Some(record) => record.map_err(|broken| match broken {
+                Broken::OpenQuote { line } => DataError::OpenQuote { place: self.place.at(line) },
+                Broken::TooLong { line, limit } => DataError::TooLong { place: self.place.at(line), limit },
+            })?,
         };
-        let fields = self.record.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let place = self.place.at(record.line);
+        let not_text = |found| DataError::NotText { place: place.clone(), found };
+        let text = |field| match String::from_utf8(field) {
+            Ok(text) if !text.contains('\0') => Ok(text),
+            Ok(_) => Err(not_text("a NUL byte")),
+            Err(_) => Err(not_text("bytes that are not UTF-8")),
+        };
+        let fields = record.fields.into_iter().map(text).collect::<Result<Vec<_>>>()?;
         Ok(Some((place, fields)))
-    }
-}
-
-fn unread(place: Place, error: csv::Error) -> DataError {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) if error.get_ref().is_some_and(|error| error.is::<LimitReached>()) => {
-            DataError::TooLong { place, limit: MAX_RECORD }
-        }
-        csv::ErrorKind::Io(source) => DataError::Read { place, source },
-        kind => DataError::Read { place, source: io::Error::other(format!("{kind:?}")) },
     }
 }

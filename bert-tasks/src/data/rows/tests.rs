@@ -42,7 +42,7 @@ fn columns_are_found_by_name_in_any_order() {
     assert_eq!(
         rows(
             "x.jsonl",
-            "{\"text\": \"x\", \"label\": 1}\n\n{\"label\": true, \"text\": \"y\", \"second\": null}\n"
+            "{\"text\": \"x\", \"label\": 1, \"weight\": NaN}\n\n{\"label\": true, \"text\": \"y\", \"second\": null}\n"
         )
         .unwrap(),
         ["1:x|1|-", "3:y|true|-"]
@@ -97,6 +97,7 @@ fn what_is_no_row_is_an_error_with_its_line() {
         ("x.tsv", b"text\tlabel\nx\n", "1 fields where the table has 2", 2),
         ("x.csv", b"text,label\nx,a\nx,\xff\n", "UTF-8", 3),
         ("x.csv", b"text,label\nx,a\0\n", "NUL", 2),
+        ("x.csv", b"text,label\rx,a\r\"x,a\ry,b\r", "a quote is opened here", 3),
         ("x.tsv", b"text\tlabel\nx\ta\0\n", "NUL", 2),
         ("x.tsv", b"\xff\xfet\0e\0", "UTF-16", 1),
         ("x.jsonl", b"{\"text\": \"x\", \"label\": 1}\n{\"text\": \"x\"}\n", "no column for the label", 2),

@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 
 use super::error::{DataError, Result, beginning};
 use super::fuse::next_until_error;
+use super::json::read_json;
 use super::open::format_extension;
 use super::{Damaged, Lines, MAX_RECORD, Place};
 
@@ -184,7 +185,7 @@ impl Wrong {
 
 /// The text in a field of an object.
 fn text_of(line: &str, field: &str) -> Result<String, Wrong> {
-    let mut object: Map<String, Value> = serde_json::from_str(line).map_err(Wrong::Json)?;
+    let mut object: Map<String, Value> = read_json(line).map_err(Wrong::Json)?;
     match object.remove(field) {
         Some(Value::String(text)) => Ok(text.replace('\0', "\u{fffd}")),
         _ => Err(Wrong::NoField { field: field.to_owned(), found: beginning(line) }),

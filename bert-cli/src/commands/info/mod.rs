@@ -1,23 +1,30 @@
 //! `bert info`: what a model is, and what it would run on.
 
+mod damaged;
+mod facts;
+mod tasks;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
 use bert_tasks::ModelConfig;
-use bert_tasks::checkpoint::{AdapterConfig, Checkpoint};
-use bert_tasks::{Activation, Head, parameters};
+use bert_tasks::checkpoint::Checkpoint;
+use bert_tasks::{Head, parameters};
 use bert_tasks::{ModelSource, Pretrained};
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use crate::built_in::{BuiltIn, BuiltInTask};
-use crate::error::{Result, describe};
+use crate::error::{Error, Result, describe};
 use crate::model::{DeviceArgs, Requirement, SourceArgs};
 use crate::outcome::Outcome;
 use crate::output::{OutputArgs, Page, Record, Sink};
 use crate::reporter::Reporter;
-use crate::style::{self, Screen, bytes, thousands, visible};
+use crate::style::{bytes, thousands};
+use damaged::Damaged;
+use facts::{AdapterFacts, Shape, TokenizerFacts, of_layers, of_tokenizer, show_facts};
+use tasks::TaskFit;
 
 const REQUIREMENT: Requirement = Requirement {
     kind: "a model",
@@ -29,16 +36,22 @@ const REQUIREMENT: Requirement = Requirement {
 /// Show what a model is, and what is wrong with it
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Reads every weight once, to count those that are infinite or not a number. Exits with status 2 if the model
-cannot be loaded; what is known of it is shown all the same.
+Says what each command could do with the model, and reads every weight once, to count those that are
+infinite or not a number. Exits with status 2 if the model cannot be loaded; what is known of it is shown
+all the same.
 
 Without --model it shows the built-in model, and the tasks that it answers: by itself, or with a built-in
 adapter.
 
 Examples:
   bert info
-  bert info --model sentence-transformers/all-MiniLM-L6-v2 --json")]
+  bert info path/to/model
+  bert info sentence-transformers/all-MiniLM-L6-v2 --json")]
 pub struct InfoCommand {
+    /// The model, as --model has it
+    #[arg(value_name = "FOLDER|NAME", value_hint = ValueHint::DirPath)]
+    name: Option<String>,
+
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -48,9 +61,25 @@ pub struct InfoCommand {
 }
 
 impl InfoCommand {
-    pub fn run(self, reporter: &Reporter) -> Result<Outcome> {
+    pub fn run(mut self, reporter: &Reporter) -> Result<Outcome> {
+        if let Some(name) = self.name.take() {
+            let by_option =
+                self.source.name().is_some_and(|model| std::env::var("BERT_MODEL").as_deref() != Ok(model));
+            if by_option {
+                return Err(Error::NoMeaning { option: "--model", reason: "the model was named without it" });
+            }
+            self.source.model = Some(name);
+        }
         let mut sink = Sink::open(&self.output, false, reporter)?;
-        let files = self.source.open(reporter, &REQUIREMENT)?;
+        let (source, adapter) = self.source.find(reporter, &REQUIREMENT)?;
+        let files = match SourceArgs::open_found(source.clone(), adapter) {
+            Ok(files) => files,
+            Err(error) => {
+                sink.write(None, &Damaged::new(&source, &error))?;
+                sink.finish()?;
+                return Err(REQUIREMENT.refuses(error));
+            }
+        };
         let device = self.device.open()?;
         let head = main_head(files.config(), files.checkpoint());
         // Loading shows whether the tensors fit the configuration, and which of them are of no use.
@@ -104,17 +133,6 @@ fn heads(config: &ModelConfig, checkpoint: &Checkpoint) -> Vec<String> {
     heads
 }
 
-/// An activation as `config.json` spells it.
-fn activation_name(activation: Activation) -> &'static str {
-    match activation {
-        Activation::Identity => "none",
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_new",
-        Activation::Relu => "relu",
-        Activation::Tanh => "tanh",
-    }
-}
-
 #[derive(Serialize)]
 struct Info {
     model: String,
@@ -129,6 +147,8 @@ struct Info {
     /// Count of numbers by their kind.
     dtypes: BTreeMap<String, u64>,
     heads: Vec<String>,
+    /// What each command could do with it.
+    tasks: Vec<TaskFit>,
     labels: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<AdapterFacts>,
@@ -144,44 +164,6 @@ struct Info {
     /// Why it cannot be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct AdapterFacts {
-    rank: usize,
-    alpha: f64,
-    targets: Vec<String>,
-    modules_to_save: Vec<String>,
-}
-
-impl From<&AdapterConfig> for AdapterFacts {
-    fn from(config: &AdapterConfig) -> Self {
-        let AdapterConfig { rank, alpha, targets, modules_to_save, .. } = config.clone();
-        Self { rank, alpha, targets, modules_to_save }
-    }
-}
-
-#[derive(Serialize)]
-struct Shape {
-    layers: usize,
-    /// How many of them have parameters of their own.
-    distinct_layers: usize,
-    hidden_size: usize,
-    attention_heads: usize,
-    intermediate_size: usize,
-    activation: &'static str,
-    max_positions: usize,
-    token_types: usize,
-    vocab_size: usize,
-    layer_norm_eps: f64,
-}
-
-#[derive(Serialize)]
-struct TokenizerFacts {
-    kind: String,
-    vocab_size: usize,
-    max_length: Option<usize>,
-    special: BTreeMap<&'static str, String>,
 }
 
 impl Info {
@@ -204,47 +186,24 @@ impl Info {
         heads.extend(own.map(|head| head.to_string()).filter(|own| !heads.contains(own)));
         // Configurations without labels get two by default, which mean nothing without a classifier.
         let labelled = heads.iter().any(|head| head.ends_with("classification"));
-        let tokenizer = files.tokenizer();
-        let special = tokenizer.special();
-        let roles = [
-            ("cls", Some(special.cls)),
-            ("sep", Some(special.sep)),
-            ("unk", special.unk),
-            ("pad", special.pad),
-            ("mask", special.mask),
-        ];
-        let token = |(role, id): (_, Option<u32>)| Some((role, tokenizer.id_to_token(id?)?));
+        // Before the tasks are tried: what a head reads counts as used.
+        let unused = checkpoint.unused().iter().map(|tensor| tensor.stored_name.to_owned()).collect();
         Self {
             model: files.source().to_string(),
             model_type: config.model_type.to_string(),
             family: checkpoint.family().to_string(),
             architectures: config.architectures.clone(),
-            shape: Shape {
-                layers: config.num_hidden_layers,
-                distinct_layers: config.distinct_layers(),
-                hidden_size: config.hidden_size,
-                attention_heads: config.num_attention_heads,
-                intermediate_size: config.intermediate_size,
-                activation: activation_name(config.hidden_act),
-                max_positions: config.max_position_embeddings,
-                token_types: config.type_vocab_size,
-                vocab_size: config.vocab_size,
-                layer_norm_eps: config.layer_norm_eps,
-            },
+            shape: Shape::of(config),
             parameters,
             size,
             dtypes,
             labels: if labelled { config.labels.clone() } else { vec![] },
             heads,
+            tasks: TaskFit::all(files),
             adapter: files.adapter().map(|adapter| adapter.config().into()),
             built_in: vec![],
-            tokenizer: TokenizerFacts {
-                kind: tokenizer.kind().to_string(),
-                vocab_size: tokenizer.vocab_size(),
-                max_length: tokenizer.max_length(),
-                special: roles.into_iter().filter_map(token).collect(),
-            },
-            unused_tensors: checkpoint.unused().iter().map(|tensor| tensor.stored_name.to_owned()).collect(),
+            tokenizer: TokenizerFacts::of(files.tokenizer()),
+            unused_tensors: unused,
             non_finite: checkpoint
                 .non_finite()
                 .into_iter()
@@ -257,37 +216,19 @@ impl Info {
     }
 
     /// The facts in words, for people.
-    fn facts(&self, screen: Screen) -> Vec<(&'static str, String)> {
+    fn facts(&self) -> Vec<(&'static str, String)> {
         let shape = &self.shape;
         let dtypes = self.dtypes.keys().cloned().collect::<Vec<_>>().join(" ");
-        let special = self.tokenizer.special.values().cloned().collect::<Vec<_>>().join(" ");
-        let max_length =
-            self.tokenizer.max_length.map_or("no limit".to_owned(), |length| format!("{length} at most"));
         let none = || "none".to_owned();
         let join = |names: &[String]| match names {
             [] => none(),
             _ => names.join(", "),
         };
-        let shared = match shape.distinct_layers {
-            own if own == shape.layers => String::new(),
-            own => format!(" (parameters of {own})"),
-        };
         let mut facts = vec![
             ("model", self.model.clone()),
             ("type", format!("{}, tensors named as in {}", self.model_type, self.family)),
             ("class", join(&self.architectures)),
-            (
-                "layers",
-                format!(
-                    "{}{} of {} with {} heads, feed-forward {}, {}",
-                    shape.layers,
-                    shared,
-                    shape.hidden_size,
-                    shape.attention_heads,
-                    shape.intermediate_size,
-                    shape.activation
-                ),
-            ),
+            ("layers", of_layers(shape)),
             ("positions", format!("{}, {} token types", shape.max_positions, shape.token_types)),
             ("parameters", format!("{} as {dtypes}, {}", thousands(self.parameters), bytes(self.size))),
             ("heads", if self.heads.is_empty() { none() } else { self.heads.join(", ") }),
@@ -298,18 +239,12 @@ impl Info {
         if let Some(AdapterFacts { rank, alpha, targets, modules_to_save }) = &self.adapter {
             let (targets, saved) = (join(targets), join(modules_to_save));
             let text = format!("rank {rank}, alpha {alpha}, of {targets}; trained as a whole: {saved}");
-            facts.push(("adapter", visible(&text).to_string()));
+            facts.push(("adapter", text));
         }
+        facts.extend(TaskFit::facts(&self.tasks));
         facts.extend(self.built_in.iter().map(|task| ("built in", task.to_string())));
         facts.extend([
-            (
-                "tokenizer",
-                format!(
-                    "{}, {} tokens, {max_length}, {special}",
-                    self.tokenizer.kind,
-                    thousands(self.tokenizer.vocab_size as u64)
-                ),
-            ),
+            ("tokenizer", of_tokenizer(&self.tokenizer)),
             ("unused", join(&self.unused_tensors)),
             ("device", self.device.clone()),
             ("precision", self.precision.clone()),
@@ -317,10 +252,10 @@ impl Info {
         if !self.non_finite.is_empty() {
             let list: Vec<_> =
                 self.non_finite.iter().map(|(name, count)| format!("{count} in {name}")).collect();
-            facts.push(("not finite", screen.paint(style::BAD, list.join(", ")).to_string()));
+            facts.push(("not finite", list.join(", ")));
         }
         if let Some(error) = &self.error {
-            facts.push(("error", screen.paint(style::BAD, visible(error)).to_string()));
+            facts.push(("error", error.clone()));
         }
         facts
     }
@@ -332,15 +267,10 @@ impl Record for Info {
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let plain = Screen { color: false, terminal: false, width: 80 };
-        self.facts(plain).into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
+        self.facts().into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
     }
 
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
-        let screen = page.screen;
-        for (name, value) in self.facts(screen) {
-            writeln!(page, "{:<11} {value}", screen.paint(style::STRONG, name))?;
-        }
-        Ok(())
+        show_facts(&self.facts(), page)
     }
 }
