@@ -9,7 +9,7 @@ use bert_server::{Address, LogFormat, Model, ModelOptions, Options, Server};
 use bert_tasks::{Device, DeviceOptions, Head, Precision};
 use clap::{Args, ValueEnum, ValueHint};
 
-use crate::built_in::{BuiltIn, ENTITIES, SENTIMENT};
+use crate::built_in::{BuiltIn, ENTITIES, SENTIMENT, SIMILARITY};
 use crate::error::{Error, Result};
 use crate::input::read_text;
 use crate::model::{Requirement, SourceArgs, precisions};
@@ -25,8 +25,9 @@ const fn requirement(built_in: BuiltIn) -> Requirement {
 static NAMED: Requirement = requirement(BuiltIn::None);
 
 /// What is served where the user names nothing, with the tasks of each.
-static BUILT_IN: [(&str, Requirement, &[&str]); 3] = [
-    ("english-mlm", requirement(BuiltIn::Base), &["fill-mask", "embed", "features"]),
+static BUILT_IN: [(&str, Requirement, &[&str]); 4] = [
+    ("english-mlm", requirement(BuiltIn::Base), &["fill-mask", "next-sentence", "features"]),
+    ("english-similarity", requirement(SIMILARITY), &["embed"]),
     ("english-sentiment", requirement(SENTIMENT), &["sentiment"]),
     ("english-entities", requirement(ENTITIES), &["entities"]),
 ];
