@@ -65,17 +65,25 @@ adapter! {
     SENTIMENT = "english-sentiment"
 }
 adapter! {
+    /// Vectors that are near for texts of like meaning.
+    SIMILARITY = "english-similarity"
+}
+adapter! {
     /// Persons, places, organisations and other names.
     ENTITIES = "english-entities"
 }
 
 /// The tasks that need no model of the user's, by the names of their commands, each with what answers it.
-const TASKS: [(&str, BuiltIn); 7] = [
+const TASKS: [(&str, BuiltIn); 11] = [
     ("fill-mask", BuiltIn::Base),
+    ("next-sentence", BuiltIn::Base),
     ("features", BuiltIn::Base),
     ("complete", BuiltIn::Base),
     ("generate", BuiltIn::Base),
     ("bias", BuiltIn::Base),
+    ("embed", SIMILARITY),
+    ("similarity", SIMILARITY),
+    ("summarize", SIMILARITY),
     ("sentiment", SENTIMENT),
     ("entities", ENTITIES),
 ];

@@ -24,10 +24,10 @@ const names = await at("/models/english-entities").tokenClassification({ inputs,
 const hawaii = names.find(entity => entity.word === "Hawaii");
 assert(inputs.slice(hawaii.start, hawaii.end) === "Hawaii" && hawaii.entity_group === "LOC", JSON.stringify(names));
 
-const vector = await at("/models/english-mlm/pipeline/feature-extraction").featureExtraction({ inputs: "a good film" });
+const vector = await at("/models/english-similarity/pipeline/feature-extraction").featureExtraction({ inputs: "a good film" });
 assert(vector.length > 8 && vector.every(Number.isFinite));
 
-const alike = await at("/models/english-mlm").sentenceSimilarity({
+const alike = await at("/models/english-similarity").sentenceSimilarity({
   inputs: { source_sentence: "a good film", sentences: ["a good film", "a river"] },
 });
 assert(Math.abs(alike[0] - 1) < 1e-4 && alike[1] < alike[0], `${alike}`);

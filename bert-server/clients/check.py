@@ -40,7 +40,7 @@ entities = names.token_classification(text)
 hawaii = next(entity for entity in entities if entity.word == "Hawaii")
 check("token_classification", hawaii, text[hawaii.start : hawaii.end] == "Hawaii" and hawaii.entity_group == "LOC")
 
-vectors = InferenceClient(f"{url}/models/english-mlm/pipeline/feature-extraction")
+vectors = InferenceClient(f"{url}/models/english-similarity/pipeline/feature-extraction")
 vector = vectors.feature_extraction("a good film", normalize=True)
 check("feature_extraction", vector.shape, abs(float((vector**2).sum()) - 1) < 1e-4)
 
@@ -48,10 +48,10 @@ scores = client.sentence_similarity("a good film", other_sentences=["a good film
 check("sentence_similarity", scores, abs(scores[0] - 1) < 1e-4 and scores[1] < scores[0])
 
 openai = OpenAI(base_url=f"{url}/v1", api_key="none")
-reply = openai.embeddings.create(model="english-mlm", input=["a good film", "a river"])
+reply = openai.embeddings.create(model="english-similarity", input=["a good film", "a river"])
 check("openai.embeddings", reply.usage, len(reply.data) == 2 and len(reply.data[0].embedding) == vector.size)
 
-reply = openai.embeddings.create(model="english-mlm", input="a good film", dimensions=8, encoding_format="float")
+reply = openai.embeddings.create(model="english-similarity", input="a good film", dimensions=8, encoding_format="float")
 check("openai.embeddings with dimensions", reply.data[0].embedding[:2], len(reply.data[0].embedding) == 8)
 
 models = [model.id for model in openai.models.list()]

@@ -11,7 +11,7 @@ use bert_tasks::{Embedding, Head, SparseEmbedding};
 use clap::{Args, ValueEnum};
 
 use crate::batch::answer_all;
-use crate::built_in::BuiltIn;
+use crate::built_in::{self, BuiltIn};
 use crate::error::Result;
 use crate::input::{InputArgs, Inputs};
 use crate::model::{ModelArgs, Requirement};
@@ -25,7 +25,7 @@ pub const REQUIREMENT: Requirement = Requirement {
     kind: "a model that was trained for sentence embeddings",
     example: "sentence-transformers/all-MiniLM-L6-v2",
     head: Head::None,
-    built_in: BuiltIn::None,
+    built_in: built_in::SIMILARITY,
 };
 
 /// Turn texts into vectors
@@ -35,7 +35,7 @@ A sentence-transformers folder defines how its vectors are made; the options ove
 plain output hold the numbers of one vector, separated by spaces; a terminal shows the start of each.
 
 Examples:
-  bert embed --model sentence-transformers/all-MiniLM-L6-v2 \"A man is eating food.\" --json
+  bert embed \"A man is eating food.\" --json
   bert embed --sparse --model path/to/a-splade-model \"The capital of France is Paris.\" --top-k 8
   bert embed --model path/to/bert --pooling cls --normalize --input texts.jsonl -o vectors.npy
   bert embed --model path/to/bert --input articles.csv --column title --column body --keep id -o vectors.jsonl")]

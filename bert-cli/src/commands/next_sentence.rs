@@ -23,15 +23,14 @@ pub(super) const REQUIREMENT: Requirement = Requirement {
     kind: "a BERT with a next-sentence head, as they are pre-trained",
     example: "google-bert/bert-base-uncased",
     head: Head::NextSentence,
-    built_in: BuiltIn::None,
+    built_in: BuiltIn::Base,
 };
 
 /// Tell whether the second text follows the first
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  bert next-sentence --model google-bert/bert-base-uncased \\
-      \"He opened the door.\" \"The room was empty.\"
+  bert next-sentence \"He opened the door.\" \"The room was empty.\"
   bert next-sentence --model path/to/bert --input pairs.csv --column before --column after --csv
   if bert next-sentence --exit-code -q -o /dev/null \"$A\" \"$B\"; then echo \"B follows A\"; fi
 

@@ -30,8 +30,7 @@ Two texts give one number, the cosine of the angle between their vectors: 1 for 
 nothing in common. More texts, or one text and a file, are ranked by how near they are to the first.
 
 Examples:
-  bert similarity --model sentence-transformers/all-MiniLM-L6-v2 \\
-      \"A man is eating food.\" \"Someone is having a meal.\"
+  bert similarity \"A man is eating food.\" \"Someone is having a meal.\"
   bert similarity -m path/to/model \"who eats?\" \"A man eats.\" \"It rains.\" \"The dog sleeps.\"
   bert similarity -m path/to/model \"who eats?\" --input texts.txt --top-k 3
   bert similarity -m path/to/model --input pairs.csv --column sentence1 --column sentence2 --csv")]

@@ -11,7 +11,7 @@ use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use crate::batch::{OneByOne, answer_all};
-use crate::built_in::BuiltIn;
+use crate::built_in;
 use crate::error::{Error, Result};
 use crate::input::{InputArgs, Inputs, read_text};
 use crate::model::{ModelArgs, Requirement};
@@ -25,7 +25,7 @@ pub const REQUIREMENT: Requirement = Requirement {
     kind: "a model for sentence vectors, or any BERT",
     example: "sentence-transformers/all-MiniLM-L6-v2",
     head: Head::None,
-    built_in: BuiltIn::Base,
+    built_in: built_in::SIMILARITY,
 };
 
 /// How a summary is made.

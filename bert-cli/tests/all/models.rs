@@ -28,9 +28,8 @@ fn the_model_comes_from_the_option_or_the_environment() {
 
 #[test]
 fn a_command_without_a_default_says_what_it_needs() {
-    bert(["next-sentence", "a", "b"]).fails(&["next-sentence head", "--model FOLDER", "for example"]);
-    bert(["embed", "a"]).fails(&["sentence embeddings", "all-MiniLM-L6-v2"]);
-    bert(["similarity", "a", "b"]).fails(&["sentence embeddings", "all-MiniLM-L6-v2"]);
+    bert(["choose", "a", "b", "c"]).fails(&["multiple choice", "--model FOLDER", "for example"]);
+    bert(["embed", "--sparse", "a"]).fails(&["sparse embeddings", "splade"]);
 }
 
 #[test]
@@ -38,6 +37,9 @@ fn built_in_models_answer_and_say_so() {
     let text = "Angela Merkel visited Siemens in Munich, which was a gorgeous day.";
     for (args, model) in [
         (&["fill-mask", "Paris is [MASK]."][..], "english-mlm (embedded)"),
+        (&["next-sentence", "He sat down.", "She ate."], "english-mlm (embedded)"),
+        (&["embed", text], "english-mlm (embedded) with english-similarity"),
+        (&["similarity", text, "a"], "english-mlm (embedded) with english-similarity"),
         (&["sentiment", text], "english-mlm (embedded) with english-sentiment"),
         (&["entities", text], "english-mlm (embedded) with english-entities"),
     ] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use bert_server::{Model, ModelOptions};
 use bert_tasks::{Device, Head, Precision};
 
-use crate::built_in::{BuiltIn, ENTITIES, SENTIMENT};
+use crate::built_in::{BuiltIn, ENTITIES, SENTIMENT, SIMILARITY};
 use crate::error::Result;
 use crate::model::{Requirement, SourceArgs};
 use crate::reporter::Reporter;
@@ -17,8 +17,13 @@ const fn requirement(built_in: BuiltIn) -> Requirement {
 static NAMED: Requirement = requirement(BuiltIn::None);
 
 /// What is served where the user names nothing, with the tasks of each.
-static BUILT_IN: [(&str, Requirement, &[&str]); 3] = [
-    ("english-mlm", requirement(BuiltIn::Base), &["fill-mask", "embed", "features", "polysemy", "attention"]),
+static BUILT_IN: [(&str, Requirement, &[&str]); 4] = [
+    (
+        "english-mlm",
+        requirement(BuiltIn::Base),
+        &["fill-mask", "next-sentence", "features", "polysemy", "attention"],
+    ),
+    ("english-similarity", requirement(SIMILARITY), &["embed"]),
     ("english-sentiment", requirement(SENTIMENT), &["sentiment"]),
     ("english-entities", requirement(ENTITIES), &["entities"]),
 ];

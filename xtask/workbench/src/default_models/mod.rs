@@ -40,8 +40,16 @@ struct Step {
     why: &'static str,
     /// The words after `bert`.
     words: &'static [&'static str],
-    /// The folder in `bert-cli/models` that its adapter is packed into, if it is one.
-    packed: Option<&'static str>,
+    /// What of it the command brings along.
+    packed: Packed,
+}
+
+/// What the command brings along of a step, and in which folder of `bert-cli/models`.
+enum Packed {
+    /// The model, in 8 bits. The steps behind it need a command that was built with it.
+    Base(&'static str),
+    /// The adapter, in 16 bits.
+    Adapter(&'static str),
 }
 
 /// What the adapters have in common. They are trained over the model that is built in.
@@ -82,33 +90,7 @@ const STEPS: &[Step] = &[
             "--save-steps=50",
             "--eval-examples=2000",
         ],
-        packed: None,
-    },
-    Step {
-        name: "base-longer",
-        why: "the same for longer, from there: next sentences were still far from learnt",
-        words: &[
-            "pretrain",
-            "--model=steps/base",
-            "--train",
-            "data/wikipedia.txt",
-            "data/wikinews.txt",
-            "data/books.txt",
-            "data/modern.txt",
-            "--eval=data/held-out.txt",
-            "--shards=data/shards",
-            "--max-length=64",
-            "--mask-rate=0.2",
-            "--batch-size=64",
-            "--learning-rate=4e-4",
-            "--warmup-ratio=0.02",
-            "--seed=2",
-            "--max-steps=4000",
-            "--eval-steps=500",
-            "--save-steps=50",
-            "--eval-examples=2000",
-        ],
-        packed: None,
+        packed: Packed::Base("english-mlm"),
     },
     Step {
         name: "sentiment",
@@ -124,7 +106,24 @@ const STEPS: &[Step] = &[
             "--max-length=64",
             "--eval-steps=500",
         ],
-        packed: Some("english-sentiment"),
+        packed: Packed::Adapter("english-sentiment"),
+    },
+    Step {
+        name: "similarity",
+        why: "pairs of sentences that people gave scores",
+        words: adapter![
+            "train",
+            "embed",
+            "--train=shared/data/stsb/stsb-en-train.csv",
+            "--kind=scored",
+            "--max-score=5",
+            "--eval=shared/data/stsb/stsb-en-dev.csv",
+            "--epochs=4",
+            "--batch-size=32",
+            "--learning-rate=5e-4",
+            "--max-length=64",
+        ],
+        packed: Packed::Adapter("english-similarity"),
     },
     Step {
         name: "entities",
@@ -134,13 +133,14 @@ const STEPS: &[Step] = &[
             "entities",
             "--train=data/entities.conll",
             "--eval=data/dev-entities.conll",
-            "--max-steps=1000",
+            "--max-steps=700",
             "--batch-size=32",
             "--learning-rate=1e-3",
             "--max-length=128",
-            "--eval-steps=500",
+            "--eval-steps=350",
+            "--save-steps=100",
         ],
-        packed: Some("english-entities"),
+        packed: Packed::Adapter("english-entities"),
     },
     Step {
         name: "answers",
@@ -150,13 +150,14 @@ const STEPS: &[Step] = &[
             "answer",
             "--train=data/questions.json",
             "--eval=shared/data/qa/xquad.en.json",
-            "--max-steps=250",
+            "--max-steps=500",
             "--batch-size=32",
             "--learning-rate=1e-3",
             "--max-length=256",
             "--eval-steps=250",
+            "--save-steps=50",
         ],
-        packed: Some("english-answers"),
+        packed: Packed::Adapter("english-answers"),
     },
 ];
 
@@ -217,8 +218,16 @@ impl Step {
         if !status.success() {
             return Err(Error::Recipe { step: self.name, status });
         }
-        if let Some(name) = self.packed {
-            pack::pack(&out, &crate::workspace_root().join("bert-cli/models").join(name))?;
+        let models = crate::workspace_root().join("bert-cli/models");
+        match self.packed {
+            Packed::Base(name) => {
+                pack::base(&out, &models.join(name))?;
+                eprintln!(
+                    "{}: packed; build `bert` again, since the next steps train over what it brings along",
+                    self.name
+                );
+            }
+            Packed::Adapter(name) => pack::adapter(&out, &models.join(name))?,
         }
         let done = out.join("done");
         std::fs::write(&done, "").map_err(|source| fail("write", &done, source))
