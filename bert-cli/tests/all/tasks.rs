@@ -407,7 +407,9 @@ fn the_embedded_model_speaks_english() {
         match task {
             "fill-mask" => bert([task, "[MASK]"]).ok(),
             "bias" => bert([task, "[MASK]", "a [MASK]"]).ok(),
+            "next-sentence" | "similarity" => bert([task, "rome", "paris"]).ok(),
             "generate" => bert([task, "rome", "--length", "2", "--candidates", "1"]).ok(),
+            "summarize" => bert_reading([task, "-"], b"Rome is old. Paris is not.").ok(),
             _ => bert([task, "rome"]).ok(),
         };
     }
