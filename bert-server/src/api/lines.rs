@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use tokio::time::timeout;
 
@@ -61,7 +62,8 @@ pub async fn respond(
         };
         Some((Ok::<_, Infallible>(line), (None, lines)))
     });
-    Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(rest)).into_response())
+    // Packing asks once more after the end.
+    Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(rest.fuse())).into_response())
 }
 
 impl Lines {

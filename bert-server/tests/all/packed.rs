@@ -79,6 +79,23 @@ async fn answers_are_packed_for_those_who_can_unpack_them() {
     assert!(!get("/health").await.headers.contains_key("content-encoding"));
 }
 
+#[tokio::test]
+async fn packed_lines_come_to_their_end() {
+    let list = json!({"inputs": vec![json!({"text": "good"}); 6]}).to_string();
+    for (kind, body) in
+        [("application/x-ndjson", "{\"text\": \"good\"}\n".repeat(6)), ("application/json", list)]
+    {
+        let mut request = request("/v1/sentiment", body);
+        request.headers_mut().insert("content-type", kind.parse().unwrap());
+        request.headers_mut().insert("accept", "application/x-ndjson".parse().unwrap());
+        request.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+        let reply = send(router(), request).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.headers["content-encoding"], "gzip");
+        assert_eq!(unpack(&reply.body).iter().filter(|&&byte| byte == b'\n').count(), 6, "{kind}");
+    }
+}
+
 #[test]
 fn packed_lines_come_one_by_one() {
     let server = Running::new(Options::default());
