@@ -133,12 +133,25 @@ fn entities_are_those_of_the_pipeline() {
             let places = |range: &Range<usize>| (range.start, range.end);
             let found_spans: Vec<_> = found.iter().map(|e| (e.label.as_str(), places(&e.range))).collect();
             // The pipeline gives entities of nothing, where a token is but the blank before a word.
-            let entities: Vec<&Found> = entities.iter().filter(|e| e.range.0 < e.range.1).collect();
-            let spans: Vec<_> = entities.iter().map(|e| (e.label.as_str(), e.range)).collect();
+            let entities = entities.iter().filter(|e| e.range.0 < e.range.1);
+            // Each with its score, if it is one entity of the pipeline: of two of a type that touch, `simple` makes one
+            // here.
+            let mut expected: Vec<(&str, (usize, usize), Option<f32>)> = vec![];
+            for Found { label, score, range, .. } in entities {
+                match expected.last_mut() {
+                    Some((last, places, score))
+                        if aggregation == "simple" && last == label && places.1 == range.0 =>
+                    {
+                        (places.1, *score) = (range.1, None);
+                    }
+                    _ => expected.push((label, *range, Some(*score))),
+                }
+            }
+            let spans: Vec<_> = expected.iter().map(|&(label, range, _)| (label, range)).collect();
             assert_eq!(found_spans, spans, "{family}, {aggregation}: {text:?}");
-            for (found, expected) in found.iter().zip(entities) {
+            for (found, (_, _, score)) in found.iter().zip(expected) {
                 assert!(
-                    (found.score - expected.score).abs() < TOLERANCE,
+                    score.is_none_or(|score| (found.score - score).abs() < TOLERANCE),
                     "{family}, {aggregation}: {found:?}"
                 );
             }
