@@ -222,6 +222,8 @@ impl Record for Redacted {
         // A file has the lines of its input; a person sees what would steer the terminal.
         match page.screen.terminal {
             true => writeln!(page, "{}", visible(&self.redacted)),
+            // A whole file has its last line end already.
+            false if self.redacted.ends_with('\n') => page.write_all(self.redacted.as_bytes()),
             false => writeln!(page, "{}", self.redacted),
         }
     }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use csv::QuoteStyle;
+
 use super::form::{Form, OutputArgs};
 use super::target::Target;
 use super::{Page, Record, json, npy};
@@ -157,17 +159,27 @@ impl Sink {
     fn table<R: Record>(&mut self, separator: u8, line: Option<u64>, kept: &Kept, record: &R) -> Result<()> {
         let names = self.names(kept, record)?;
         let write = || {
-            let mut writer = csv::WriterBuilder::new().delimiter(separator).from_writer(vec![]);
+            // Tables with tabs are read without quotes, so that they are written without.
+            let quotes = if separator == b'\t' { QuoteStyle::Never } else { QuoteStyle::Necessary };
+            let mut writer =
+                csv::WriterBuilder::new().delimiter(separator).quote_style(quotes).from_writer(vec![]);
+            let mut write = |cells: &mut dyn Iterator<Item = &str>| {
+                for text in cells {
+                    let text = if separator == b'\t' { without_tabs(text) } else { Cow::Borrowed(text) };
+                    writer.write_field(text.as_bytes())?;
+                }
+                writer.write_record(None::<&[u8]>)
+            };
             if self.count == 0 {
                 let columns = record.columns();
                 let names = line.map(|_| LINE).into_iter().chain(names.iter().map(String::as_str));
-                writer.write_record(names.chain(columns.iter().map(AsRef::as_ref)))?;
+                write(&mut names.chain(columns.iter().map(AsRef::as_ref)))?;
             }
             let line = line.map(|line| line.to_string());
             let cells: Vec<Cow<'_, str>> = kept.cells.iter().map(|cell| cell.to_text()).collect();
             for row in record.rows() {
                 let before = line.iter().map(String::as_str).chain(cells.iter().map(AsRef::as_ref));
-                writer.write_record(before.chain(row.iter().map(String::as_str)))?;
+                write(&mut before.chain(row.iter().map(String::as_str)))?;
             }
             writer.into_inner().map_err(|error| error.into_error().into())
         };
@@ -197,8 +209,19 @@ impl Sink {
         let mut own = json::keys(&json::line(record, R::EXACT).map_err(failed)?);
         own.push(LINE.to_owned());
         own.extend(record.columns().into_iter().map(Cow::into_owned));
-        let name = |name: &String| if own.contains(name) { format!("input_{name}") } else { name.clone() };
-        Ok(self.kept.insert(kept.names.iter().map(name).collect()).clone())
+        let mut names: Vec<String> = vec![];
+        for name in kept.names.iter() {
+            let mut free = name.clone();
+            // What is called as a result is, or as a column that was renamed so.
+            while own.contains(&free)
+                || names.contains(&free)
+                || (free != *name && kept.names.contains(&free))
+            {
+                free.insert_str(0, "input_");
+            }
+            names.push(free);
+        }
+        Ok(self.kept.insert(names).clone())
     }
 
     fn raw(&mut self, bytes: &[u8]) -> Result<()> {
@@ -229,6 +252,14 @@ impl Sink {
         }
         self.target.finish()
     }
+}
+
+/// A cell of a table whose cells end with tabs and whose rows end with lines.
+fn without_tabs(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\t', '\n', '\r']) {
+        return Cow::Borrowed(text);
+    }
+    text.replace("\r\n", "␊").replace('\n', "␊").replace('\r', "␍").replace('\t', "␉").into()
 }
 
 fn failed(error: serde_json::Error) -> Error {

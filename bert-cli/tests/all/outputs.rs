@@ -124,6 +124,27 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
 }
 
+#[test]
+fn tables_with_tabs_have_no_quotes_and_a_cell_no_tab() {
+    let model = Tiny::new("BertForSequenceClassification");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let run = |from: &str, text: &str, to: &str| {
+        fs::write(path(from), text).unwrap();
+        let args = ["sentiment", "--device", "cpu", "-m", model.arg(), "--keep", "all", "-i", &path(from)];
+        bert(args.iter().chain(&["-o", &path(to)])).ok();
+        fs::read_to_string(path(to)).unwrap()
+    };
+    let written = run("a.tsv", "id\ttext\n1\t\"the door\" opened\n", "b.tsv");
+    assert!(written.lines().nth(1).unwrap().contains("\t\"the door\" opened\t"), "{written}");
+    let written = run("a.csv", "text\n\"the\tdoor\r\n\"\"opened\"\"\"\n", "c.tsv");
+    assert!(written.lines().nth(1).unwrap().contains("the␉door␊\"opened\"\t"), "{written}");
+    // No two columns have one name, whatever those of the input are called.
+    let written = run("d.csv", "text,label,input_label\nthe door,b,c\n", "e.csv");
+    let names: Vec<_> = written.lines().next().unwrap().split(',').collect();
+    assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), names.len(), "{names:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_leaves_no_file() {
