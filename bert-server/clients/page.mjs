@@ -115,5 +115,15 @@ for (const tab of ["Polysemy", "Attention"]) {
   await shot(phone);
 }
 
+// All paths, and one of them asked.
+const docs = await (await browser.newContext({ viewport: { width: 900, height: 1000 } })).newPage();
+docs.on("pageerror", error => assert.fail(`${error}`));
+docs.on("request", request => assert(request.url().startsWith(url), `it asks elsewhere: ${request.url()}`));
+await docs.goto(`${url}/docs`);
+await docs.getByText("/v1/{task}").click();
+await docs.locator("details[open]").getByRole("button", { name: "Send" }).click();
+await docs.locator("details[open] pre").getByText("paris").waitFor();
+await shot(docs);
+
 await browser.close();
-console.log("the page works");
+console.log("the pages work");

@@ -24,8 +24,9 @@ use crate::{Kind, Refusal};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What can be had without a key: whether the server lives, the page, and the description of all paths.
-const OPEN: [&str; 6] = ["/", "/health", "/health/live", "/health/ready", "/openapi.json", "/favicon.ico"];
+/// What can be had without a key: whether the server lives, the pages, and the description of all paths.
+const OPEN: [&str; 7] =
+    ["/", "/docs", "/health", "/health/live", "/health/ready", "/openapi.json", "/favicon.ico"];
 
 /// Names of requests, which differ between runs of the server.
 pub struct Ids {
@@ -186,9 +187,13 @@ fn check_key(keys: &[String], headers: &HeaderMap) -> Result<(), Refusal> {
     }
     match right.into() {
         true => Ok(()),
-        false => {
-            Err(Refusal::new(Kind::Unauthorized, "a key is needed: send it as Authorization: Bearer KEY"))
-        }
+        false => Err(Refusal::new(
+            Kind::Unauthorized,
+            match sent {
+                [] => "a key is needed: send it as Authorization: Bearer KEY",
+                _ => "the key is wrong; it is sent as Authorization: Bearer KEY",
+            },
+        )),
     }
 }
 

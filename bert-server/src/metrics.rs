@@ -6,6 +6,8 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bert_tasks::energy::{EnergyMeter, EnergyOptions, Provenance};
+
 use crate::Kind;
 use crate::models::Model;
 
@@ -14,8 +16,18 @@ const BOUNDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// The counts since the server was started.
-#[derive(Default)]
-pub struct Metrics(Mutex<Counts>);
+pub struct Metrics {
+    counts: Mutex<Counts>,
+    /// `None` where nothing about energy is known.
+    energy: Option<EnergyMeter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let energy = EnergyMeter::start(&EnergyOptions::default()).ok();
+        Self { counts: Mutex::default(), energy }
+    }
+}
 
 #[derive(Default)]
 struct Counts {
@@ -36,7 +48,7 @@ struct Route {
 impl Metrics {
     /// Counts a request.
     pub fn count(&self, route: &str, failed: Option<Kind>, took: Duration, truncated: usize) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.truncated += truncated as u64;
         if let Some(kind) = failed {
             *counts.failures.entry(kind.tei_word()).or_default() += 1;
@@ -56,12 +68,12 @@ impl Metrics {
 
     /// Counts texts that were too long, of an answer that comes in parts.
     pub fn truncated(&self, count: usize) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).truncated += count as u64;
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).truncated += count as u64;
     }
 
     /// All of them, with those of the models.
     pub fn text(&self, models: &[Model], in_flight: usize) -> String {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = Text(String::new());
         let routes = || counts.routes.iter();
         out.family(
@@ -153,6 +165,22 @@ impl Metrics {
             "Time that they took",
             totals().map(|(label, passes)| (label.clone(), passes.time.as_secs_f64())),
         );
+        if let Some(report) = self.energy.as_ref().map(EnergyMeter::report) {
+            let parts = [("cpu", &report.cpu), ("gpu", &report.gpu), ("memory", &report.ram)];
+            out.family(
+                "bert_energy_joules_total",
+                "counter",
+                "Energy of this process, or of the whole machine, and whether it is measured or estimated",
+                parts.into_iter().filter_map(|(part, figure)| {
+                    let known = match figure.provenance {
+                        Provenance::Measured => "measured",
+                        _ => "estimated",
+                    };
+                    let labels = format!("part=\"{part}\",known=\"{known}\",of=\"{}\"", report.scope);
+                    Some((labels, figure.joules?))
+                }),
+            );
+        }
         out.0
     }
 }

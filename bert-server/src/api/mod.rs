@@ -37,7 +37,9 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     let unknown = || async {
         Refusal::new(Kind::NotFound, "no such path; GET /openapi.json describes those that there are")
     };
-    let other_method = || async { Refusal::new(Kind::Method, "this path takes another method") };
+    let other_method = || async {
+        Refusal::new(Kind::Method, "this path takes another method; GET /openapi.json says which")
+    };
     Router::new()
         .merge(service::routes())
         .merge(admin::routes())

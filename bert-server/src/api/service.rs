@@ -1,4 +1,4 @@
-//! The server itself: whether it lives, what it has counted, what its paths are, and the page.
+//! The server itself: whether it lives, what it has counted, what its paths are, and the pages.
 
 use std::sync::Arc;
 
@@ -12,19 +12,23 @@ use super::App;
 use crate::server::Shared;
 use crate::{Kind, Refusal};
 
-/// The page, with everything that it needs.
-const PAGE: &str = include_str!("../playground.html");
+/// The page to try the tasks, with everything that it needs.
+const PLAYGROUND: &str = include_str!("../playground.html");
+
+/// The page that shows the description of all paths, and sends what is filled in.
+const DESCRIPTION: &str = include_str!("../openapi.html");
 
 /// The description of all paths.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// The page may run its own script, ask this server, and nothing else.
+/// A page may run its own script, ask this server, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/", get(page).post(super::hugging_face::root))
+        .route("/", get(async || page(PLAYGROUND)).post(super::hugging_face::root))
+        .route("/docs", get(async || page(DESCRIPTION)))
         .route("/health", get(live))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -33,13 +37,13 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
 }
 
-async fn page() -> Response {
+fn page(text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    (headers, PAGE).into_response()
+    (headers, text).into_response()
 }
 
 /// Models are loaded before the server listens, so that one that answers at all lives.

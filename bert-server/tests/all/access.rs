@@ -31,7 +31,7 @@ async fn a_key_is_needed_where_one_is_set() {
     let get = |path: &str| {
         send(router.clone(), Request::get(path).header("host", "localhost").body(Body::empty()).unwrap())
     };
-    for open in ["/health", "/health/live", "/health/ready", "/", "/openapi.json"] {
+    for open in ["/health", "/health/live", "/health/ready", "/", "/docs", "/openapi.json"] {
         assert_eq!(get(open).await.status, 200, "{open}");
     }
     for closed in ["/metrics", "/info", "/v1/models"] {

@@ -77,7 +77,10 @@ async fn what_was_not_seen_is_told() {
     }
     let whole = post("/v1/embed", json!({"text": "the \"truncated\":{\"start\" of it"})).await;
     assert!(whole.ok()["answer"]["truncated"].is_null() && !whole.headers.contains_key("warning"));
-    assert!(get("/metrics").await.text().contains("bert_truncated_total"));
+    let metrics = get("/metrics").await.text();
+    for name in ["bert_truncated_total", "bert_energy_joules_total{part=\"cpu\",known=\""] {
+        assert!(metrics.contains(name), "{name}: {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -1,18 +1,22 @@
-//! The page, and the description of all paths.
+//! The pages, and the description of all paths.
 
 use serde_json::Value;
 
 use crate::common::{get, post};
 
 #[tokio::test]
-async fn the_page_needs_nothing_from_elsewhere() {
-    let page = get("/").await;
-    assert_eq!(page.status, 200);
-    assert!(page.headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
-    let text = page.text();
-    assert!(text.starts_with("<!doctype html>") && text.contains("lang=\"en\"") && text.contains("viewport"));
-    for outside in ["src=\"http", "href=\"http", "@import", "url(http", "//cdn", "innerHTML"] {
-        assert!(!text.contains(outside), "{outside}");
+async fn the_pages_need_nothing_from_elsewhere() {
+    for path in ["/", "/docs"] {
+        let page = get(path).await;
+        assert_eq!(page.status, 200);
+        assert!(page.headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+        let text = page.text();
+        assert!(
+            text.starts_with("<!doctype html>") && text.contains("lang=\"en\"") && text.contains("viewport")
+        );
+        for outside in ["src=\"http", "href=\"http", "@import", "url(http", "//cdn", "innerHTML"] {
+            assert!(!text.contains(outside), "{path}: {outside}");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::values::positive;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Without --model, the built-in English models are served. Open the address in a browser for a page to try the
-tasks; GET /openapi.json describes all paths. Clients of Hugging Face's inference API, of
+tasks, or /docs for all paths, which GET /openapi.json describes. Clients of Hugging Face's inference API, of
 text-embeddings-inference and of OpenAI's embeddings work unchanged.
 
 It ends on Ctrl-C or SIGTERM: nothing more is accepted, and what was accepted is answered. SIGHUP has it load its
@@ -223,6 +223,9 @@ impl ServeCommand {
             let quiet = ReporterArgs { quiet: true, ..ReporterArgs::default() };
             Ok(wanted.load(&Reporter::new(quiet))?)
         };
+        // Until the models are there, a hangup has nothing to reload, and must not end what is about to serve.
+        #[cfg(unix)]
+        signals::set_hangup_switch(Arc::default());
         let models = wanted.load(reporter)?;
         let server = Server::new(models, options)?.with_loader(move || again(&wanted));
         #[cfg(feature = "otel")]

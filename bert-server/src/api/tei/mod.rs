@@ -147,11 +147,12 @@ async fn similarity(State(shared): App, body: Body) -> Result<Response, Refusal>
     Ok(notes.and_ignored(&fields).with(&cosines))
 }
 
-/// What is served, with the limits.
+/// What is served, with the limits. Its clients know one model: the one that makes vectors, if there is one.
 async fn info(State(shared): App) -> Response {
     let models = shared.models();
-    let first = &models[0];
-    let task = &first.tasks[0];
+    let all = || models.iter().flat_map(|model| model.tasks.iter().map(move |task| (model, task)));
+    let (first, task) =
+        all().find(|(_, task)| task.kind.word == "embed").unwrap_or((&models[0], &models[0].tasks[0]));
     let labels = &first.config().labels;
     let id2label: Map<String, Value> =
         labels.iter().enumerate().map(|(id, label)| (id.to_string(), json!(label))).collect();
