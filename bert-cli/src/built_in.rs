@@ -113,7 +113,9 @@ impl BuiltInTask {
                 BuiltIn::None => continue,
                 BuiltIn::Base => (None, vec![], base.weights.len()),
                 BuiltIn::Adapter(adapter) => {
-                    let labels = files.with_embedded_adapter(adapter)?.config().labels.clone();
+                    let mut labels = files.with_embedded_adapter(adapter)?.config().labels.clone();
+                    // What a configuration without labels has.
+                    labels.retain(|label| !label.starts_with("LABEL_"));
                     (Some(adapter.name), labels, adapter.weights.len())
                 }
             };

@@ -101,7 +101,12 @@ impl Record for NextSentenceRecord {
             true => (style::GOOD, "follows"),
             false => (style::BAD, "does not follow"),
         };
-        write!(page, "{:.4}  {:<15}", self.answer.is_next, screen.paint(style, verdict))?;
+        write!(page, "{:.4}  ", self.answer.is_next)?;
+        // As wide as the longer one, if something follows.
+        match screen.terminal || page.titled {
+            true => write!(page, "{:<15}", screen.paint(style, verdict))?,
+            false => write!(page, "{}", screen.paint(style, verdict))?,
+        }
         if screen.terminal {
             write!(page, "  {:<24}", screen.paint(style::VALUE, bar(self.answer.is_next, 24)))?;
         }
