@@ -284,10 +284,7 @@ fn a_file_has_the_form_that_its_extension_names() {
     assert!(read("a.jsonl", &[]).lines().all(|line| line.starts_with("{\"text\": ")));
     assert!(read("a.csv", &[]).starts_with("text,label,score\nparis,"));
     let tsv = read("a.tsv", &[]);
-    assert!(
-        tsv.starts_with("text\tlabel\tscore\nparis\t") && tsv.contains("\n\"a \"\"b\"\",\tc\"\t"),
-        "{tsv}"
-    );
+    assert!(tsv.starts_with("text\tlabel\tscore\nparis\t") && tsv.contains("\na \"b\",␉c\t"), "{tsv}");
     for name in ["a.txt", "a"] {
         assert!(read(name, &[]).starts_with("paris\n  "), "{name}");
     }
