@@ -1,9 +1,10 @@
 //! The values of a JSON file: the elements of an array, or values one after another.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 
 use bert_tasks::data::Source;
 
+use super::buffered::fill;
 use super::lines::BOM;
 use super::{MAX_RECORD, sniff};
 use crate::error::{Error, RecordError, Result};
@@ -156,14 +157,7 @@ impl Values {
     }
 
     fn fill(&mut self) -> Result<&[u8]> {
-        loop {
-            match self.source.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::Read { name: self.name.clone(), source }),
-                // What it returned is borrowed for too long to be returned from a loop.
-                Ok(_) => return Ok(self.source.buffer()),
-            }
-        }
+        fill(&mut self.source, &self.name)
     }
 
     fn consume(&mut self, count: usize) {
@@ -206,6 +200,8 @@ impl Scan {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn read(file: &str) -> Vec<(u64, Result<String, String>)> {

@@ -1,11 +1,12 @@
 //! Lines of a source, one at a time.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 
 use bert_tasks::data::Source;
 
+use super::buffered::fill;
 use super::record::decode;
-use super::{Error, MAX_RECORD, Result, sniff};
+use super::{MAX_RECORD, Result, sniff};
 use crate::error::RecordError;
 
 /// The mark that some editors put in front of UTF-8.
@@ -103,14 +104,7 @@ impl Lines {
     }
 
     fn fill(&mut self) -> Result<&[u8]> {
-        loop {
-            match self.source.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::Read { name: self.name.clone(), source }),
-                // What it returned is borrowed for too long to be returned from a loop.
-                Ok(_) => return Ok(self.source.buffer()),
-            }
-        }
+        fill(&mut self.source, &self.name)
     }
 
     fn consume(&mut self, count: usize) {
@@ -121,7 +115,7 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{self, Read};
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! Where the texts come from: arguments, lines of standard input, or a file, read as it is needed.
 
 mod args;
+mod buffered;
 mod choices;
 mod document;
 mod format;
